@@ -1,0 +1,92 @@
+package account
+
+import (
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Part is the energy of one component.
+type Part struct {
+	Name   string
+	Joules units.Joules
+}
+
+// Energy is the energy and power of a run, over all chips of the mapping.
+type Energy struct {
+	Total   units.Joules
+	Parts   []Part // in a fixed order
+	Average units.Watts
+	Peak    units.Watts
+	PeakOp  string // the operator with the peak
+}
+
+// EnergyOf works out the energy of an outcome of the program on the machine.
+func EnergyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) Energy {
+	chips := units.Joules(p.Ranks)
+	var e Energy
+	for _, part := range parts(m, p, o.Work, o.Makespan, o.Stalls) {
+		part.Joules *= chips
+		e.Parts = append(e.Parts, part)
+		e.Total += part.Joules
+	}
+	e.Average = e.Total.Per(o.Makespan)
+	for i := range o.Ops {
+		op := &o.Ops[i]
+		if op.Time == 0 {
+			continue
+		}
+		var j units.Joules
+		for _, part := range parts(m, p, op.Work, op.Time, op.Stalls) {
+			j += part.Joules * chips
+		}
+		if w := j.Per(op.Time); w > e.Peak {
+			e.Peak, e.PeakOp = w, p.Ops[i].Name
+		}
+	}
+	e.Peak = max(e.Peak, e.Average)
+	return e
+}
+
+// OpEnergy returns the energy of one operator of the outcome, over all chips of the mapping.
+func OpEnergy(m *arch.Machine, p *plan.Program, op *sim.OpStat) units.Joules {
+	var j units.Joules
+	for _, part := range parts(m, p, op.Work, op.Time, op.Stalls) {
+		j += part.Joules
+	}
+	return j * units.Joules(p.Ranks)
+}
+
+// parts lists the energy of one chip by component.
+func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t units.Time, stalls sim.Stalls) []Part {
+	var matrix, vector, special, link units.Joules
+	tiers := make([]units.Joules, len(m.Chip.Memory))
+	for i, n := range work {
+		name := p.Counters[i].Name
+		switch {
+		case name == "vector.ops":
+			vector += units.Ops(n).Cost(m.Energy.Vector)
+		case name == "special.ops":
+			special += units.Ops(n).Cost(m.Energy.Special)
+		case name == "link.sent":
+			link += units.Bytes(n).Cost(m.Energy.Link)
+		case strings.HasPrefix(name, "matrix.") && strings.HasSuffix(name, ".ops"):
+			matrix += units.Ops(n).Cost(m.Energy.Matrix[strings.TrimSuffix(strings.TrimPrefix(name, "matrix."), ".ops")])
+		default:
+			for k := range m.Chip.Memory {
+				if tier := m.Chip.Memory[k].Name; name == tier+".read" || name == tier+".write" {
+					tiers[k] += units.Bytes(n).Cost(m.Energy.Memory[tier])
+				}
+			}
+		}
+	}
+	list := []Part{{"matrix", matrix}, {"vector", vector}, {"special", special}}
+	for k := range tiers {
+		list = append(list, Part{m.Chip.Memory[k].Name, tiers[k]})
+	}
+	busy := t - stalls[sim.Launch] - stalls[sim.Idle]
+	return append(list, Part{"link", link}, Part{"idle", m.Power.Idle.During(t)}, Part{"active", m.Power.Active.During(busy)})
+}

@@ -1,0 +1,238 @@
+package analytic
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Evaluate times the program.
+func Evaluate(p *plan.Program) (*sim.Outcome, error) {
+	return plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}})
+}
+
+// Floor returns a time that no evaluation of the program can beat: the larger of every resource's
+// amount at its best rate, and the dependency path with perfectly overlapping uses and no sharing.
+func Floor(p *plan.Program) (units.Time, error) {
+	o, err := plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}, floor: true})
+	if err != nil {
+		return 0, err
+	}
+	return o.Makespan, nil
+}
+
+// timer times overlapping bodies by a max-plus recurrence.
+type timer struct {
+	p       *plan.Program
+	amounts map[*plan.Body][]int64
+	floor   bool
+}
+
+// Serve implements plan.Timer.
+func (e *timer) Serve(s *plan.Step) (units.Time, sim.Cause) {
+	t, cause := s.Serve(e.p.Resources)
+	if e.floor {
+		t = s.Floor(e.p.Resources)
+	}
+	return t, cause
+}
+
+// Bound implements plan.Timer: it raises the time of a body to what its busiest resource needs,
+// and charges that resource.
+func (e *timer) Bound(b *plan.Body, times int64, r *plan.Result) {
+	for i, a := range e.p.Amounts(b, times, e.amounts) {
+		if t := e.p.Resources[i].Time(a); t > r.Time {
+			r.Stalls[e.p.Resources[i].Cause] += t - r.Time
+			r.Time = t
+		}
+	}
+}
+
+// instant is a point on a dependency path: when it is reached, and how the time until then divides.
+type instant struct {
+	at     units.Time
+	stalls sim.Stalls
+}
+
+// later returns the later of two instants, the first if they are equal.
+func later(a, b *instant) *instant {
+	if b.at > a.at {
+		return b
+	}
+	return a
+}
+
+// Pipeline implements plan.Timer: the max-plus recurrence of a loop whose nodes overlap.
+func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Result, error) {
+	res := &plan.Result{Work: make(sim.Counts, len(e.p.Counters))}
+	n := len(b.Nodes)
+	type timing struct {
+		busy, latency units.Time
+		inService     sim.Stalls
+		charge        sim.Cause
+		after         []plan.Dep
+	}
+	node := make([]timing, n)
+	depth := int64(1)
+	releaser := make([]int, len(b.Buffers))
+	for i := range b.Nodes {
+		for _, t := range b.Nodes[i].Release {
+			releaser[t.Buffer] = i
+		}
+	}
+	for i := range b.Nodes {
+		t := &node[i]
+		nd := &b.Nodes[i]
+		if nd.Step != nil {
+			busy, cause := e.Serve(nd.Step)
+			t.busy, t.latency, t.charge = busy, nd.Step.Latency, nd.Step.Charge
+			t.inService[cause] = busy
+			for _, c := range nd.Step.Counts {
+				res.Work[c.Counter] += c.N * times
+			}
+		} else {
+			r, err := f.Body(nd.Body, nd.Times)
+			if err != nil {
+				return nil, err
+			}
+			t.busy, t.inService = r.Time, r.Stalls
+			res.Work.Add(r.Work, times)
+		}
+		t.after = append(t.after, nd.After...)
+		for _, a := range nd.Acquire {
+			// With room for c acquisitions, the k-th waits for release k−c.
+			t.after = append(t.after, plan.Dep{Node: releaser[a.Buffer], Distance: b.Buffers[a.Buffer].Capacity / a.N})
+		}
+		for _, d := range t.after {
+			depth = max(depth, d.Distance)
+		}
+	}
+	if depth > 4096 {
+		depth = 4096 // buffers deeper than the loop is long never make anything wait
+	}
+	ring := depth + 1
+	done := make([]instant, int64(n)*ring) // done[i*ring + iteration%ring]
+	free := make([]instant, n)
+	history := newHistory()
+	var end instant
+	for it := int64(0); it < times; it++ {
+		for i := range node {
+			t := &node[i]
+			start := &free[i]
+			for _, d := range t.after {
+				if d.Distance <= it && d.Distance < ring {
+					start = later(start, &done[int64(d.Node)*ring+(it-d.Distance)%ring])
+				}
+			}
+			x := *start
+			x.at += t.busy
+			x.stalls.Add(&t.inService, 1)
+			free[i] = x
+			x.at += t.latency
+			x.stalls[t.charge] += t.latency
+			done[int64(i)*ring+it%ring] = x
+			if x.at > units.MaxTime {
+				return nil, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
+			}
+			end = *later(&end, &done[int64(i)*ring+it%ring])
+		}
+		if left := times - 1 - it; left > 0 && it >= depth {
+			// All that the future depends on: when nodes are free, and what the last iterations did.
+			live := append(append([]instant(nil), free...), done...)
+			period, delta := history.match(it, rotate(live, n, ring, it))
+			if period > 0 && left >= period {
+				jump := left / period
+				if !shiftAll(free, done, &end, delta, jump) {
+					return nil, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
+				}
+				// Iterations keep their place in the ring only if the jump is a multiple of it.
+				done = respin(done, n, ring, jump*period)
+				it += jump * period
+				history = newHistory()
+			}
+		}
+	}
+	res.Time, res.Stalls = end.at, end.stalls
+	return res, nil
+}
+
+// rotate orders the ring so that equal states look equal whatever slot they are in.
+func rotate(live []instant, n int, ring, it int64) []instant {
+	out := append([]instant(nil), live[:n]...)
+	for i := 0; i < n; i++ {
+		for k := int64(0); k < ring; k++ {
+			out = append(out, live[int64(n)+int64(i)*ring+(it+1+k)%ring])
+		}
+	}
+	return out
+}
+
+// respin moves ring entries to the slots they have after by further iterations.
+func respin(done []instant, n int, ring, by int64) []instant {
+	out := make([]instant, len(done))
+	for i := int64(0); i < int64(n); i++ {
+		for k := int64(0); k < ring; k++ {
+			out[i*ring+(k+by)%ring] = done[i*ring+k]
+		}
+	}
+	return out
+}
+
+// shiftAll adds jump times delta, which is the same for every live instant.
+func shiftAll(free, done []instant, end *instant, delta instant, jump int64) bool {
+	d, ok := units.Mul(int64(delta.at), jump)
+	if !ok || units.Time(d) > units.MaxTime {
+		return false
+	}
+	shift := func(x *instant) {
+		x.at += units.Time(d)
+		x.stalls.Add(&delta.stalls, jump)
+	}
+	for i := range free {
+		shift(&free[i])
+	}
+	for i := range done {
+		shift(&done[i])
+	}
+	shift(end)
+	return end.at <= units.MaxTime
+}
+
+// history finds out when a recurrence has become periodic.
+type history struct {
+	states [][]instant
+	its    []int64
+}
+
+// longestPeriod bounds how far back a state is compared; longer periods are evaluated in full.
+const longestPeriod = 16
+
+func newHistory() *history { return &history{} }
+
+// match returns the period after which every live instant has moved by the same delta, 0 if there
+// is none yet.
+func (h *history) match(it int64, live []instant) (int64, instant) {
+	for k := len(h.states) - 1; k >= 0; k-- {
+		if d, ok := sameShift(h.states[k], live); ok {
+			return it - h.its[k], d
+		}
+	}
+	h.states = append(h.states, live)
+	h.its = append(h.its, it)
+	if len(h.states) > longestPeriod {
+		h.states, h.its = h.states[1:], h.its[1:]
+	}
+	return 0, instant{}
+}
+
+func sameShift(old, now []instant) (instant, bool) {
+	d := instant{now[0].at - old[0].at, now[0].stalls.Minus(&old[0].stalls)}
+	for i := range old {
+		if now[i].at-old[i].at != d.at || now[i].stalls.Minus(&old[i].stalls) != d.stalls {
+			return instant{}, false
+		}
+	}
+	return d, true
+}

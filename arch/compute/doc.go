@@ -1,0 +1,33 @@
+// Package compute describes the matrix, vector and special-function units of a core and how many
+// core-clock cycles a tile takes on them.
+//
+// # Model
+//
+// An MMA unit (tensor core) multiplies an m×k by a k×n tile in ⌈m·n·k / FMAs per cycle⌉ cycles; the
+// tile menu of the kernel library decides m, n and k, so shapes that do not fill a tile pay for all
+// of it.
+//
+// A systolic array of R rows and C columns runs in folds. With (Sr, Sc, T) = (M, N, K) for the
+// output-stationary, (K, N, M) for the weight-stationary and (K, M, N) for the input-stationary
+// dataflow there are F = ⌈Sr/R⌉·⌈Sc/C⌉ folds. A fold takes T+R+C−2 cycles (os) or T+2R+C−2 (ws, is:
+// R cycles load the stationary tile). In mode "serial" folds follow one another; in "hidden-load"
+// the load of the next stationary tile hides behind the stream of the current one; in "chained"
+// folds follow at max(T, R) cycles and the skew is paid once. Edge folds cost a full fold.
+//
+// A vector unit does Lanes simple operations per cycle, a special-function unit Special
+// transcendental ones.
+//
+// # Units
+//
+// Core-clock cycles; operations per cycle and core.
+//
+// # Sources
+//
+// Systolic closed form: Samajdar et al., A systematic methodology for characterizing scalability of
+// DNN accelerators using SCALE-Sim, ISPASS 2020.
+//
+// # Not modelled
+//
+// Sparsity, register-file conflicts, instruction issue. Sustained shares of the peak rates are
+// constants of each machine.
+package compute

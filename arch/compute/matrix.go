@@ -1,0 +1,169 @@
+package compute
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// Matrix is the matrix unit of one core.
+type Matrix struct {
+	// Kind is "mma" (tensor cores) or "systolic".
+	Kind string `yaml:"kind" spec:"required,oneof=mma|systolic"`
+	// FMA is the number of multiply-adds per cycle and core of an MMA unit, by data type.
+	FMA map[string]int64 `yaml:"fma_per_cycle,omitempty" spec:"min=1,max=1e9"`
+	// Rows, Columns and Arrays give the shape of one systolic array and how many a core has.
+	Rows    int64 `yaml:"rows,omitempty" spec:"min=0,max=65536"`
+	Columns int64 `yaml:"columns,omitempty" spec:"min=0,max=65536"`
+	Arrays  int64 `yaml:"arrays,omitempty" spec:"min=0,max=65536"`
+	// Dataflow names the operand that stays in place: os, ws or is.
+	Dataflow string `yaml:"dataflow,omitempty" spec:"oneof=|os|ws|is"`
+	// Mode says how folds follow one another: serial, hidden-load or chained.
+	Mode string `yaml:"mode,omitempty" spec:"oneof=|serial|hidden-load|chained"`
+	// Types lists the data types a systolic array multiplies, with passes over the array per type
+	// (1: full rate; 4: a quarter of it).
+	Types map[string]int64 `yaml:"passes,omitempty" spec:"min=1,max=64"`
+	// Efficiency is the share of issue slots that long inner loops fill; 1 when absent.
+	Efficiency *float64 `yaml:"efficiency,omitempty" spec:"gt=0,max=1.1"`
+}
+
+// Validate reports what does not fit together.
+func (u Matrix) Validate(report func(path, message, hint string)) {
+	table, name := u.FMA, "fma_per_cycle"
+	if u.Kind == "systolic" {
+		table, name = u.Types, "passes"
+		for _, f := range []struct {
+			n string
+			v int64
+		}{{"rows", u.Rows}, {"columns", u.Columns}, {"arrays", u.Arrays}} {
+			if f.v <= 0 {
+				report(f.n, "a systolic unit needs it, at least 1", "e.g. 128")
+			}
+		}
+		if u.Dataflow == "" {
+			report("dataflow", "a systolic unit needs it", "os, ws or is")
+		}
+		if u.Mode == "" {
+			report("mode", "a systolic unit needs it", "serial, hidden-load or chained")
+		}
+		if len(u.FMA) > 0 {
+			report("fma_per_cycle", "belongs to kind mma", "a systolic unit's rate follows from its rows, columns and arrays")
+		}
+	} else if u.Rows != 0 || u.Columns != 0 || u.Arrays != 0 || u.Dataflow != "" || u.Mode != "" || len(u.Types) > 0 {
+		report("kind", "rows, columns, arrays, dataflow, mode and passes belong to kind systolic", "remove them or change the kind")
+	}
+	if len(table) == 0 {
+		report(name, "at least one data type is needed", "e.g. {bf16: 1024}")
+	}
+	for _, k := range sortedKeys(table) {
+		if _, err := traces.ParseDType(k); err != nil {
+			report(name+"."+k, err.Error(), "")
+		}
+	}
+}
+
+func sortedKeys(m map[string]int64) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// SustainedShare is Efficiency, or 1 when it is not given.
+func (u Matrix) SustainedShare() float64 {
+	if u.Efficiency == nil {
+		return 1
+	}
+	return *u.Efficiency
+}
+
+// UnsupportedType says that a matrix unit cannot multiply a data type.
+type UnsupportedType struct {
+	Type  traces.DType
+	Known []string
+}
+
+func (e *UnsupportedType) Error() string {
+	return fmt.Sprintf("the matrix unit has no rate for %s; it knows %s", e.Type, strings.Join(e.Known, ", "))
+}
+
+// Rate returns the multiply-adds per cycle of the whole unit at full use.
+func (u Matrix) Rate(t traces.DType) (int64, error) {
+	if u.Kind == "systolic" {
+		p, ok := u.Types[t.String()]
+		if !ok {
+			return 0, &UnsupportedType{t, sortedKeys(u.Types)}
+		}
+		return u.Rows * u.Columns * u.Arrays / p, nil
+	}
+	f, ok := u.FMA[t.String()]
+	if !ok {
+		return 0, &UnsupportedType{t, sortedKeys(u.FMA)}
+	}
+	return f, nil
+}
+
+// Cycles returns the cycles one core's unit takes for an m×k by k×n tile. For a systolic unit the
+// folds of the tile are dealt out to the arrays of the core.
+func (u Matrix) Cycles(t traces.DType, m, n, k int64) (units.Cycles, error) {
+	if u.Kind == "systolic" {
+		p, ok := u.Types[t.String()]
+		if !ok {
+			return 0, &UnsupportedType{t, sortedKeys(u.Types)}
+		}
+		c, ok := u.systolic(m, n, k)
+		if c, ok2 := units.Mul(int64(c), p); ok && ok2 {
+			return units.Cycles(c), nil
+		}
+		return 0, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
+	}
+	rate, err := u.Rate(t)
+	if err != nil {
+		return 0, err
+	}
+	mn, ok1 := units.Mul(m, n)
+	mnk, ok2 := units.Mul(mn, k)
+	if !ok1 || !ok2 {
+		return 0, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
+	}
+	return units.Cycles(units.CeilDiv(mnk, rate)), nil
+}
+
+// systolic returns the cycles of a GEMM on the arrays of one core; see the package comment.
+func (u Matrix) systolic(m, n, k int64) (units.Cycles, bool) {
+	sr, sc, t := m, n, k
+	load := int64(0) // cycles to load a stationary tile
+	switch u.Dataflow {
+	case "ws":
+		sr, sc, t, load = k, n, m, u.Rows
+	case "is":
+		sr, sc, t, load = k, m, n, u.Rows
+	}
+	folds, ok := units.Mul(units.CeilDiv(sr, u.Rows), units.CeilDiv(sc, u.Columns))
+	if !ok {
+		return 0, false
+	}
+	folds = units.CeilDiv(folds, u.Arrays)
+	skew := u.Rows + u.Columns - 2
+	var c int64
+	switch u.Mode {
+	case "hidden-load":
+		// Every fold after the first finds its stationary tile loaded, unless the stream was
+		// shorter than the load.
+		var rest int64
+		rest, ok = units.Mul(folds-1, max(t+skew, load))
+		c = load + t + skew + rest
+	case "chained":
+		var rest int64
+		rest, ok = units.Mul(folds-1, max(t, load))
+		c = load + t + skew + rest
+	default:
+		c, ok = units.Mul(folds, load+t+skew)
+	}
+	return units.Cycles(c), ok && c > 0
+}

@@ -1,0 +1,10 @@
+package compute
+
+// Vector is the vector and special-function part of one core.
+type Vector struct {
+	// Lanes is the number of simple FP32 operations (add, multiply, compare, fused multiply-add
+	// counted once) per cycle and core.
+	Lanes int64 `yaml:"lanes" spec:"required,min=1,max=1e9"`
+	// Special is the number of transcendental operations (exp, rsqrt, tanh, erf) per cycle and core.
+	Special int64 `yaml:"special" spec:"required,min=1,max=1e9"`
+}

@@ -1,0 +1,180 @@
+package eval
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/stratasim/strata/sim"
+)
+
+// Schema names the form of an Answer.
+const Schema = "strata.run/1"
+
+// Answer is what a run came to, in the form that -o json prints and the results database keeps.
+type Answer struct {
+	Schema   string   `json:"schema"`
+	Arch     string   `json:"arch"`
+	Model    string   `json:"model"`
+	Phase    string   `json:"phase"`
+	Fidelity string   `json:"fidelity"`
+	Parallel Parallel `json:"parallel"`
+	Batch    int64    `json:"batch"`
+	Prompt   int64    `json:"prompt"`
+	Generate int64    `json:"generate"`
+	DType    string   `json:"dtype"`
+	// WeightDType and KVDType are those of the weights and of the key/value cache.
+	WeightDType string `json:"weight_dtype"`
+	KVDType     string `json:"kv_dtype"`
+	Runtime     string `json:"runtime"`
+
+	Seconds         float64 `json:"seconds"`
+	TTFTSeconds     float64 `json:"ttft_seconds"`
+	TPOTSeconds     float64 `json:"tpot_seconds"`
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	MFU             float64 `json:"mfu"`
+	HFU             float64 `json:"hfu"`
+	BoundBy         string  `json:"bound_by"`
+
+	Stalls    StallSeconds `json:"stalls"`
+	Memory    []Tier       `json:"memory"`
+	Energy    Energy       `json:"energy"`
+	Power     Power        `json:"power"`
+	Cost      Cost         `json:"cost"`
+	Operators []Operator   `json:"operators"`
+	Phases    []PhaseTime  `json:"phases"`
+	Advice    []Advice     `json:"advice"`
+	// Footprint is what one chip has to hold.
+	Footprint Footprint `json:"footprint"`
+	// FloorSeconds is what no evaluation of the same plan can beat.
+	FloorSeconds float64  `json:"floor_seconds"`
+	Notes        []string `json:"notes,omitempty"`
+	NotModelled  []string `json:"not_modelled"`
+	Events       int64    `json:"events"`
+	Manifest     Manifest `json:"manifest"`
+}
+
+// Parallel is the mapping over chips.
+type Parallel struct {
+	TP int64 `json:"tp"`
+	PP int64 `json:"pp"`
+	DP int64 `json:"dp"`
+	EP int64 `json:"ep"`
+	SP bool  `json:"sp"`
+}
+
+// StallSeconds is time by cause; it sums to the seconds it divides.
+type StallSeconds [sim.NumCauses]float64
+
+// Of returns the seconds of one cause.
+func (s StallSeconds) Of(c sim.Cause) float64 { return s[c] }
+
+// MarshalJSON writes an object with one member per cause, in order.
+func (s StallSeconds) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, v := range s {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + sim.Cause(i).String() + `":`)
+		n, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(n)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *StallSeconds) UnmarshalJSON(data []byte) error {
+	var m map[string]float64
+	if err := json.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	for k, v := range m {
+		if c, ok := sim.ParseCause(k); ok {
+			s[c] = v
+		}
+	}
+	return nil
+}
+
+// Tier is what one memory tier of a chip held and moved.
+type Tier struct {
+	Tier          string  `json:"tier"`
+	Kind          string  `json:"kind"`
+	CapacityBytes int64   `json:"capacity_bytes"`
+	PeakBytes     int64   `json:"peak_bytes"`
+	ReadBytes     int64   `json:"read_bytes"`
+	WrittenBytes  int64   `json:"written_bytes"`
+	Utilization   float64 `json:"utilization"` // of the peak bandwidth, over the whole run
+}
+
+// Energy of the chips of the mapping.
+type Energy struct {
+	Joules         float64            `json:"joules"`
+	JoulesPerToken float64            `json:"joules_per_token"`
+	Components     map[string]float64 `json:"components"`
+}
+
+// Power of the chips of the mapping.
+type Power struct {
+	AverageWatts float64 `json:"average_watts"`
+	PeakWatts    float64 `json:"peak_watts"`
+	PeakOperator string  `json:"peak_operator,omitempty"`
+	LimitWatts   float64 `json:"limit_watts"`
+}
+
+// Cost of renting the chips of the mapping.
+type Cost struct {
+	USDPerHour          float64 `json:"usd_per_hour"`
+	USDPerMillionTokens float64 `json:"usd_per_million_tokens"`
+}
+
+// Operator is what one operator came to over the whole run, on one chip.
+type Operator struct {
+	Name    string       `json:"name"`
+	Kind    string       `json:"kind"`
+	Phase   string       `json:"phase"`
+	Calls   int64        `json:"calls"`
+	Seconds float64      `json:"seconds"`
+	Share   float64      `json:"share"`
+	BoundBy string       `json:"bound_by"`
+	Stalls  StallSeconds `json:"stalls"`
+	Ops     int64        `json:"ops"`       // matrix, vector and special operations
+	Bytes   int64        `json:"hbm_bytes"` // off-chip bytes read and written
+	Joules  float64      `json:"joules"`
+}
+
+// PhaseTime is the time of one phase.
+type PhaseTime struct {
+	Phase   string  `json:"phase"`
+	Steps   int64   `json:"steps"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Advice says what a change would bring.
+type Advice struct {
+	Change         string  `json:"change"`  // "+10 % hbm bandwidth"
+	Seconds        float64 `json:"seconds"` // with the change
+	LatencyPercent float64 `json:"latency_percent"`
+	Text           string  `json:"text"`
+}
+
+// Footprint is what one chip has to hold.
+type Footprint struct {
+	WeightBytes     int64 `json:"weight_bytes"`
+	KVBytes         int64 `json:"kv_bytes"`
+	ActivationBytes int64 `json:"activation_bytes"`
+}
+
+// Manifest identifies what was run.
+type Manifest struct {
+	Version   string `json:"version"`    // of the models: changes when any figure changes
+	ArchHash  string `json:"arch_hash"`  // content of the machine
+	GraphHash string `json:"graph_hash"` // content of the operator graph
+	Key       string `json:"key"`        // of the whole request
+	Seed      int64  `json:"seed"`
+}

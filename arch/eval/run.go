@@ -1,0 +1,421 @@
+package eval
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/account"
+	"github.com/stratasim/strata/arch/analytic"
+	"github.com/stratasim/strata/arch/event"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// Version of the models. It changes whenever any figure changes, so that stored results of
+// different versions are never mistaken for each other.
+const Version = "0.1.0"
+
+// Fidelities.
+const (
+	Event    = "event"
+	Analytic = "analytic"
+)
+
+// Ideals that a request may ask for.
+var ideals = []string{"contention", "refresh", "launch", "power"}
+
+// Request is one point: a machine, a graph, a mapping and how to time it.
+type Request struct {
+	Machine *arch.Machine
+	Graph   *traces.Graph
+	Mapping plan.Mapping
+	// Fidelity is Event or Analytic; "" means Event.
+	Fidelity string
+	// Exact plays every iteration of every loop in the event fidelity.
+	Exact bool
+	// Ideal lists effects to leave out: contention, refresh, launch, power.
+	Ideal []string
+	// Advise asks for advice, which times the program a few more times.
+	Advise bool
+	// Observer and Progress are passed to the event fidelity.
+	Observer event.Observer
+	Progress func(events int64)
+}
+
+// Result is an answer with what it was derived from.
+type Result struct {
+	Answer
+	Program *plan.Program
+	Outcome *sim.Outcome
+}
+
+// Key identifies the point by content: everything that can change its answer.
+func (r *Request) Key() string {
+	ideal := append([]string(nil), r.Ideal...)
+	sort.Strings(ideal)
+	data, err := json.Marshal(struct {
+		Version, Arch, Graph, Fidelity string
+		Mapping                        plan.Mapping
+		Exact                          bool
+		Ideal                          []string
+	}{Version, r.Machine.Hash(), r.Graph.Hash(), r.fidelity(), r.mapping(), r.Exact, ideal})
+	if err != nil {
+		panic(err) // plain data always encodes
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func (r *Request) fidelity() string {
+	if r.Fidelity == "" {
+		return Event
+	}
+	return r.Fidelity
+}
+
+func (r *Request) mapping() plan.Mapping {
+	p := r.Mapping
+	p.TP = max(p.TP, 1)
+	for _, i := range r.Ideal {
+		p.IdealLaunch = p.IdealLaunch || i == "launch"
+	}
+	return p
+}
+
+// check refuses what is not known.
+func (r *Request) check() error {
+	if f := r.fidelity(); f != Event && f != Analytic {
+		return &plan.Invalid{Field: "fidelity", Message: fmt.Sprintf("%q is unknown", f), Hint: "event or analytic"}
+	}
+	for _, i := range r.Ideal {
+		known := false
+		for _, k := range ideals {
+			known = known || i == k
+		}
+		if !known {
+			return &plan.Invalid{Field: "ideal", Message: fmt.Sprintf("%q is unknown", i), Hint: "known: " + strings.Join(ideals, ", ")}
+		}
+	}
+	return nil
+}
+
+// Plan plans the request without timing it.
+func (r *Request) Plan() (*plan.Program, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	return plan.Build(r.Machine, r.Graph, r.mapping())
+}
+
+// Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
+func Run(ctx context.Context, r Request) (*Result, error) {
+	p, err := r.Plan()
+	if err != nil {
+		return nil, err
+	}
+	o, err := r.time(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("internal: %w", err)
+	}
+	if want := p.Work(); !want.Equal(o.Work) {
+		return nil, fmt.Errorf("internal: the %s fidelity did work %v, planned was %v", r.fidelity(), o.Work, want)
+	}
+	res := &Result{Program: p, Outcome: o}
+	if err := r.answer(ctx, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// time evaluates the program in the fidelity asked for.
+func (r *Request) time(ctx context.Context, p *plan.Program) (*sim.Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r.fidelity() == Analytic {
+		return analytic.Evaluate(p)
+	}
+	opt := event.Options{Exact: r.Exact, Observer: r.Observer, Progress: r.Progress}
+	for _, i := range r.Ideal {
+		opt.IdealContention = opt.IdealContention || i == "contention"
+	}
+	return event.Evaluate(ctx, p, opt)
+}
+
+// answer derives the figures of strata.run/1.
+func (r *Request) answer(ctx context.Context, res *Result) error {
+	m, g, p, o := r.Machine, r.Graph, res.Program, res.Outcome
+	a := &res.Answer
+	mapping := r.mapping()
+	a.Schema, a.Arch, a.Model, a.Phase, a.Fidelity = Schema, m.Name, g.Name, g.Phase, r.fidelity()
+	a.Parallel = Parallel{TP: mapping.TP, PP: 1, DP: 1, EP: 1}
+	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch, g.Prompt, g.Generate, g.DType.String()
+	a.WeightDType, a.KVDType = weightTypes(g)
+	profile, err := m.Profile(mapping.Profile)
+	if err != nil {
+		return err
+	}
+	a.Runtime = profile.Name
+	a.Seconds = o.Makespan.Seconds()
+	for i, t := range o.Stalls {
+		a.Stalls[i] = t.Seconds()
+	}
+	a.BoundBy = o.Stalls.Largest().String()
+	tokens := r.phases(res)
+	if a.Seconds > 0 {
+		a.TokensPerSecond = tokens / a.Seconds
+	}
+	if err := r.utilization(res); err != nil {
+		return err
+	}
+	fp, err := plan.Footprint(m, g, mapping)
+	if err != nil {
+		return err
+	}
+	a.Footprint = Footprint{int64(fp.Weights), int64(fp.KV), int64(fp.Activations)}
+	r.tiers(res, fp)
+	e := account.EnergyOf(m, p, o)
+	a.Energy = Energy{Joules: float64(e.Total), Components: map[string]float64{}}
+	for _, part := range e.Parts {
+		a.Energy.Components[part.Name] = float64(part.Joules)
+	}
+	if tokens > 0 {
+		a.Energy.JoulesPerToken = float64(e.Total) / tokens
+	}
+	limit := m.Power.Limit * units.Watts(p.Ranks)
+	a.Power = Power{float64(e.Average), float64(e.Peak), e.PeakOp, float64(limit)}
+	if e.Peak > limit {
+		a.Notes = append(a.Notes, fmt.Sprintf("%s would draw %.0f W, the limit is %.0f W: a real chip lowers its clock there, this answer does not", e.PeakOp, float64(e.Peak), float64(limit)))
+	}
+	if m.Cost != nil {
+		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Ranks)
+		if tokens > 0 {
+			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
+		}
+	}
+	r.operators(res)
+	floor, err := analytic.Floor(p)
+	if err != nil {
+		return err
+	}
+	a.FloorSeconds = floor.Seconds()
+	a.Events = o.Events
+	a.Advice = []Advice{}
+	if r.Advise {
+		if err := r.advise(ctx, res); err != nil {
+			return err
+		}
+	}
+	a.NotModelled = []string{"launches that run ahead of the device", "clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
+	a.Manifest = Manifest{Version: Version, ArchHash: m.Hash(), GraphHash: g.Hash(), Key: r.Key()}
+	return finite(a)
+}
+
+// weightTypes returns the data types of weights and cache that the graph uses first.
+func weightTypes(g *traces.Graph) (weight, kv string) {
+	weight, kv = g.DType.String(), g.DType.String()
+	for i := range g.Blocks {
+		for j := range g.Blocks[i].Ops {
+			switch op := &g.Blocks[i].Ops[j]; op.Kind {
+			case traces.Gemm:
+				weight = op.WeightDType.String()
+			case traces.Attention:
+				kv = op.KVDType.String()
+			}
+		}
+	}
+	return weight, kv
+}
+
+// phases derives times per phase, TTFT and TPOT, and returns the tokens that the run produced.
+func (r *Request) phases(res *Result) float64 {
+	a, g := &res.Answer, r.Graph
+	sections := res.Program.Sections
+	var decode int64
+	for _, mark := range res.Outcome.Marks {
+		s := sections[mark.Section]
+		t := (mark.End - mark.Start).Seconds()
+		if k := len(a.Phases) - 1; k >= 0 && a.Phases[k].Phase == s.Phase {
+			a.Phases[k].Steps++
+			a.Phases[k].Seconds += t
+		} else {
+			a.Phases = append(a.Phases, PhaseTime{s.Phase, 1, t})
+		}
+		if s.Phase == traces.Prefill.String() {
+			a.TTFTSeconds = mark.End.Seconds()
+		} else {
+			decode++
+		}
+	}
+	for _, p := range a.Phases {
+		if p.Phase == traces.Decode.String() {
+			a.TPOTSeconds = p.Seconds / float64(p.Steps)
+		}
+	}
+	switch {
+	case a.TTFTSeconds > 0 && decode > 0: // prefill gives the first token
+		return float64(g.Batch) * float64(decode+1)
+	case decode > 0:
+		return float64(g.Batch) * float64(decode)
+	}
+	return float64(g.Batch) * float64(g.Prompt)
+}
+
+// utilization derives MFU and HFU.
+func (r *Request) utilization(res *Result) error {
+	a, o := &res.Answer, res.Outcome
+	var model float64
+	for i := range r.Graph.Runs {
+		run := &r.Graph.Runs[i]
+		blk := &r.Graph.Blocks[run.Block]
+		for j := range blk.Ops {
+			ops, err := blk.Ops[j].ModelOps(run.Past)
+			if err != nil {
+				return err
+			}
+			model += float64(float64(ops) * float64(run.Times))
+		}
+	}
+	var executed float64
+	for i, c := range res.Program.Counters {
+		if strings.HasPrefix(c.Name, "matrix.") && strings.HasSuffix(c.Name, ".ops") {
+			executed += float64(o.Work[i])
+		}
+	}
+	fma, err := r.Machine.Chip.Cores.Matrix.Rate(r.Graph.DType)
+	if err != nil {
+		return nil // a graph without matrix products may use a type the unit does not know
+	}
+	peak := 2 * float64(fma) * float64(r.Machine.Chip.Cores.Count) * float64(r.Machine.Chip.Clock)
+	if a.Seconds > 0 {
+		a.MFU = model / float64(res.Program.Ranks) / peak / a.Seconds
+		a.HFU = executed / peak / a.Seconds
+	}
+	return nil
+}
+
+// tiers derives what each memory tier held and moved.
+func (r *Request) tiers(res *Result, fp plan.Memory) {
+	a, m := &res.Answer, r.Machine
+	counter := map[string]int64{}
+	for i, c := range res.Program.Counters {
+		counter[c.Name] = res.Outcome.Work[i]
+	}
+	off := m.OffChip()
+	for i := range m.Chip.Memory {
+		t := &m.Chip.Memory[i]
+		n := int64(1)
+		if t.Private() {
+			n = m.Chip.Cores.Count
+		}
+		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"], WrittenBytes: counter[t.Name+".write"]}
+		moved := float64(tier.ReadBytes) + float64(tier.WrittenBytes)
+		if a.Seconds > 0 {
+			tier.Utilization = moved / float64(n) / float64(t.Peak(m.Chip.Clock)) / a.Seconds
+		}
+		switch {
+		case t == off:
+			tier.PeakBytes = int64(fp.Weights + fp.KV + fp.Activations)
+		case t.Private():
+			tier.PeakBytes = min(tier.CapacityBytes, int64(res.Program.BufferPeak())*n)
+		case t.Kind == "sram":
+			tier.PeakBytes = min(tier.CapacityBytes, tier.WrittenBytes) // a cache fills with what passes
+		}
+		a.Memory = append(a.Memory, tier)
+	}
+}
+
+// operators derives the operator table, the longest first.
+func (r *Request) operators(res *Result) {
+	a, p, o := &res.Answer, res.Program, res.Outcome
+	off := r.Machine.OffChip().Name
+	a.Operators = []Operator{}
+	for i := range o.Ops {
+		s := &o.Ops[i]
+		if s.Calls == 0 {
+			continue
+		}
+		op := Operator{Name: p.Ops[i].Name, Kind: p.Ops[i].Kind, Phase: p.Ops[i].Phase, Calls: s.Calls, Seconds: s.Time.Seconds(), BoundBy: s.Stalls.Largest().String()}
+		for c, t := range s.Stalls {
+			op.Stalls[c] = t.Seconds()
+		}
+		if o.Makespan > 0 {
+			op.Share = float64(s.Time) / float64(o.Makespan)
+		}
+		for k, n := range s.Work {
+			switch name := p.Counters[k].Name; {
+			case strings.HasSuffix(name, ".ops"):
+				op.Ops += n
+			case name == off+".read" || name == off+".write":
+				op.Bytes += n
+			}
+		}
+		op.Joules = float64(account.OpEnergy(r.Machine, p, s))
+		a.Operators = append(a.Operators, op)
+	}
+	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
+}
+
+// advise times the program again with one kind of resource 10 % faster, for the causes that take at
+// least 2 % of the time.
+func (r *Request) advise(ctx context.Context, res *Result) error {
+	a, o := &res.Answer, res.Outcome
+	causes := sim.Causes()
+	sort.SliceStable(causes, func(i, j int) bool { return o.Stalls[causes[i]] > o.Stalls[causes[j]] })
+	quiet := *r
+	quiet.Observer, quiet.Progress = nil, nil
+	for _, c := range causes {
+		if float64(o.Stalls[c]) < 0.02*float64(o.Makespan) || len(a.Advice) == 4 {
+			break
+		}
+		var change string
+		var seconds float64
+		switch c {
+		case sim.Launch:
+			// Launches follow each other on the critical path, so less of each is less of the sum.
+			change, seconds = "−10 % launch time", a.Seconds-0.1*a.Stalls[c]
+		case sim.Dependency:
+			change, seconds = "−10 % fill and drain time", a.Seconds-0.1*a.Stalls[c]
+		case sim.Idle:
+			continue
+		default:
+			faster := map[string]float64{}
+			for _, name := range res.Program.ResourcesOf(c) {
+				faster[name] = 1.1
+			}
+			f, err := quiet.time(ctx, res.Program.Scale(faster))
+			if err != nil {
+				return err
+			}
+			what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.DDR: "DDR bandwidth", sim.Link: "link bandwidth"}
+			change, seconds = "+10 % "+what[c], f.Makespan.Seconds()
+		}
+		percent := 100 * (seconds/a.Seconds - 1)
+		a.Advice = append(a.Advice, Advice{Change: change, Seconds: seconds, LatencyPercent: percent,
+			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
+	}
+	return nil
+}
+
+// finite makes sure that no NaN or infinity leaves the simulator.
+func finite(a *Answer) error {
+	for _, v := range []float64{a.Seconds, a.TTFTSeconds, a.TPOTSeconds, a.TokensPerSecond, a.MFU, a.HFU, a.Energy.Joules, a.Energy.JoulesPerToken,
+		a.Power.AverageWatts, a.Power.PeakWatts, a.Cost.USDPerHour, a.Cost.USDPerMillionTokens} {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("internal: a figure of the answer is not a finite number")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package event
+
+import (
+	"context"
+
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/kernel"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Options choose how a program is played.
+type Options struct {
+	// Exact plays every iteration of every loop: nothing is remembered, nothing skipped.
+	Exact bool
+	// IdealContention gives every step its resources to itself.
+	IdealContention bool
+	// Limits on events and simulated time; zero values mean the kernel's defaults.
+	Limits kernel.Limits
+	// Observer is told of every step that is played, nil for none.
+	Observer Observer
+	// Progress is called now and then with the number of events handled, nil for none.
+	Progress func(events int64)
+}
+
+// Observer sees what is played. Times count from the start of the body that is being played.
+type Observer interface {
+	// Play begins a body that starts from rest; calls until the next Play belong to it.
+	Play(b *plan.Body, times int64)
+	// Span is one step in service, its latency included.
+	Span(s Span)
+	// Skipped says that periods whole periods of length period were skipped at the given time.
+	Skipped(b *plan.Body, at, period units.Time, periods int64, iterations int64)
+	// Tokens says how much of a buffer is taken from now on.
+	Tokens(at units.Time, b *plan.Body, buffer int, used int64)
+}
+
+// Span is one step's time in service.
+type Span struct {
+	Body       *plan.Body
+	Node       int
+	Iteration  int64
+	Start, End units.Time // End includes the latency
+	Alone      units.Time // what the service would have taken undisturbed
+}
+
+// Evaluate plays the program.
+func Evaluate(ctx context.Context, p *plan.Program, o Options) (*sim.Outcome, error) {
+	r := newRunner(ctx, p, o)
+	if !o.Exact {
+		return plan.Fold(p, r)
+	}
+	return r.exact()
+}
+
+// Serve implements plan.Timer.
+func (r *runner) Serve(s *plan.Step) (units.Time, sim.Cause) { return s.Serve(r.p.Resources) }
+
+// Bound implements plan.Timer; playing needs no bound.
+func (r *runner) Bound(*plan.Body, int64, *plan.Result) {}
+
+// Pipeline implements plan.Timer: it plays the body from rest.
+func (r *runner) Pipeline(b *plan.Body, times int64, _ *plan.Folder) (*plan.Result, error) {
+	return r.play(b, times)
+}
+
+// exact plays the whole program in one go.
+func (r *runner) exact() (*sim.Outcome, error) {
+	r.ops = make([]sim.OpStat, len(r.p.Ops))
+	for i := range r.ops {
+		r.ops[i].Work = make(sim.Counts, len(r.p.Counters))
+	}
+	if len(r.p.Sections) > 0 {
+		r.marked = r.p.Entry
+	}
+	res, err := r.play(r.p.Entry, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &sim.Outcome{Makespan: res.Time, Stalls: res.Stalls, Work: res.Work, Ops: r.ops, Marks: r.marks, Events: res.Events}, nil
+}

@@ -1,0 +1,574 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/kernel"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Priorities of agenda jobs at one instant: loop boundaries are looked at when everything else
+// that happens then has happened.
+const (
+	priorityStep     = 0
+	priorityBoundary = 1
+)
+
+// runner plays bodies.
+type runner struct {
+	ctx    context.Context
+	p      *plan.Program
+	opt    Options
+	eng    *kernel.Engine
+	served map[*plan.Step]*service
+
+	// State of the body being played.
+	root    *frame
+	active  []*node // steps in service, in the order they started
+	inLate  int     // latencies running
+	work    sim.Counts
+	seq     int64 // of scheduled completions, for the order at equal times
+	frames  int64
+	end     instant
+	ended   bool
+	since   int64 // events at the last progress report
+	handled int64
+
+	// Only when the whole program is played at once.
+	ops    []sim.OpStat
+	marked *plan.Body
+	marks  []sim.Mark
+}
+
+// instant is a completion: when, and how the path to it divides among causes.
+type instant struct {
+	at     units.Time
+	stalls sim.Stalls
+}
+
+// service is what a step asks for, worked out once.
+type service struct {
+	alone  units.Time
+	cause  sim.Cause
+	shares []share
+	weight float64 // 1 / the largest share
+}
+
+// share is the part of its service during which a step keeps a resource busy.
+type share struct {
+	resource int
+	part     float64
+}
+
+// frame is one run of a body as a loop.
+type frame struct {
+	r        *runner
+	id       int64
+	body     *plan.Body
+	times    int64
+	parent   *node
+	nodes    []node
+	tokens   []int64 // free tokens by buffer
+	open     int     // nodes that have iterations left
+	least    int64   // iterations that all nodes have done
+	boundary bool    // a look at the boundary is scheduled
+	started  instant
+	counted  sim.Counts // r.work when the frame started, for operators
+	history  map[string]*snapshot
+	tries    int
+}
+
+// node is one node of a frame.
+type node struct {
+	f     *frame
+	index int
+	plan  *plan.Node
+	svc   *service
+	child *frame
+
+	started, freed, done int64
+
+	// The iteration in service.
+	inService bool
+	from      instant
+	last      units.Time // when left and speed were last right
+	left      float64    // service left, at full speed, in ps
+	speed     float64
+	disturbed bool
+	slow      [sim.NumCauses]float64 // time lost, by the resource that was shared
+	slowedBy  sim.Cause
+	end       units.Time
+	seq       int64
+
+	late lateQueue
+}
+
+// lateQueue holds results that are on their way; its Handle delivers them.
+type lateQueue struct {
+	n    *node
+	list []late
+}
+
+type late struct {
+	due instant
+	seq int64
+}
+
+func newRunner(ctx context.Context, p *plan.Program, o Options) *runner {
+	return &runner{ctx: ctx, p: p, opt: o, eng: kernel.New(o.Limits), served: map[*plan.Step]*service{}}
+}
+
+// play runs a body times times from rest.
+func (r *runner) play(b *plan.Body, times int64) (*plan.Result, error) {
+	r.eng.Reset()
+	r.active, r.inLate, r.seq, r.frames = r.active[:0], 0, 0, 0
+	r.ended, r.end = false, instant{}
+	r.work = make(sim.Counts, len(r.p.Counters))
+	r.root = r.newFrame(b, times, nil)
+	if r.opt.Observer != nil {
+		r.opt.Observer.Play(b, times)
+	}
+	r.eng.OnIdle(func() error {
+		if r.ended {
+			return nil
+		}
+		return fmt.Errorf("event: nothing left to do, but %s", r.root.waiting())
+	})
+	r.eng.At(0, priorityStep, r.root)
+	if err := r.eng.Run(r.ctx); err != nil {
+		var he *kernel.HandlerError
+		if errors.As(err, &he) && errors.Is(he.Err, plan.ErrTooLarge) {
+			return nil, he.Err
+		}
+		return nil, fmt.Errorf("playing %s: %w", b.Name, err)
+	}
+	r.handled += r.eng.Events()
+	return &plan.Result{Time: r.end.at, Stalls: r.end.stalls, Work: r.work, Events: r.eng.Events()}, nil
+}
+
+func (r *runner) newFrame(b *plan.Body, times int64, parent *node) *frame {
+	r.frames++
+	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers))}
+	for i := range b.Nodes {
+		n := &f.nodes[i]
+		n.f, n.index, n.plan = f, i, &b.Nodes[i]
+		n.late.n = n
+		if n.plan.Step != nil {
+			n.svc = r.serviceOf(n.plan.Step)
+		}
+	}
+	return f
+}
+
+func (r *runner) serviceOf(s *plan.Step) *service {
+	if v, ok := r.served[s]; ok {
+		return v
+	}
+	v := &service{}
+	v.alone, v.cause = s.Serve(r.p.Resources)
+	if v.alone > 0 {
+		most := 0.0
+		for _, u := range s.Uses {
+			part := float64(r.p.Resources[u.Resource].Time(u.Amount)) / float64(v.alone)
+			if part > 0 {
+				v.shares = append(v.shares, share{u.Resource, part})
+				most = max(most, part)
+			}
+		}
+		if most > 0 {
+			v.weight = 1 / most
+		}
+	}
+	r.served[s] = v
+	return v
+}
+
+// Handle starts the root frame.
+func (f *frame) Handle(now units.Time) error { return f.start(&instant{}) }
+
+// start begins a frame at the given instant.
+func (f *frame) start(at *instant) error {
+	f.started = *at
+	f.open = len(f.nodes)
+	f.least, f.tries, f.history, f.boundary = 0, 0, nil, false
+	for i := range f.tokens {
+		f.tokens[i] = f.body.Buffers[i].Capacity
+	}
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		n.started, n.freed, n.done = 0, 0, 0
+	}
+	if f.body.Op >= 0 && f.r.ops != nil {
+		f.counted = append(f.counted[:0], f.r.work...)
+	}
+	for i := range f.nodes {
+		if err := f.nodes[i].tryStart(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryStart starts the node's next iteration if nothing holds it back.
+func (n *node) tryStart(at *instant) error {
+	f := n.f
+	if n.started >= f.times || n.started != n.freed {
+		return nil
+	}
+	for _, d := range n.plan.After {
+		if f.nodes[d.Node].done < n.started+1-d.Distance {
+			return nil
+		}
+	}
+	for _, t := range n.plan.Acquire {
+		if f.tokens[t.Buffer] < t.N {
+			return nil
+		}
+	}
+	for _, t := range n.plan.Acquire {
+		f.tokens[t.Buffer] -= t.N
+		f.observeTokens(t.Buffer, at.at)
+	}
+	n.started++
+	if n.plan.Body != nil {
+		if n.child == nil {
+			n.child = f.r.newFrame(n.plan.Body, n.plan.Times, n)
+		}
+		return n.child.start(at)
+	}
+	return n.serve(at)
+}
+
+func (f *frame) observeTokens(buffer int, at units.Time) {
+	if o := f.r.opt.Observer; o != nil {
+		o.Tokens(at, f.body, buffer, f.body.Buffers[buffer].Capacity-f.tokens[buffer])
+	}
+}
+
+// serve puts the node's step into service.
+func (n *node) serve(at *instant) error {
+	r := n.f.r
+	n.inService, n.from, n.last = true, *at, at.at
+	n.left, n.speed, n.disturbed = float64(n.svc.alone), 1, false
+	n.slow = [sim.NumCauses]float64{}
+	if n.svc.alone > units.MaxTime-at.at {
+		return fmt.Errorf("step %s ends after %v of simulated time: %w", n.plan.Name, units.MaxTime, plan.ErrTooLarge)
+	}
+	n.schedule(at.at + n.svc.alone)
+	r.active = append(r.active, n)
+	if len(r.active) > 1 && !r.opt.IdealContention {
+		return r.share(n, at.at)
+	}
+	return nil
+}
+
+// schedule makes the service end at t; an earlier appointment goes stale.
+func (n *node) schedule(t units.Time) {
+	n.f.r.seq++
+	n.end, n.seq = t, n.f.r.seq
+	n.f.r.eng.At(t, priorityStep, n)
+}
+
+// Handle ends the node's service.
+func (n *node) Handle(now units.Time) error {
+	if !n.inService || now != n.end {
+		return nil // rescheduled since
+	}
+	r, f := n.f.r, n.f
+	n.inService = false
+	for i, a := range r.active {
+		if a == n {
+			r.active = append(r.active[:i], r.active[i+1:]...)
+			break
+		}
+	}
+	s := n.plan.Step
+	for _, c := range s.Counts {
+		r.work[c.Counter] += c.N
+	}
+	at := n.from
+	at.at = now
+	at.stalls[n.svc.cause] += n.svc.alone
+	if lost := now - n.from.at - n.svc.alone; lost > 0 {
+		by := n.slowedBy
+		for c := range n.slow {
+			if n.slow[c] > n.slow[by] {
+				by = sim.Cause(c)
+			}
+		}
+		at.stalls[by] += lost
+	}
+	if o := r.opt.Observer; o != nil {
+		o.Span(Span{Body: f.body, Node: n.index, Iteration: n.freed, Start: n.from.at, End: now + s.Latency, Alone: n.svc.alone})
+	}
+	n.freed++
+	if len(r.active) > 0 && !r.opt.IdealContention {
+		if err := r.share(n, now); err != nil {
+			return err
+		}
+	}
+	if s.Latency > 0 {
+		if s.Latency > units.MaxTime-now {
+			return fmt.Errorf("step %s ends after %v of simulated time: %w", n.plan.Name, units.MaxTime, plan.ErrTooLarge)
+		}
+		due := at
+		due.at += s.Latency
+		due.stalls[s.Charge] += s.Latency
+		r.seq++
+		n.late.list = append(n.late.list, late{due, r.seq})
+		r.inLate++
+		r.eng.At(due.at, priorityStep, &n.late)
+		if err := n.tryStart(&at); err != nil {
+			return err
+		}
+		return r.progress()
+	}
+	return n.complete(&at)
+}
+
+// Handle delivers the oldest result.
+func (q *lateQueue) Handle(now units.Time) error {
+	if len(q.list) == 0 || q.list[0].due.at != now {
+		return nil // moved since
+	}
+	due := q.list[0].due
+	copy(q.list, q.list[1:])
+	q.list = q.list[:len(q.list)-1]
+	q.n.f.r.inLate--
+	return q.n.complete(&due)
+}
+
+// complete finishes an iteration of the node: it returns tokens, wakes what waited, and ends the
+// frame when it was the last.
+func (n *node) complete(at *instant) error {
+	f, r := n.f, n.f.r
+	n.done++
+	for _, t := range n.plan.Release {
+		f.tokens[t.Buffer] += t.N
+		f.observeTokens(t.Buffer, at.at)
+	}
+	if f.body == r.marked {
+		r.marks = append(r.marks, sim.Mark{Section: n.index, End: at.at})
+		if k := len(r.marks) - 1; k > 0 {
+			r.marks[k].Start = r.marks[k-1].End
+		}
+	}
+	if n.done == f.times {
+		if f.open--; f.open == 0 {
+			return f.finish(at)
+		}
+	}
+	if len(n.plan.Release) > 0 {
+		for i := range f.nodes {
+			if err := f.nodes[i].tryStart(at); err != nil {
+				return err
+			}
+		}
+	} else {
+		for _, i := range f.body.Successors(n.index) {
+			if err := f.nodes[i].tryStart(at); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.opt.Exact && f.times > 3 {
+		f.atBoundary(at.at)
+	}
+	return r.progress()
+}
+
+func (r *runner) progress() error {
+	if n := r.handled + r.eng.Events(); r.opt.Progress != nil && n-r.since >= 1<<16 {
+		r.since = n
+		r.opt.Progress(n)
+	}
+	return nil
+}
+
+// finish ends the frame and with it the iteration of the node that runs it.
+func (f *frame) finish(at *instant) error {
+	r := f.r
+	if f.body.Op >= 0 && r.ops != nil {
+		o := &r.ops[f.body.Op]
+		o.Calls += f.times
+		o.Time += at.at - f.started.at
+		d := at.stalls.Minus(&f.started.stalls)
+		o.Stalls.Add(&d, 1)
+		for i := range o.Work {
+			o.Work[i] += r.work[i] - f.counted[i]
+		}
+	}
+	if f.parent == nil {
+		r.end, r.ended = *at, true
+		return nil
+	}
+	f.parent.freed++
+	return f.parent.complete(at)
+}
+
+// waiting names what a stuck frame waits for.
+func (f *frame) waiting() string {
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if n.done == f.times {
+			continue
+		}
+		if n.child != nil && n.started > n.done {
+			return n.child.waiting()
+		}
+		return fmt.Sprintf("%s/%s has done %d of %d iterations", f.body.Name, n.plan.Name, n.done, f.times)
+	}
+	return f.body.Name + " is complete"
+}
+
+// share recomputes the speeds of the steps that share a resource, directly or through others, with
+// the step that has just started or ended.
+func (r *runner) share(changed *node, now units.Time) error {
+	group := r.group(changed)
+	if len(group) == 0 {
+		return nil
+	}
+	speeds, by := r.fill(group)
+	for i, n := range group {
+		v := speeds[i]
+		if v == n.speed {
+			continue
+		}
+		dt := float64(now - n.last)
+		n.left -= float64(dt * n.speed)
+		if n.left < 0 {
+			n.left = 0
+		}
+		n.account(dt)
+		n.last, n.speed, n.slowedBy = now, v, by[i]
+		n.disturbed = true
+		rest := math.Ceil(n.left / v)
+		if rest > float64(units.MaxTime-now) {
+			return fmt.Errorf("step %s ends after %v of simulated time: %w", n.plan.Name, units.MaxTime, plan.ErrTooLarge)
+		}
+		n.schedule(now + units.Time(rest))
+	}
+	return nil
+}
+
+// account charges what the step lost during dt to the resource that slowed it.
+func (n *node) account(dt float64) {
+	if n.speed < 1 {
+		n.slow[n.slowedBy] += float64(dt * (1 - n.speed))
+	}
+}
+
+// group collects the active steps connected to the changed one by shared resources, in the order
+// in which they started.
+func (r *runner) group(changed *node) []*node {
+	var touched [64]bool
+	wide := len(r.p.Resources) > len(touched)
+	if wide {
+		return r.active // more resources than we track: recompute everybody
+	}
+	for _, s := range changed.svc.shares {
+		touched[s.resource] = true
+	}
+	in := make([]bool, len(r.active))
+	count := 0
+	for again := true; again; {
+		again = false
+		for i, n := range r.active {
+			if in[i] {
+				continue
+			}
+			for _, s := range n.svc.shares {
+				if touched[s.resource] {
+					in[i], again = true, true
+					count++
+					for _, t := range n.svc.shares {
+						touched[t.resource] = true
+					}
+					break
+				}
+			}
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	group := make([]*node, 0, count)
+	for i, n := range r.active {
+		if in[i] {
+			group = append(group, n)
+		}
+	}
+	return group
+}
+
+// fill finds max-min fair speeds by progressive filling, and the cause that holds each step back.
+func (r *runner) fill(group []*node) ([]float64, []sim.Cause) {
+	speeds := make([]float64, len(group))
+	by := make([]sim.Cause, len(group))
+	frozen := make([]bool, len(group))
+	for left := len(group); left > 0; {
+		// The level at which the first resource fills up, or the first step reaches full speed.
+		level, at := math.Inf(1), -1
+		for i, n := range group {
+			if !frozen[i] && n.svc.weight > 0 && 1/n.svc.weight < level {
+				level = 1 / n.svc.weight
+			}
+		}
+		if math.IsInf(level, 1) {
+			for i := range group {
+				if !frozen[i] {
+					speeds[i] = 1
+				}
+			}
+			break
+		}
+		for res := range r.p.Resources {
+			free, asked := 1.0, 0.0
+			for i, n := range group {
+				for _, s := range n.svc.shares {
+					if s.resource != res {
+						continue
+					}
+					if frozen[i] {
+						free -= float64(speeds[i] * s.part)
+					} else {
+						asked += float64(n.svc.weight * s.part)
+					}
+				}
+			}
+			if asked > 0 && float64(level*asked) > free*(1+1e-12) {
+				level, at = max(free, 0)/asked, res
+			}
+		}
+		for i, n := range group {
+			if frozen[i] {
+				continue
+			}
+			v := float64(level * n.svc.weight)
+			uses := false
+			for _, s := range n.svc.shares {
+				uses = uses || s.resource == at
+			}
+			switch {
+			case at >= 0 && uses:
+				speeds[i], by[i] = max(min(v, 1), 1e-9), r.p.Resources[at].Cause
+			case at < 0 && v >= 1-1e-12:
+				speeds[i] = 1
+			default:
+				continue
+			}
+			frozen[i] = true
+			left--
+		}
+	}
+	return speeds, by
+}
+
+func tooLate(what string) error {
+	return fmt.Errorf("%s ends after %v of simulated time: %w", what, units.MaxTime, plan.ErrTooLarge)
+}

@@ -1,0 +1,318 @@
+package arch
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/arch/compute"
+	"github.com/stratasim/strata/interconnect"
+	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Machine is one accelerator system and the software on it.
+type Machine struct {
+	Name        string  `yaml:"name" spec:"required"`
+	Description string  `yaml:"description,omitempty"`
+	Chip        Chip    `yaml:"chip" spec:"required"`
+	System      System  `yaml:"system" spec:"required"`
+	Runtime     Runtime `yaml:"runtime" spec:"required"`
+	Power       Power   `yaml:"power" spec:"required"`
+	Energy      Energy  `yaml:"energy" spec:"required"`
+	Cost        *Cost   `yaml:"cost,omitempty"`
+	// Sources says where each leaf comes from: path (or the path of an enclosing part) to text.
+	// Texts that begin with "estimated:" or "fitted:" say so and on what.
+	Sources spec.Sources `yaml:"sources,omitempty" spec:"-"`
+}
+
+// Chip is one accelerator chip.
+type Chip struct {
+	// Process names the technology node, e.g. "TSMC N7"; informative.
+	Process string `yaml:"process,omitempty"`
+	// Clock of the cores, on which on-chip memory widths are based too.
+	Clock units.Hertz `yaml:"clock" spec:"required,gt=0 Hz,max=100 GHz"`
+	Cores Cores       `yaml:"cores" spec:"required"`
+	// Memory tiers from the core outwards.
+	Memory []memory.Spec `yaml:"memory" spec:"required,min=1,max=16,unique"`
+}
+
+// Cores are the chip's cores, all alike.
+type Cores struct {
+	Count  int64          `yaml:"count" spec:"required,min=1,max=10000000"`
+	Matrix compute.Matrix `yaml:"matrix" spec:"required"`
+	Vector compute.Vector `yaml:"vector" spec:"required"`
+}
+
+// System is the node that the chips form.
+type System struct {
+	// Chips of the node.
+	Chips int64 `yaml:"chips" spec:"required,min=1,max=1000000"`
+	// ScaleUp is the network between the chips; may be left out for a single chip.
+	ScaleUp *interconnect.Spec `yaml:"scale_up,omitempty"`
+}
+
+// Runtime is the software: what it can fuse, what a launch costs, how its kernels are built.
+type Runtime struct {
+	// Default names the profile used unless another is asked for.
+	Default  string    `yaml:"default" spec:"required"`
+	Profiles []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
+}
+
+// Profile is one way of running operators: a framework with its kernel library.
+type Profile struct {
+	Name        string `yaml:"name" spec:"required"`
+	Description string `yaml:"description,omitempty"`
+	// Launch is the time between the kernels of one stream that the device itself needs.
+	Launch units.Time `yaml:"launch" spec:"min=0 ns,max=1 s"`
+	// HostSync is what a host-timed, synchronised operator pays on top, by operator kind;
+	// "default" stands for kinds that are not listed.
+	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`
+	// Fusion lists what the runtime does in one kernel: "flash-attention", "norm-add" (residual
+	// addition with the norm that follows it), "parallel-gemm" (weights of parallel projections
+	// side by side), "gated-activation".
+	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|bias-activation"`
+	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
+	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
+	Attention *AttentionKernel `yaml:"attention,omitempty"`
+}
+
+// GemmKernel is how the library builds matrix products.
+type GemmKernel struct {
+	// Tiles is the menu of output tiles, "rows x columns"; the best for the shape is taken.
+	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
+	// Depth is the part of the reduction that one pipeline stage holds, in elements.
+	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
+	// Stages is the number of operand buffers of the pipeline.
+	Stages int64 `yaml:"stages" spec:"required,min=2,max=64"`
+	// Splits lists the numbers of parts that the reduction may be split in; 1 must be among them.
+	Splits []int64 `yaml:"splits" spec:"required,min=1,max=64"`
+	// Overlap is the exponent p of the p-norm by which concurrent parts of a main loop overlap
+	// (1: not at all; ∞: perfectly).
+	Overlap float64 `yaml:"overlap" spec:"required,min=1,max=1000"`
+	// Fill is the time each wave of tiles spends starting and draining.
+	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
+	// Reduce is the time of the pass that adds up a split reduction, without its traffic.
+	Reduce units.Time `yaml:"reduce" spec:"min=0 ns,max=1 s"`
+	// Resident says that operands which fit on chip together are loaded whole before the product
+	// starts and stored whole after it, as XLA does.
+	Resident bool `yaml:"resident,omitempty"`
+	// Copy is the share of the off-chip bandwidth that such a whole-operand copy reaches; needed
+	// with Resident.
+	Copy *float64 `yaml:"copy,omitempty" spec:"gt=0,max=1"`
+}
+
+// RowKernel is how the library runs norms, softmax and element-wise operators.
+type RowKernel struct {
+	Name string `yaml:"name" spec:"required"`
+	// Kinds lists the operator kinds this entry is for; "*" is the rest.
+	Kinds []string `yaml:"kinds" spec:"required,min=1,max=64"`
+	// Efficiency is the share of the sustained off-chip rate that the kernel reaches.
+	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
+	// Passes is how often the input is read on chip; the first time it comes from memory.
+	Passes int64 `yaml:"passes" spec:"required,min=1,max=16"`
+	// Port is the rate at which one core can move this kernel's operands.
+	Port units.BytesPerCycle `yaml:"port" spec:"required,gt=0 B/cycle"`
+	// Fill is the time the kernel spends starting and draining.
+	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
+}
+
+// AttentionKernel is a fused attention kernel in the manner of FlashAttention.
+type AttentionKernel struct {
+	// Rows of queries and Keys of a tile.
+	Rows int64 `yaml:"rows" spec:"required,min=1,max=65536"`
+	Keys int64 `yaml:"keys" spec:"required,min=1,max=65536"`
+	// Resident is the number of thread blocks a core holds at a time.
+	Resident int64 `yaml:"resident" spec:"required,min=1,max=64"`
+	// Softmax is the part of a tile's softmax that does not hide behind the products, in cycles
+	// for a tile of Rows×Keys scores.
+	Softmax units.Cycles `yaml:"softmax" spec:"min=0 cycles"`
+	// MatrixShare is the share of the matrix unit's sustained rate that the products reach.
+	MatrixShare float64 `yaml:"matrix_share" spec:"required,gt=0,max=1"`
+	// MemoryShare is the share of the sustained off-chip rate that the key and value stream reaches.
+	MemoryShare float64 `yaml:"memory_share" spec:"required,gt=0,max=1"`
+	// Start is what each thread block spends before its first and after its last tile, in cycles.
+	Start units.Cycles `yaml:"start" spec:"min=0 cycles"`
+	// Block is what one tile of keys costs a decode thread block that works alone, in cycles.
+	Block units.Cycles `yaml:"block" spec:"min=0 cycles"`
+	// SplitKV says that decode divides the cached keys of a head over several thread blocks.
+	SplitKV bool `yaml:"split_kv,omitempty"`
+	// Fill is the time the kernel spends starting and draining; Combine the time of the pass
+	// that joins split results.
+	Fill    units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
+	Combine units.Time `yaml:"combine" spec:"min=0 ns,max=1 s"`
+}
+
+// Power holds the chip's power limits and the parts of it that no action is charged for.
+type Power struct {
+	// Limit is the board power limit.
+	Limit units.Watts `yaml:"limit" spec:"required,gt=0 W"`
+	// Idle is drawn whenever the chip is on.
+	Idle units.Watts `yaml:"idle" spec:"required,min=0 W"`
+	// Active is drawn on top while the chip's cores run a kernel.
+	Active units.Watts `yaml:"active" spec:"min=0 W"`
+}
+
+// Energy is energy per action.
+type Energy struct {
+	// Matrix is per operation (a multiply-add is two) of the matrix unit, by data type.
+	Matrix map[string]units.JoulesPerOp `yaml:"matrix" spec:"required,min=0 J/op"`
+	// Vector and Special are per operation of those units.
+	Vector  units.JoulesPerOp `yaml:"vector" spec:"min=0 J/op"`
+	Special units.JoulesPerOp `yaml:"special" spec:"min=0 J/op"`
+	// Memory is per byte moved, by tier name.
+	Memory map[string]units.JoulesPerByte `yaml:"memory" spec:"required,min=0 J/B"`
+	// Link is per byte sent to another chip.
+	Link units.JoulesPerByte `yaml:"link" spec:"min=0 J/B"`
+}
+
+// Cost is what a chip costs to rent.
+type Cost struct {
+	// Hour is the price of one chip for one hour, its share of the host included.
+	Hour units.DollarsPerHour `yaml:"hour" spec:"min=0 USD/h"`
+}
+
+// Validate reports what does not fit together between parts.
+func (m Machine) Validate(report func(path, message, hint string)) {
+	if _, err := m.Profile(""); err != nil {
+		report("runtime.default", err.Error(), "")
+	}
+	if m.System.Chips > 1 && m.System.ScaleUp == nil {
+		report("system.scale_up", fmt.Sprintf("%d chips need a network between them", m.System.Chips), "add system.scale_up or set chips: 1")
+	}
+	if m.OffChip() == nil {
+		report("chip.memory", "no tier holds the weights", "add a tier of kind hbm, gddr, lpddr or ddr")
+	}
+	if m.SharedSRAM() == nil && m.PrivateSRAM() == nil {
+		report("chip.memory", "no on-chip tier", "add a tier of kind sram")
+	}
+	known := map[string]bool{}
+	for _, t := range m.Chip.Memory {
+		known[t.Name] = true
+		if _, ok := m.Energy.Memory[t.Name]; !ok {
+			report("energy.memory", fmt.Sprintf("no energy per byte for tier %q", t.Name), fmt.Sprintf("add %q: … pJ/B", t.Name))
+		}
+	}
+	for name := range m.Energy.Memory {
+		if !known[name] {
+			report("energy.memory."+name, "there is no such memory tier", "")
+		}
+	}
+	for i, p := range m.Runtime.Profiles {
+		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
+		for _, t := range p.Gemm.Tiles {
+			if _, _, err := ParseTile(t); err != nil {
+				report(at+".gemm.tiles", err.Error(), `write "128x256"`)
+			}
+		}
+		one := false
+		for _, s := range p.Gemm.Splits {
+			one = one || s == 1
+			if s < 1 || s > 1024 {
+				report(at+".gemm.splits", fmt.Sprintf("%d: must be from 1 to 1024", s), "")
+			}
+		}
+		if !one {
+			report(at+".gemm.splits", "1 must be among the splits", "")
+		}
+		if p.Gemm.Resident && p.Gemm.Copy == nil {
+			report(at+".gemm.copy", "resident operands need the rate of a whole-operand copy", "e.g. copy: 0.34")
+		}
+		rest := false
+		for _, v := range p.Vector {
+			for _, k := range v.Kinds {
+				rest = rest || k == "*"
+			}
+		}
+		if !rest {
+			report(at+".vector", `no entry for the rest of the kinds`, `add one with kinds: ["*"]`)
+		}
+		if p.Fuses("flash-attention") && p.Attention == nil {
+			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")
+		}
+		_ = i
+	}
+}
+
+// ParseTile reads "128x256".
+func ParseTile(s string) (rows, cols int64, err error) {
+	var rest string
+	n, _ := fmt.Sscanf(s, "%dx%d%s", &rows, &cols, &rest)
+	if n != 2 || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 {
+		return 0, 0, fmt.Errorf("%q is not a tile", s)
+	}
+	return rows, cols, nil
+}
+
+// Profile returns the runtime profile of that name, the default one for "".
+func (m *Machine) Profile(name string) (*Profile, error) {
+	if name == "" {
+		name = m.Runtime.Default
+	}
+	var names []string
+	for i := range m.Runtime.Profiles {
+		if m.Runtime.Profiles[i].Name == name {
+			return &m.Runtime.Profiles[i], nil
+		}
+		names = append(names, m.Runtime.Profiles[i].Name)
+	}
+	err := fmt.Errorf("%s has no runtime profile %q; it has %v", m.Name, name, names)
+	if s := spec.Suggest(name, names); s != "" {
+		err = fmt.Errorf("%w; did you mean %q?", err, s)
+	}
+	return nil, err
+}
+
+// Fuses reports whether the profile has that fusion.
+func (p *Profile) Fuses(what string) bool {
+	for _, f := range p.Fusion {
+		if f == what {
+			return true
+		}
+	}
+	return false
+}
+
+// OffChip returns the fastest tier outside the chip that has room for weights, nil if there is none.
+func (m *Machine) OffChip() *memory.Spec {
+	var best *memory.Spec
+	for i := range m.Chip.Memory {
+		t := &m.Chip.Memory[i]
+		if t.Kind != "sram" && (best == nil || t.Peak(m.Chip.Clock) > best.Peak(m.Chip.Clock)) {
+			best = t
+		}
+	}
+	return best
+}
+
+// SharedSRAM returns the on-chip tier that all cores share, nil if there is none.
+func (m *Machine) SharedSRAM() *memory.Spec { return m.sram(false) }
+
+// PrivateSRAM returns the on-chip tier that each core has to itself, nil if there is none.
+func (m *Machine) PrivateSRAM() *memory.Spec { return m.sram(true) }
+
+func (m *Machine) sram(private bool) *memory.Spec {
+	for i := range m.Chip.Memory {
+		if t := &m.Chip.Memory[i]; t.Kind == "sram" && t.Private() == private {
+			return t
+		}
+	}
+	return nil
+}
+
+// Tier returns the memory tier of that name, nil if there is none.
+func (m *Machine) Tier(name string) *memory.Spec {
+	for i := range m.Chip.Memory {
+		if m.Chip.Memory[i].Name == name {
+			return &m.Chip.Memory[i]
+		}
+	}
+	return nil
+}
+
+// Hash identifies the machine by content: everything that can change an answer, and neither its
+// sources nor its description.
+func (m *Machine) Hash() string {
+	c := *m
+	c.Sources, c.Description = nil, ""
+	return spec.Hash(&c)
+}

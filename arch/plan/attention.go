@@ -1,0 +1,290 @@
+package plan
+
+import (
+	"container/heap"
+	"fmt"
+	"math"
+
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// attention is softmax(Q·Kᵀ)·V over cached and new tokens, for every sequence and head.
+type attention struct {
+	name           string
+	phase          traces.Phase
+	batch          int64
+	heads, kvHeads int64
+	dim            int64
+	qlen, past     int64
+	causal         bool
+	t, kv          traces.DType
+}
+
+func (b *builder) attention(a attention) ([]*Body, error) {
+	if _, ok := mul(a.batch, a.heads, a.qlen, a.past+a.qlen, a.dim, 4); !ok {
+		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.past+a.qlen, ErrTooLarge)
+	}
+	if !b.profile.Fuses("flash-attention") {
+		return b.eagerAttention(a)
+	}
+	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
+		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv}
+	if k, ok := b.kernels[key]; ok {
+		return []*Body{k}, nil
+	}
+	k := b.kernel(a.name, a.phase, "attention")
+	var err error
+	if a.qlen == 1 {
+		err = b.flashDecode(k, &a)
+	} else {
+		err = b.flashPrefill(k, &a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.kernels[key] = k
+	return []*Body{k}, nil
+}
+
+// eagerAttention plans product, softmax and product as kernels of their own, with the scores in
+// memory between them and every score computed, masked or not.
+func (b *builder) eagerAttention(a attention) ([]*Body, error) {
+	kv := a.past + a.qlen
+	group := a.heads / a.kvHeads // query heads that share keys: stacked as rows of one product
+	batch, m := a.batch*a.kvHeads, a.qlen*group
+	scores := a.batch * a.heads * a.qlen
+	qk, err := b.gemm(gemm{name: a.name + ".qk", phase: a.phase, batch: batch, m: m, n: kv, k: a.dim, a: a.t, w: a.kv})
+	if err != nil {
+		return nil, err
+	}
+	bytes := int64(a.t.Bytes(scores * kv))
+	op := traces.Op{Name: a.name + ".softmax", Kind: traces.Softmax, Rows: scores, Cols: kv, DType: a.t}
+	w, err := op.Work(0)
+	if err != nil {
+		return nil, err
+	}
+	sm, err := b.rowKernel(rows{name: op.Name, phase: a.phase, kind: traces.Softmax, rows: scores, cols: kv, read: bytes, write: bytes,
+		vector: int64(w.VectorOps), special: int64(w.SpecialOps)})
+	if err != nil {
+		return nil, err
+	}
+	pv, err := b.gemm(gemm{name: a.name + ".pv", phase: a.phase, batch: batch, m: m, n: a.dim, k: kv, a: a.t, w: a.kv})
+	if err != nil {
+		return nil, err
+	}
+	return []*Body{qk, sm, pv}, nil
+}
+
+// flashStage is one round of key tiles of a fused kernel, on all the cores that work.
+type flashStage struct {
+	cores  int64
+	load   int64 // off-chip bytes
+	stream int64 // on-chip bytes
+	matrix int64 // cycles of a core
+	extra  int64 // cycles of a core that hide behind nothing
+}
+
+// flashLoop streams rounds of key tiles through two buffers.
+func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float64) Node {
+	reads := []Use{b.use(b.off.Name, b.asked(s.load, share))}
+	counts := []Count{b.count(b.off.Name+".read", "B", s.load)}
+	if b.shared != nil {
+		reads = append(reads, b.use(b.shared.Name, s.stream))
+		counts = append(counts, b.count(b.shared.Name+".read", "B", s.stream), b.count(b.shared.Name+".write", "B", s.load))
+	}
+	// The softmax of a tile waits for its first product and holds up the second: its cycles add
+	// to those of the products, on the matrix unit's clock.
+	work := []Use{b.use("matrix", s.matrix+s.extra)}
+	done := []Count{b.count("matrix.cycles", "core-cycle", (s.matrix+s.extra)*s.cores)}
+	p := b.profile.Gemm.Overlap
+	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "keys and values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, s.cores))}}}
+	body.Nodes = []Node{
+		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: p, Counts: counts, Cores: s.cores}, Acquire: []Tokens{{0, 1}}},
+		{Name: "attend", Step: &Step{Kind: "compute", Uses: work, Beside: reads, Overlap: p, Counts: done, Cores: s.cores}, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
+	}
+	return Node{Name: name, Body: body, Times: rounds}
+}
+
+// tileCycles returns the matrix cycles of one tile of rows×keys scores, both products.
+func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
+	u := &b.m.Chip.Cores.Matrix
+	t := a.t
+	qk, err := u.Cycles(t, rows, keys, a.dim)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
+	}
+	pv, err := u.Cycles(t, rows, a.dim, keys)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
+	}
+	return b.asked(int64(qk+pv), b.profile.Attention.MatrixShare), nil
+}
+
+// flashPrefill plans a fused kernel for many queries. Thread blocks of Rows queries each walk the
+// key tiles that the causal mask leaves them; they are dealt to the cores in launch order as slots
+// become free, and the number of rounds is the makespan of that schedule.
+func (b *builder) flashPrefill(k *Body, a *attention) error {
+	at := b.profile.Attention
+	cores := b.m.Chip.Cores.Count
+	tiles := units.CeilDiv(a.qlen, at.Rows)
+	blocks := a.batch * a.heads * tiles
+	resident := min(at.Resident, units.CeilDiv(blocks, cores))
+	slots := cores * resident
+	walk := make([]int64, tiles) // key tiles of each query tile
+	var visited int64
+	for i := range walk {
+		keys := a.past + a.qlen
+		if a.causal {
+			keys = a.past + min((int64(i)+1)*at.Rows, a.qlen)
+		}
+		walk[i] = units.CeilDiv(keys, at.Keys)
+		visited += walk[i]
+	}
+	visited *= a.batch * a.heads
+	rounds := listSchedule(walk, a.batch*a.heads, slots)
+	matrix, err := b.tileCycles(a, at.Rows, at.Keys)
+	if err != nil {
+		return err
+	}
+	// Resident blocks of a core take turns on its matrix unit.
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Softmax) * resident}
+	kvBytes := 2 * int64(a.kv.Bytes(a.batch*a.kvHeads*(a.past+a.qlen)*a.dim))
+	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
+	s.load = b.off.Sectors(units.CeilDiv(kvBytes+qBytes, rounds))
+	s.stream = units.CeilDiv(visited*2*int64(a.kv.Bytes(at.Keys*a.dim))+qBytes, rounds)
+	starts := units.CeilDiv(blocks, slots)
+	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
+	k.then(Node{Name: "block starts", Step: b.starts(starts, s.cores)})
+	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))
+	out := b.off.Sectors(qBytes)
+	// Most blocks store while others still work; the last ones of each slot do not.
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
+		Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
+	b.countAttention(k, a, visited*at.Rows*at.Keys)
+	return nil
+}
+
+// starts is what the thread blocks that follow each other on one slot spend starting and ending.
+func (b *builder) starts(n, cores int64) *Step {
+	t, ok := units.Mul(n, int64(b.profile.Attention.Start))
+	if !ok {
+		t = math.MaxInt64 / 2
+	}
+	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(t)), Charge: sim.Dependency, Cores: cores}
+}
+
+// flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
+// form one thread block, which walks the cache or, with split_kv, a part of it.
+func (b *builder) flashDecode(k *Body, a *attention) error {
+	at := b.profile.Attention
+	cores := b.m.Chip.Cores.Count
+	kv := a.past + a.qlen
+	tiles := units.CeilDiv(kv, at.Keys)
+	split := int64(1)
+	if at.SplitKV {
+		split = kvSplit(a.batch*a.kvHeads, cores*at.Resident, tiles)
+	}
+	blocks := a.batch * a.kvHeads * split
+	resident := min(at.Resident, units.CeilDiv(blocks, cores))
+	slots := cores * resident
+	waves := units.CeilDiv(blocks, slots)
+	perBlock := units.CeilDiv(tiles, split)
+	matrix, err := b.tileCycles(a, max(a.heads/a.kvHeads, 1), at.Keys)
+	if err != nil {
+		return err
+	}
+	rounds := waves * perBlock
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Block)}
+	kvBytes := 2 * int64(a.kv.Bytes(a.batch*a.kvHeads*kv*a.dim))
+	s.load = b.off.Sectors(units.CeilDiv(kvBytes, rounds))
+	s.stream = s.load
+	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.dim)))
+	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
+	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".read", "B", qBytes)}}})
+	k.then(Node{Name: "block starts", Step: b.starts(waves, s.cores)})
+	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))
+	if split > 1 {
+		// Partial results and their softmax sums, FP32, go through on-chip memory.
+		part := 4 * a.batch * a.heads * split * (a.dim + 1)
+		tier := b.shared
+		if tier == nil {
+			tier = b.off
+		}
+		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Launch, Uses: []Use{b.use(tier.Name, 2*part)},
+			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
+	}
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".write", "B", qBytes)}}})
+	b.countAttention(k, a, a.batch*a.heads*kv)
+	return nil
+}
+
+// countAttention counts the operations over the scores that are visited: four per score and element
+// of the head on the matrix unit, one exponential and four simple ones per score beside it.
+func (b *builder) countAttention(k *Body, a *attention, scores int64) {
+	launch := k.Nodes[0].Step
+	launch.Counts = append(launch.Counts, b.count("matrix."+a.t.String()+".ops", "op", 4*scores*a.dim),
+		b.count("vector.ops", "op", 4*scores), b.count("special.ops", "op", scores))
+}
+
+// kvSplit returns over how many thread blocks the cache of one head is divided: one if the blocks
+// nearly fill the slots anyway, else the smallest number whose last wave is at least 85 % as full as
+// the best possible (the rule of FlashAttention-2's split-KV kernel).
+func kvSplit(blocks, slots, tiles int64) int64 {
+	if float64(blocks) >= 0.8*float64(slots) {
+		return 1
+	}
+	most := min(128, slots, tiles)
+	efficiency := func(s int64) float64 {
+		waves := float64(s*blocks) / float64(slots)
+		return waves / math.Ceil(waves)
+	}
+	best := 0.0
+	for s := int64(1); s <= most; s++ {
+		best = max(best, efficiency(s))
+	}
+	for s := int64(1); s <= most; s++ {
+		if efficiency(s) >= 0.85*best {
+			return s
+		}
+	}
+	return 1
+}
+
+// listSchedule deals jobs to slots in launch order as they become free and returns when the last
+// slot is done. The jobs are walk, repeated times. Beyond many jobs a slot the tail no longer
+// matters: the mean load plus half of the longest job.
+func listSchedule(walk []int64, times, slots int64) int64 {
+	var sum, longest int64
+	for _, w := range walk {
+		sum += w
+		longest = max(longest, w)
+	}
+	jobs := int64(len(walk)) * times
+	if jobs <= slots {
+		return longest
+	}
+	if jobs > 8*slots {
+		return units.CeilDiv(sum*times, slots) + longest/2
+	}
+	h := make(slotHeap, slots)
+	var end int64
+	for r := int64(0); r < times; r++ {
+		for _, w := range walk {
+			h[0] += w
+			end = max(end, h[0])
+			heap.Fix(&h, 0)
+		}
+	}
+	return end
+}
+
+// slotHeap holds when each slot becomes free, the earliest first.
+type slotHeap []int64
+
+func (h slotHeap) Len() int           { return len(h) }
+func (h slotHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h slotHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *slotHeap) Push(any)          {} // the number of slots never changes
+func (h *slotHeap) Pop() any          { return nil }

@@ -1,0 +1,350 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// Build plans the graph on the machine. Errors: *Invalid for a mapping that does not suit,
+// *DoesNotFit when memory is too small, ErrUnsupported and ErrTooLarge wrapped with the operator.
+func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
+	if p.TP == 0 {
+		p.TP = 1
+	}
+	if err := g.Validate(); err != nil {
+		return nil, err
+	}
+	if err := p.check(m, g); err != nil {
+		return nil, err
+	}
+	fp, err := Footprint(m, g, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := fp.Check(m, p); err != nil {
+		return nil, err
+	}
+	b, err := newBuilder(m, p)
+	if err != nil {
+		return nil, err
+	}
+	return b.program(g)
+}
+
+// builder plans the operators of one graph.
+type builder struct {
+	m        *arch.Machine
+	profile  *arch.Profile
+	mapping  Mapping
+	p        *Program
+	private  *memory.Spec // on-chip tiers, nil if the machine has none
+	shared   *memory.Spec
+	off      *memory.Spec
+	res      map[string]int
+	counters map[string]int
+	ops      map[opKey]int
+	kernels  map[kernelKey]*Body
+	blocks   map[blockKey]*Body
+}
+
+type opKey struct{ phase, name string }
+
+type blockKey struct {
+	block int32
+	past  int64
+	phase traces.Phase
+}
+
+// kernelKey identifies a kernel by everything that its plan depends on.
+type kernelKey struct {
+	op                    int
+	kind                  string
+	batch, m, n, k        int64
+	rows, cols            int64
+	heads, kvHeads, dim   int64
+	qlen, past            int64
+	dtype, weight, kv     traces.DType
+	causal                bool
+	read, write           units.Bytes
+	vectorOps, specialOps units.Ops
+}
+
+func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
+	profile, err := m.Profile(p.Profile)
+	if err != nil {
+		return nil, &Invalid{"runtime", err.Error(), ""}
+	}
+	b := &builder{m: m, profile: profile, mapping: p,
+		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
+		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
+		kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}}
+	b.p = &Program{Machine: m.Name, Ranks: p.TP}
+	clock := m.Chip.Clock
+	add := func(r Resource) {
+		b.res[r.Name] = len(b.p.Resources)
+		b.p.Resources = append(b.p.Resources, r)
+	}
+	add(Resource{"matrix", sim.Compute, "cycle", rate(float64(clock) * m.Chip.Cores.Matrix.SustainedShare()), true})
+	add(Resource{"vector", sim.Compute, "cycle", int64(clock), true})
+	add(Resource{"special", sim.Compute, "cycle", int64(clock), true})
+	add(Resource{"issue", sim.SRAM, "cycle", int64(clock), true})
+	for _, t := range m.Chip.Memory {
+		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private()})
+	}
+	if p.TP > 1 {
+		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(), false})
+	}
+	return b, nil
+}
+
+func rate(x float64) int64 { return max(1, int64(x+0.5)) }
+
+// program plans the runs of the graph as sections of phases and steps.
+func (b *builder) program(g *traces.Graph) (*Program, error) {
+	entry := &Body{Name: g.Name, Op: -1}
+	var section *Body
+	for i := range g.Runs {
+		run := &g.Runs[i]
+		if section == nil || b.newSection(run) {
+			phase := run.Phase.String()
+			name := phase
+			if run.Step > 0 {
+				name = fmt.Sprintf("%s %d", phase, run.Step)
+			}
+			section = &Body{Name: name, Op: -1}
+			b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step})
+			entry.then(Node{Name: name, Body: section, Times: 1})
+		}
+		block, err := b.block(g, run)
+		if err != nil {
+			return nil, err
+		}
+		section.then(Node{Name: g.Blocks[run.Block].Name, Body: block, Times: run.Times})
+	}
+	b.p.Entry = entry
+	if err := b.p.Finish(); err != nil {
+		return nil, err
+	}
+	return b.p, nil
+}
+
+// newSection reports whether the run starts another phase or step than the last section's.
+func (b *builder) newSection(run *traces.Run) bool {
+	s := b.p.Sections[len(b.p.Sections)-1]
+	return s.Phase != run.Phase.String() || s.Step != run.Step
+}
+
+// then appends a node that waits for the last one.
+func (b *Body) then(n Node) {
+	if k := len(b.Nodes); k > 0 {
+		n.After = append(n.After, Dep{Node: k - 1})
+	}
+	b.Nodes = append(b.Nodes, n)
+}
+
+// loop closes a sequence to a chain: the next iteration starts when the last node is done.
+func (b *Body) loop() *Body {
+	if k := len(b.Nodes); k > 0 {
+		b.Nodes[0].After = append(b.Nodes[0].After, Dep{Node: k - 1, Distance: 1})
+	}
+	return b
+}
+
+// block plans one block of the graph, whose operators follow each other on one stream.
+func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
+	key := blockKey{run.Block, run.Past, run.Phase}
+	if body, ok := b.blocks[key]; ok {
+		return body, nil
+	}
+	blk := &g.Blocks[run.Block]
+	body := &Body{Name: blk.Name, Op: -1}
+	for i := 0; i < len(blk.Ops); i++ {
+		op := &blk.Ops[i]
+		var fused *traces.Op
+		if i+1 < len(blk.Ops) && b.fusesNorm(op, &blk.Ops[i+1]) {
+			fused = &blk.Ops[i+1]
+			i++
+		}
+		kernels, err := b.operator(op, fused, run)
+		if err != nil {
+			return nil, fmt.Errorf("operator %s of %s: %w", op.Name, blk.Name, err)
+		}
+		for _, k := range kernels {
+			body.then(Node{Name: b.p.Ops[k.Op].Name, Body: k, Times: 1})
+		}
+	}
+	if len(body.Nodes) == 0 {
+		return nil, fmt.Errorf("block %s has no operators", blk.Name)
+	}
+	body.loop()
+	b.blocks[key] = body
+	return body, nil
+}
+
+// fusesNorm reports whether the runtime runs a residual addition and the norm of its sum in one kernel.
+func (b *builder) fusesNorm(add, norm *traces.Op) bool {
+	if !b.profile.Fuses("norm-add") || add.Kind != traces.Add || norm.Kind != traces.RMSNorm && norm.Kind != traces.LayerNorm {
+		return false
+	}
+	for _, in := range norm.Inputs {
+		for _, out := range add.Outputs {
+			if in == out {
+				return add.Rows == norm.Rows && add.Cols == norm.Cols
+			}
+		}
+	}
+	return false
+}
+
+// op returns the index of an operator, named once per phase.
+func (b *builder) op(phase traces.Phase, name, kind string) int {
+	k := opKey{phase.String(), name}
+	if i, ok := b.ops[k]; ok {
+		return i
+	}
+	i := len(b.p.Ops)
+	b.ops[k] = i
+	b.p.Ops = append(b.p.Ops, OpInfo{Name: name, Kind: kind, Phase: k.phase})
+	return i
+}
+
+// counter returns the index of a counter.
+func (b *builder) counter(name, unit string) int {
+	if i, ok := b.counters[name]; ok {
+		return i
+	}
+	i := len(b.p.Counters)
+	b.counters[name] = i
+	b.p.Counters = append(b.p.Counters, sim.Counter{Name: name, Unit: unit})
+	return i
+}
+
+func (b *builder) count(name, unit string, n int64) Count { return Count{b.counter(name, unit), n} }
+
+func (b *builder) use(resource string, amount int64) Use { return Use{b.res[resource], amount} }
+
+// operator plans one operator of the graph as a list of kernels that follow each other.
+func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, error) {
+	tp := b.mapping.TP
+	elem := func(d traces.DType, n int64) int64 { return int64(d.Bytes(n)) }
+	var out []*Body
+	emit := func(k *Body, err error) error {
+		if err == nil && k != nil {
+			out = append(out, k)
+		}
+		return err
+	}
+	switch op.Kind {
+	case traces.Gemm:
+		g := gemm{name: op.Name, phase: run.Phase, batch: max(op.Batch, 1), m: op.M, n: op.N, k: op.K, a: op.DType, w: op.WeightDType, shared: max(op.Batch, 1) == 1}
+		parts := op.Parts
+		if len(parts) == 0 {
+			parts = []int64{op.N}
+		}
+		var gathered int64
+		switch op.Split {
+		case traces.Column:
+			parts = append([]int64(nil), parts...)
+			for i := range parts {
+				parts[i] = units.CeilDiv(parts[i], tp)
+			}
+		case traces.Row:
+			g.k = units.CeilDiv(op.K, tp)
+		case traces.Vocab:
+			parts = []int64{units.CeilDiv(op.N, tp)}
+			gathered = op.M * op.N
+		}
+		if b.profile.Fuses("parallel-gemm") {
+			sum := int64(0)
+			for _, n := range parts {
+				sum += n
+			}
+			parts = []int64{sum}
+		}
+		for _, n := range parts {
+			g.n = n
+			if err := emit(b.gemm(g)); err != nil {
+				return nil, err
+			}
+		}
+		if tp > 1 && op.Split == traces.Row {
+			return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, g.batch*op.M*op.N))))
+		}
+		if tp > 1 && gathered > 0 {
+			return out, emit(b.collective(op.Name+".all-gather", run.Phase, traces.AllGather, units.Bytes(elem(op.DType, gathered))))
+		}
+		return out, nil
+	case traces.Attention:
+		a := attention{name: op.Name, phase: run.Phase, batch: op.Batch, heads: op.Heads, kvHeads: op.KVHeads, dim: op.HeadDim, qlen: op.QLen,
+			past: op.Past + run.Past, causal: op.Causal, t: op.DType, kv: op.KVDType}
+		if op.Split == traces.Heads {
+			a.heads /= tp
+			a.kvHeads = units.CeilDiv(a.kvHeads, tp)
+		}
+		return b.attention(a)
+	case traces.AllReduce, traces.AllGather, traces.ReduceScatter, traces.AllToAll, traces.Broadcast, traces.SendRecv:
+		if tp == 1 {
+			return nil, fmt.Errorf("a collective needs more than one chip: %w", ErrUnsupported)
+		}
+		return out, emit(b.collective(op.Name, run.Phase, op.Kind, op.Bytes))
+	}
+	w, err := op.Work(run.Past)
+	if err != nil {
+		return nil, err
+	}
+	r := rows{name: op.Name, phase: run.Phase, kind: op.Kind, rows: op.Rows, cols: op.Cols,
+		read: int64(w.ReadBytes + w.WeightBytes), write: int64(w.WriteBytes), vector: int64(w.VectorOps), special: int64(w.SpecialOps)}
+	if op.Split == traces.Sharded {
+		r.cols, r.read, r.write = units.CeilDiv(r.cols, tp), units.CeilDiv(r.read, tp), units.CeilDiv(r.write, tp)
+		r.vector, r.special = units.CeilDiv(r.vector, tp), units.CeilDiv(r.special, tp)
+	}
+	if fused != nil {
+		f, err := fused.Work(run.Past)
+		if err != nil {
+			return nil, err
+		}
+		// The sum is normed while it is in registers: only the weights are read and the result
+		// is written on top.
+		r.name, r.kind = op.Name+"+"+fused.Name, fused.Kind
+		r.read += int64(f.WeightBytes)
+		r.write += int64(f.WriteBytes)
+		r.vector += int64(f.VectorOps)
+		r.special += int64(f.SpecialOps)
+	}
+	if err := emit(b.rowKernel(r)); err != nil {
+		return nil, err
+	}
+	if tp > 1 && op.Kind == traces.Embedding && op.Split == traces.Vocab {
+		return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, op.Rows*op.Cols))))
+	}
+	return out, nil
+}
+
+// kernel starts a kernel's body with its launch.
+func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
+	body := &Body{Name: name, Op: b.op(phase, name, kind)}
+	lat := b.profile.Launch
+	if b.mapping.HostSync {
+		host, ok := b.profile.HostSync[kind]
+		if !ok {
+			host = b.profile.HostSync["default"]
+		}
+		lat += host
+	}
+	if b.mapping.IdealLaunch {
+		lat = 0
+	}
+	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch,
+		Counts: []Count{b.count("launches", "launch", 1)}}})
+	return body
+}
+
+// wait is a step that only takes time: a pipeline filling or draining.
+func wait(kind string, t units.Time) *Step {
+	return &Step{Kind: kind, Latency: t, Charge: sim.Dependency}
+}

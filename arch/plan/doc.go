@@ -1,0 +1,34 @@
+// Package plan turns a machine, an operator graph and a mapping into a Program: the tiles, loops,
+// buffers, waves and collectives that both fidelities then time.
+//
+// # Model
+//
+// A Program is a tree. A Body holds nodes with dependencies (over a distance in iterations) and
+// counted buffers; a node is a Step or a Body run many times, so that 4096 equal tiles are one node.
+// A Step names amounts of resources and a latency, never a time: Step.Serve gives the time at the
+// rates in force. Equal operators share one Body, by content.
+//
+// Matrix products follow the kernel library of the machine's runtime profile: the output is cut
+// into tiles from its menu, tiles run in waves over the cores (a partial last wave is a loop of its
+// own), each wave streams the reduction through operand buffers, and the tile shape and split of
+// the reduction with the least closed-form time are taken. With resident operands (XLA on TPUs)
+// load, compute and store follow one another when everything fits on chip. Attention is fused in
+// the manner of FlashAttention or runs as product, softmax, product. Everything else streams rows.
+// Tensor parallelism divides columns, rows, heads or the vocabulary as each operator says and adds
+// the collectives that make the result whole.
+//
+// # Units
+//
+// Amounts are bytes or core-clock cycles, integers; times are picoseconds.
+//
+// # Sources
+//
+// Tile menus, wave quantisation and operand feed: the published behaviour of cuBLAS and CUTLASS.
+// FlashAttention: Dao, FlashAttention-2, ICLR 2024. Tensor parallelism: Shoeybi et al.,
+// Megatron-LM, arXiv 1909.08053.
+//
+// # Not modelled
+//
+// Several streams, launches that run ahead of the device, fusion across operators beyond what a
+// runtime profile lists, pipeline, data and expert parallelism, placement across memory tiers.
+package plan

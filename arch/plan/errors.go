@@ -1,0 +1,66 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stratasim/strata/sim/units"
+)
+
+// ErrUnsupported says that the machine or the planner cannot do what the graph asks for.
+var ErrUnsupported = errors.New("unsupported")
+
+// ErrTooLarge says that a count or a time leaves the range of a 64-bit integer.
+var ErrTooLarge = errors.New("too large")
+
+// DoesNotFit says that the model does not fit into the memory of the machine.
+type DoesNotFit struct {
+	Machine  string
+	Tier     string
+	Capacity units.Bytes
+	Needs    []Need
+	Hint     string
+}
+
+// Need is one part of what a chip has to hold.
+type Need struct {
+	What  string // "weights", "kv cache", "activations"
+	Bytes units.Bytes
+}
+
+// Total returns the sum of all needs.
+func (e *DoesNotFit) Total() units.Bytes {
+	var t units.Bytes
+	for _, n := range e.Needs {
+		t += n.Bytes
+	}
+	return t
+}
+
+func (e *DoesNotFit) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "does not fit: each chip of %s needs %s of %s, it has %s", e.Machine, Human(e.Total()), e.Tier, Human(e.Capacity))
+	for _, n := range e.Needs {
+		fmt.Fprintf(&b, "; %s %s", n.What, Human(n.Bytes))
+	}
+	if e.Hint != "" {
+		fmt.Fprintf(&b, " (%s)", e.Hint)
+	}
+	return b.String()
+}
+
+// Human prints a byte count for people, in binary units with three digits or so.
+func Human(n units.Bytes) string {
+	f := float64(n)
+	for _, u := range []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"} {
+		if f < 1024 || u == "PiB" {
+			if u == "B" {
+				return fmt.Sprintf("%d B", int64(n))
+			}
+			return fmt.Sprintf("%.2f %s", f, u)
+		}
+		f /= 1024
+	}
+	return ""
+}

@@ -1,0 +1,201 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Explain prints the program so that a person can check it: resources and their rates, then the
+// sections with their loop nests, buffers, waves and what each step asks for. Bodies that occur
+// more than once are printed once and referred to.
+func (p *Program) Explain(w io.Writer) error {
+	e := &explainer{p: p, w: w, label: map[*Body]string{}}
+	e.printf("program for %s, %s\n\nresources (sustained)\n", p.Machine, plural(p.Ranks, "chip"))
+	for i := range p.Resources {
+		r := &p.Resources[i]
+		where := "per chip"
+		if r.PerCore {
+			where = "per core"
+		}
+		e.printf("  %-10s %12s %s, time charged to %s\n", r.Name, rateText(r), where, r.Cause)
+	}
+	e.printf("\n")
+	e.sections()
+	e.printf("planned work of one chip\n")
+	for i, n := range p.Work() {
+		e.printf("  %-20s %s\n", p.Counters[i].Name, countText(n, p.Counters[i].Unit))
+	}
+	return e.err
+}
+
+type explainer struct {
+	p     *Program
+	w     io.Writer
+	err   error
+	label map[*Body]string
+}
+
+func (e *explainer) printf(format string, a ...any) {
+	if e.err == nil {
+		_, e.err = fmt.Fprintf(e.w, format, a...)
+	}
+}
+
+// sections prints each section, decode steps after the second only where they bring something new.
+func (e *explainer) sections() {
+	nodes := e.p.Entry.Nodes
+	for i := range nodes {
+		if i > 2 && i < len(nodes)-1 {
+			if i == 3 {
+				e.printf("… %d more steps, which differ in the length of the cache\n\n", len(nodes)-4)
+			}
+			continue
+		}
+		e.node(&nodes[i], 0)
+		e.printf("\n")
+	}
+}
+
+func (e *explainer) node(n *Node, depth int) {
+	in := strings.Repeat("  ", depth)
+	deps := ""
+	for _, d := range n.After {
+		if d.Distance > 0 {
+			deps += fmt.Sprintf(" after node %d of %d before", d.Node, d.Distance)
+		}
+	}
+	for _, t := range n.Acquire {
+		deps += fmt.Sprintf(" acquires %d", t.N)
+	}
+	for _, t := range n.Release {
+		deps += fmt.Sprintf(" releases %d", t.N)
+	}
+	if n.Step != nil {
+		e.printf("%s%s: %s%s\n", in, n.Name, e.step(n.Step), deps)
+		return
+	}
+	times := ""
+	if n.Times > 1 {
+		times = fmt.Sprintf(" × %d", n.Times)
+	}
+	if l, ok := e.label[n.Body]; ok {
+		e.printf("%s%s%s: as %s%s\n", in, n.Name, times, l, deps)
+		return
+	}
+	e.label[n.Body] = fmt.Sprintf("%s above", n.Body.Name)
+	flow := ""
+	if len(n.Body.Nodes) > 1 && !n.Body.Chain(n.Times) {
+		flow = ", overlapping"
+	}
+	e.printf("%s%s%s%s%s\n", in, n.Name, times, flow, deps)
+	for i := range n.Body.Buffers {
+		b := &n.Body.Buffers[i]
+		e.printf("%s  buffer %s: %d × %s per core\n", in, b.Name, b.Capacity, Human(b.Token))
+	}
+	for i := range n.Body.Nodes {
+		e.node(&n.Body.Nodes[i], depth+1)
+	}
+}
+
+// step prints what a step asks for and how long that takes alone.
+func (e *explainer) step(s *Step) string {
+	var parts []string
+	for _, u := range s.Uses {
+		if u.Amount == 0 {
+			continue
+		}
+		r := &e.p.Resources[u.Resource]
+		parts = append(parts, fmt.Sprintf("%s of %s (%v)", countText(u.Amount, r.Unit), r.Name, r.Time(u.Amount)))
+	}
+	t, cause := s.Serve(e.p.Resources)
+	if len(parts) > 0 {
+		parts = append(parts, fmt.Sprintf("takes %v alone, limited by %s", t, cause))
+	}
+	if s.Latency > 0 {
+		parts = append(parts, fmt.Sprintf("%v of %s", s.Latency, s.Charge))
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func rateText(r *Resource) string {
+	if r.Unit == "B" {
+		return units.BytesPerSecond(r.Rate).String()
+	}
+	return units.Hertz(r.Rate).String()
+}
+
+func countText(n int64, unit string) string {
+	switch unit {
+	case "B":
+		return Human(units.Bytes(n))
+	case "op", "core-cycle", "cycle", "launch":
+		f, i := float64(n), 0
+		for f >= 10000 && i < 6 {
+			f /= 1000
+			i++
+		}
+		return fmt.Sprintf("%.4g %s%ss", f, []string{"", "k", "M", "G", "T", "P", "E"}[i], unit)
+	}
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// BufferPeak returns the most on-chip bytes per core that the operand buffers of one kernel hold.
+func (p *Program) BufferPeak() units.Bytes {
+	seen := map[*Body]units.Bytes{}
+	var walk func(b *Body) units.Bytes
+	walk = func(b *Body) units.Bytes {
+		if v, ok := seen[b]; ok {
+			return v
+		}
+		var own, inner units.Bytes
+		for i := range b.Buffers {
+			own += units.Bytes(b.Buffers[i].Capacity) * b.Buffers[i].Token
+		}
+		for i := range b.Nodes {
+			if b.Nodes[i].Body != nil {
+				inner = max(inner, walk(b.Nodes[i].Body))
+			}
+		}
+		seen[b] = own + inner
+		return own + inner
+	}
+	return walk(p.Entry)
+}
+
+// Scale returns the program with the rates of some resources multiplied: the same plan on a machine
+// that differs in nothing else.
+func (p *Program) Scale(by map[string]float64) *Program {
+	q := *p
+	q.Resources = append([]Resource(nil), p.Resources...)
+	for i := range q.Resources {
+		if f, ok := by[q.Resources[i].Name]; ok {
+			q.Resources[i].Rate = max(1, int64(float64(q.Resources[i].Rate)*f))
+		}
+	}
+	return &q
+}
+
+// ResourcesOf returns the names of the resources whose time is charged to the cause.
+func (p *Program) ResourcesOf(c sim.Cause) []string {
+	var names []string
+	for i := range p.Resources {
+		if p.Resources[i].Cause == c {
+			names = append(names, p.Resources[i].Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// Memory is what one chip has to hold.
+type Memory struct {
+	Weights     units.Bytes
+	KV          units.Bytes // at the longest context
+	Activations units.Bytes // largest set of tensors alive within one block
+}
+
+// Footprint works out what one chip holds under the mapping. A weight is one tensor name in one
+// layer, however many blocks use it; weights of operators that tensor parallelism divides count
+// their part, all others in full.
+func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
+	tp := max(p.TP, 1)
+	var mem Memory
+	// Layers are counted by range, not one by one: a run covers layers first…first+times−1.
+	type span struct{ first, end int64 }
+	covered := map[string][]span{}
+	grow := func(to *units.Bytes, by units.Bytes, times int64) error {
+		n, ok := units.Mul(int64(by), times)
+		if ok {
+			n, ok = units.Add(int64(*to), n)
+		}
+		if !ok {
+			return fmt.Errorf("memory footprint: %w", ErrTooLarge)
+		}
+		*to = units.Bytes(n)
+		return nil
+	}
+	type kvKey struct {
+		op    string
+		first int64
+	}
+	kv := map[kvKey]units.Bytes{}
+	var kvOrder []kvKey
+	for i := range g.Runs {
+		run := &g.Runs[i]
+		blk := &g.Blocks[run.Block]
+		for j := range blk.Ops {
+			op := &blk.Ops[j]
+			for _, id := range op.Inputs {
+				t := &blk.Tensors[id]
+				if t.Role != traces.Weight {
+					continue
+				}
+				n, ok := mul(t.Shape...)
+				if !ok {
+					return mem, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
+				}
+				bytes := t.Type.Bytes(n)
+				switch op.Split {
+				case traces.Column, traces.Row, traces.Vocab, traces.Heads, traces.Sharded:
+					bytes = units.Bytes(units.CeilDiv(int64(bytes), tp))
+				}
+				s := span{run.FirstLayer, run.FirstLayer + run.Times}
+				fresh := []span{s}
+				for _, c := range covered[t.Name] {
+					var rest []span
+					for _, f := range fresh {
+						if c.end <= f.first || c.first >= f.end {
+							rest = append(rest, f)
+							continue
+						}
+						if f.first < c.first {
+							rest = append(rest, span{f.first, c.first})
+						}
+						if c.end < f.end {
+							rest = append(rest, span{c.end, f.end})
+						}
+					}
+					fresh = rest
+				}
+				for _, f := range fresh {
+					covered[t.Name] = append(covered[t.Name], f)
+					if err := grow(&mem.Weights, bytes, f.end-f.first); err != nil {
+						return mem, err
+					}
+				}
+			}
+			if op.Kind == traces.Attention {
+				kvHeads := op.KVHeads
+				if op.Split == traces.Heads {
+					kvHeads = units.CeilDiv(kvHeads, tp)
+				}
+				n, ok := mul(2, op.Batch, kvHeads, op.HeadDim, op.Past+run.Past+op.QLen)
+				if !ok {
+					return mem, fmt.Errorf("key/value cache of %s: %w", op.Name, ErrTooLarge)
+				}
+				var bytes units.Bytes
+				if err := grow(&bytes, op.KVDType.Bytes(n), run.Times); err != nil {
+					return mem, err
+				}
+				k := kvKey{op.Name, run.FirstLayer}
+				if _, ok := kv[k]; !ok {
+					kvOrder = append(kvOrder, k)
+				}
+				kv[k] = max(kv[k], bytes)
+			}
+		}
+	}
+	for _, k := range kvOrder {
+		if err := grow(&mem.KV, kv[k], 1); err != nil {
+			return mem, err
+		}
+	}
+	for i := range g.Blocks {
+		alive, err := peakActivations(&g.Blocks[i], tp)
+		if err != nil {
+			return mem, err
+		}
+		mem.Activations = max(mem.Activations, alive)
+	}
+	return mem, nil
+}
+
+// peakActivations returns the most bytes of activations alive at one operator: a tensor lives from
+// the operator that writes it to the last that reads it.
+func peakActivations(blk *traces.Block, tp int64) (units.Bytes, error) {
+	first, last := make([]int, len(blk.Tensors)), make([]int, len(blk.Tensors))
+	divided := make([]bool, len(blk.Tensors))
+	for t := range first {
+		first[t], last[t] = len(blk.Ops), -1
+	}
+	for j := range blk.Ops {
+		op := &blk.Ops[j]
+		for _, ids := range [][]traces.TensorID{op.Inputs, op.Outputs} {
+			for _, id := range ids {
+				first[id], last[id] = min(first[id], j), max(last[id], j)
+			}
+		}
+		for _, id := range op.Outputs {
+			divided[id] = op.Split == traces.Column || op.Split == traces.Heads || op.Split == traces.Sharded
+		}
+	}
+	change := make([]int64, len(blk.Ops)+1)
+	for t := range blk.Tensors {
+		if last[t] < 0 || blk.Tensors[t].Role != traces.Activation {
+			continue
+		}
+		n, ok := mul(blk.Tensors[t].Shape...)
+		if !ok {
+			return 0, fmt.Errorf("tensor %s: %w", blk.Tensors[t].Name, ErrTooLarge)
+		}
+		bytes := int64(blk.Tensors[t].Type.Bytes(n))
+		if divided[t] {
+			bytes = units.CeilDiv(bytes, tp)
+		}
+		if change[first[t]], ok = units.Add(change[first[t]], bytes); !ok {
+			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
+		}
+		change[last[t]+1] -= bytes
+	}
+	var alive, most int64
+	for _, c := range change {
+		var ok bool
+		if alive, ok = units.Add(alive, c); !ok {
+			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
+		}
+		most = max(most, alive)
+	}
+	return units.Bytes(most), nil
+}
+
+// Check returns a *DoesNotFit if the chip's memory is too small for what it has to hold.
+func (f Memory) Check(m *arch.Machine, p Mapping) error {
+	tier := m.OffChip()
+	total := f.Weights + f.KV + f.Activations
+	if total >= 0 && total <= tier.Capacity {
+		return nil
+	}
+	e := &DoesNotFit{Machine: m.Name, Tier: tier.Name, Capacity: tier.Capacity,
+		Needs: []Need{{"weights", f.Weights}, {"kv cache", f.KV}, {"activations", f.Activations}}}
+	tp := max(p.TP, 1)
+	switch {
+	case tp < m.System.Chips:
+		e.Hint = fmt.Sprintf("spread it over more chips with --tp, up to %d in this node", m.System.Chips)
+	case f.KV > f.Weights:
+		e.Hint = "a smaller --batch, a shorter --prompt or a narrower --kv-dtype would shrink the cache"
+	default:
+		e.Hint = "a narrower --weight-dtype would shrink the weights"
+	}
+	return e
+}

@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/traces"
+)
+
+// Mapping says how a graph is laid out on a machine.
+type Mapping struct {
+	// TP is the tensor-parallel degree; 0 means 1.
+	TP int64 `json:"tp"`
+	// Profile names the runtime profile; "" is the machine's default.
+	Profile string `json:"profile,omitempty"`
+	// HostSync times every operator from the host: each pays the host's launch and
+	// synchronisation, as single-operator benchmarks do.
+	HostSync bool `json:"host_sync,omitempty"`
+	// IdealLaunch leaves out what starting kernels costs.
+	IdealLaunch bool `json:"ideal_launch,omitempty"`
+}
+
+// Invalid says that a mapping does not suit a machine or a graph.
+type Invalid struct {
+	Field   string // of the mapping, e.g. "tp"
+	Message string
+	Hint    string
+}
+
+func (e *Invalid) Error() string {
+	if e.Hint == "" {
+		return e.Field + ": " + e.Message
+	}
+	return fmt.Sprintf("%s: %s (%s)", e.Field, e.Message, e.Hint)
+}
+
+// check verifies the mapping against machine and graph.
+func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
+	switch {
+	case p.TP < 1:
+		return &Invalid{"tp", fmt.Sprintf("%d: must be at least 1", p.TP), ""}
+	case p.TP > m.System.Chips:
+		return &Invalid{"tp", fmt.Sprintf("%d chips are asked for, one %s node has %d", p.TP, m.Name, m.System.Chips), fmt.Sprintf("use --tp %d or less", m.System.Chips)}
+	}
+	if p.TP == 1 {
+		return nil
+	}
+	for i := range g.Blocks {
+		for j := range g.Blocks[i].Ops {
+			op := &g.Blocks[i].Ops[j]
+			if err := divides(op, p.TP); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// divides checks that tensor parallelism of degree tp can divide the operator. A vocabulary is
+// padded, key/value heads are replicated when there are fewer than chips; everything else must divide.
+func divides(op *traces.Op, tp int64) error {
+	bad := func(what string, n int64) error {
+		return &Invalid{"tp", fmt.Sprintf("%d does not divide the %d %s of %s", tp, n, what, op.Name), nearestDivisors(n, tp)}
+	}
+	switch op.Split {
+	case traces.Heads:
+		if op.Heads%tp != 0 {
+			return bad("attention heads", op.Heads)
+		}
+		if op.KVHeads%tp != 0 && tp%op.KVHeads != 0 {
+			return bad("key/value heads", op.KVHeads)
+		}
+	case traces.Column:
+		if len(op.Parts) == 0 && op.N%tp != 0 {
+			return bad("columns", op.N)
+		}
+	case traces.Row:
+		if op.K%tp != 0 {
+			return bad("rows of the weight", op.K)
+		}
+	}
+	return nil
+}
+
+// nearestDivisors names the divisors of n around tp.
+func nearestDivisors(n, tp int64) string {
+	below, above := int64(1), int64(0)
+	for d := tp; d >= 1; d-- {
+		if n%d == 0 {
+			below = d
+			break
+		}
+	}
+	for d := tp; d <= n && d <= tp*16; d++ {
+		if n%d == 0 {
+			above = d
+			break
+		}
+	}
+	if above == 0 {
+		return fmt.Sprintf("try %d", below)
+	}
+	return fmt.Sprintf("try %d or %d", below, above)
+}

@@ -1,0 +1,375 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Program is what a machine has been planned to do: a compressed tree of loops and steps. A step
+// says what it needs, never how long it takes. Both fidelities read the same Program.
+type Program struct {
+	Machine   string        // name of the machine it was planned for
+	Ranks     int64         // chips that run this program in lockstep
+	Resources []Resource    // what steps use; at their best rates
+	Counters  []sim.Counter // what steps count
+	Ops       []OpInfo      // the operators, for reports
+	Sections  []Section     // top-level sections (phases and steps), one per node of Entry
+	Entry     *Body         // runs once
+}
+
+// Resource is a server that steps use at a rate: a unit of the cores, a memory tier, a link.
+type Resource struct {
+	Name  string
+	Cause sim.Cause // what time limited by it is charged to
+	Unit  string    // of amounts: "B" or "cycle"
+	Rate  int64     // sustained amount per second, at best
+	// PerCore says that each core has one and that amounts are those of one core; the cores
+	// that take part run in lockstep.
+	PerCore bool
+}
+
+// Time returns how long amount takes at the best rate, rounded up; more than units.MaxTime when it
+// overflows.
+func (r *Resource) Time(amount int64) units.Time {
+	t, ok := units.MulDivCeil(amount, int64(units.Second), r.Rate)
+	if !ok || t > int64(units.MaxTime) {
+		return units.MaxTime + 1
+	}
+	return units.Time(t)
+}
+
+// OpInfo names an operator of the program.
+type OpInfo struct {
+	Name  string // as in the graph
+	Kind  string
+	Phase string
+}
+
+// Section is one top-level stretch of the program, such as a prefill or one decode step.
+type Section struct {
+	Name  string
+	Phase string
+	Step  int64
+}
+
+// Body is a set of nodes with dependencies between them, run Times times as a loop. Iterations of
+// one node follow each other; apart from that an iteration starts as soon as its dependencies and
+// buffers allow, so iterations of different nodes overlap.
+type Body struct {
+	Name    string
+	Op      int // index into Program.Ops if the body is one operator, else -1
+	Nodes   []Node
+	Buffers []Buffer
+
+	sequence bool    // each node waits for the one before it
+	wraps    bool    // the first node waits for the last one of the iteration before
+	succ     [][]int // nodes that depend on a node
+}
+
+// Chain reports whether nodes of the body never overlap when it runs times times: each waits for
+// the one before and, in a loop, the first for the last of the iteration before.
+func (b *Body) Chain(times int64) bool { return b.sequence && (times == 1 || b.wraps) }
+
+// Successors returns the nodes that depend on node n, itself included.
+func (b *Body) Successors(n int) []int { return b.succ[n] }
+
+// Buffer is on-chip space counted in tokens: a step that acquires waits until enough are free.
+type Buffer struct {
+	Name     string
+	Capacity int64
+	Token    units.Bytes // bytes that one token stands for, per core
+}
+
+// Node is a step, or a body that is run Times times.
+type Node struct {
+	Name  string
+	Step  *Step
+	Body  *Body
+	Times int64 // iterations of Body; 1 for a call
+	After []Dep
+	// Acquire tokens of the enclosing body's buffers before starting, Release them when done.
+	Acquire, Release []Tokens
+}
+
+// Dep makes an iteration wait for a node of the same body: of the same iteration (Distance 0, an
+// earlier node) or of the iteration Distance before.
+type Dep struct {
+	Node     int
+	Distance int64
+}
+
+// Tokens is an amount of a buffer.
+type Tokens struct {
+	Buffer int
+	N      int64
+}
+
+// Use is an amount of a resource: bytes, or cycles of the core clock.
+type Use struct {
+	Resource int
+	Amount   int64
+}
+
+// Count is an increment of a counter.
+type Count struct {
+	Counter int
+	N       int64
+}
+
+// Step is the smallest piece of work: it uses several resources at once, then its result takes
+// Latency to arrive.
+type Step struct {
+	Kind string // "load", "compute", "store", "launch", "collective", …; for people
+	Uses []Use
+	// Beside lists what a partner step of the same pipeline uses at the same time. It is neither
+	// occupied nor counted here; but the two overlap imperfectly, and the slower of the pair pays.
+	Beside []Use
+	// Overlap is the exponent of the p-norm by which the uses overlap; 0 means perfectly (∞).
+	Overlap float64
+	Latency units.Time
+	Charge  sim.Cause // what Latency is charged to
+	Cores   int64     // cores that take part, for PerCore resources
+	Counts  []Count
+}
+
+// Serve returns how long the step keeps its resources when nobody else uses them, and which cause
+// limits it. The uses overlap by a p-norm, t = (Σ tᵢᵖ)^(1/p) ≥ max tᵢ; a step slower than its
+// partner also pays for the partner's uses, a faster one hides behind it.
+func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
+	var buf [12]units.Time
+	ts := buf[:0]
+	var own, beside units.Time
+	cause := s.Charge
+	for _, u := range s.Uses {
+		t := res[u.Resource].Time(u.Amount)
+		ts = append(ts, t)
+		if t > own || t == own && t > 0 && res[u.Resource].Cause < cause {
+			own, cause = t, res[u.Resource].Cause
+		}
+	}
+	for _, u := range s.Beside {
+		beside = max(beside, res[u.Resource].Time(u.Amount))
+	}
+	if own >= beside {
+		for _, u := range s.Beside {
+			ts = append(ts, res[u.Resource].Time(u.Amount))
+		}
+	}
+	if s.Overlap == 0 || own > units.MaxTime {
+		return own, cause
+	}
+	return units.PNorm(s.Overlap, ts...), cause
+}
+
+// Floor returns the least time the step's uses can take: the largest of them at its best rate.
+func (s *Step) Floor(res []Resource) units.Time {
+	var t units.Time
+	for _, u := range s.Uses {
+		t = max(t, res[u.Resource].Time(u.Amount))
+	}
+	return t
+}
+
+// finish derives what evaluation needs from the nodes and checks the body.
+func (b *Body) finish(p *Program, seen map[*Body]bool) error {
+	if seen[b] {
+		return nil
+	}
+	seen[b] = true
+	fail := func(n int, format string, a ...any) error {
+		return fmt.Errorf("plan: body %q, node %d (%s): %s", b.Name, n, b.Nodes[n].Name, fmt.Sprintf(format, a...))
+	}
+	if len(b.Nodes) == 0 {
+		return fmt.Errorf("plan: body %q is empty", b.Name)
+	}
+	if b.Op >= len(p.Ops) {
+		return fmt.Errorf("plan: body %q: operator %d of %d", b.Name, b.Op, len(p.Ops))
+	}
+	last := len(b.Nodes) - 1
+	b.sequence = true
+	// A lone body follows itself; a lone step with a latency lets its next iteration start early.
+	b.wraps = last == 0 && (b.Nodes[0].Body != nil || b.Nodes[0].Step != nil && b.Nodes[0].Step.Latency == 0)
+	b.succ = make([][]int, len(b.Nodes))
+	acquired, released := make([]int, len(b.Buffers)), make([]int, len(b.Buffers))
+	amount := make([]int64, len(b.Buffers))
+	for n := range b.Nodes {
+		node := &b.Nodes[n]
+		b.succ[n] = append(b.succ[n], n)
+		if (node.Step == nil) == (node.Body == nil) {
+			return fail(n, "must be either a step or a body")
+		}
+		chained := n == 0
+		for _, d := range node.After {
+			if d.Node < 0 || d.Node > last || d.Distance < 0 || d.Distance == 0 && d.Node >= n {
+				return fail(n, "bad dependency on node %d at distance %d", d.Node, d.Distance)
+			}
+			b.succ[d.Node] = append(b.succ[d.Node], n)
+			chained = chained || d.Node == n-1 && d.Distance == 0
+			b.wraps = b.wraps || n == 0 && d.Node == last && d.Distance == 1
+		}
+		b.sequence = b.sequence && chained
+		for _, t := range node.Acquire {
+			if t.Buffer < 0 || t.Buffer >= len(b.Buffers) || t.N < 1 || t.N > b.Buffers[t.Buffer].Capacity {
+				return fail(n, "acquires %d tokens of buffer %d", t.N, t.Buffer)
+			}
+			acquired[t.Buffer]++
+			amount[t.Buffer] += t.N
+		}
+		for _, t := range node.Release {
+			if t.Buffer < 0 || t.Buffer >= len(b.Buffers) || t.N < 1 {
+				return fail(n, "releases %d tokens of buffer %d", t.N, t.Buffer)
+			}
+			released[t.Buffer]++
+			amount[t.Buffer] -= t.N
+		}
+		if node.Body != nil {
+			if node.Times < 1 {
+				return fail(n, "runs %d times", node.Times)
+			}
+			if err := node.Body.finish(p, seen); err != nil {
+				return err
+			}
+			continue
+		}
+		s := node.Step
+		if s.Latency < 0 || s.Cores < 0 || math.IsNaN(s.Overlap) || s.Overlap < 0 || s.Overlap > 0 && s.Overlap < 1 {
+			return fail(n, "bad latency, cores or overlap")
+		}
+		for _, u := range append(append([]Use(nil), s.Uses...), s.Beside...) {
+			if u.Resource < 0 || u.Resource >= len(p.Resources) || u.Amount < 0 {
+				return fail(n, "uses %d of resource %d", u.Amount, u.Resource)
+			}
+		}
+		for _, c := range s.Counts {
+			if c.Counter < 0 || c.Counter >= len(p.Counters) || c.N < 0 {
+				return fail(n, "counts %d of counter %d", c.N, c.Counter)
+			}
+		}
+	}
+	for i := range b.Buffers {
+		if acquired[i] != 1 || released[i] != 1 || amount[i] != 0 {
+			return fmt.Errorf("plan: body %q: buffer %q must be acquired by one node and released in the same amount by one node", b.Name, b.Buffers[i].Name)
+		}
+	}
+	return nil
+}
+
+// Finish checks the program and prepares it for evaluation; Build has done so already.
+func (p *Program) Finish() error {
+	if p.Entry == nil {
+		return fmt.Errorf("plan: the program has no entry")
+	}
+	for i := range p.Resources {
+		if p.Resources[i].Rate < 1 {
+			return fmt.Errorf("plan: resource %q has rate %d", p.Resources[i].Name, p.Resources[i].Rate)
+		}
+	}
+	if len(p.Sections) != 0 && len(p.Sections) != len(p.Entry.Nodes) {
+		return fmt.Errorf("plan: %d sections for %d entry nodes", len(p.Sections), len(p.Entry.Nodes))
+	}
+	if err := p.Entry.finish(p, map[*Body]bool{}); err != nil {
+		return err
+	}
+	return p.checkSize()
+}
+
+// checkSize makes sure that no counter and no resource amount of the whole program overflows.
+func (p *Program) checkSize() error {
+	memo := map[*Body][]float64{}
+	var total func(b *Body) []float64
+	total = func(b *Body) []float64 {
+		if t, ok := memo[b]; ok {
+			return t
+		}
+		t := make([]float64, len(p.Counters)+len(p.Resources))
+		for i := range b.Nodes {
+			n := &b.Nodes[i]
+			if n.Body != nil {
+				for j, v := range total(n.Body) {
+					t[j] += float64(v * float64(n.Times))
+				}
+				continue
+			}
+			for _, c := range n.Step.Counts {
+				t[c.Counter] += float64(c.N)
+			}
+			for _, u := range n.Step.Uses {
+				t[len(p.Counters)+u.Resource] += float64(u.Amount)
+			}
+		}
+		memo[b] = t
+		return t
+	}
+	for i, v := range total(p.Entry) {
+		if v > 9e18 {
+			name := "resource"
+			if i < len(p.Counters) {
+				name = p.Counters[i].Name
+			} else {
+				name = p.Resources[i-len(p.Counters)].Name
+			}
+			return fmt.Errorf("plan: %s comes to %.3g, more than a 64-bit count holds: %w", name, v, ErrTooLarge)
+		}
+	}
+	return nil
+}
+
+// Work returns the planned work: every counter, summed over the whole program. Both fidelities
+// must come to exactly these numbers.
+func (p *Program) Work() sim.Counts {
+	memo := map[*Body]sim.Counts{}
+	var work func(b *Body) sim.Counts
+	work = func(b *Body) sim.Counts {
+		if w, ok := memo[b]; ok {
+			return w
+		}
+		w := make(sim.Counts, len(p.Counters))
+		for i := range b.Nodes {
+			n := &b.Nodes[i]
+			if n.Body != nil {
+				w.Add(work(n.Body), n.Times)
+				continue
+			}
+			for _, c := range n.Step.Counts {
+				w[c.Counter] += c.N
+			}
+		}
+		memo[b] = w
+		return w
+	}
+	return work(p.Entry)
+}
+
+// Amounts returns the total amount of every resource over one run of the body times times.
+func (p *Program) Amounts(b *Body, times int64, memo map[*Body][]int64) []int64 {
+	one, ok := memo[b]
+	if !ok {
+		one = make([]int64, len(p.Resources))
+		for i := range b.Nodes {
+			n := &b.Nodes[i]
+			if n.Body != nil {
+				for r, a := range p.Amounts(n.Body, n.Times, memo) {
+					one[r] += a
+				}
+				continue
+			}
+			for _, u := range n.Step.Uses {
+				one[u.Resource] += u.Amount
+			}
+		}
+		if memo != nil {
+			memo[b] = one
+		}
+	}
+	if times == 1 {
+		return one
+	}
+	sum := make([]int64, len(one))
+	for r, a := range one {
+		sum[r] = a * times
+	}
+	return sum
+}

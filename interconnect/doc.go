@@ -1,0 +1,29 @@
+// Package interconnect describes links between chips and how long one collective takes when it
+// has its links to itself.
+//
+// # Model
+//
+// A ring collective over n ranks of a buffer of S bytes moves w·S bytes through every link, in
+// each direction of travel one link per rank: w = 2(n−1)/n for all-reduce, (n−1)/n for all-gather,
+// reduce-scatter and all-to-all, 1 for a broadcast or a send. It takes
+//
+//	base + step·steps + chunk·√(wS) + w·S/(bandwidth·efficiency)
+//
+// where steps is 2(n−1) or n−1. The square root is what optimal chunking of a pipeline leaves:
+// more chunks fill the ring sooner but pay the step latency more often.
+//
+// # Units
+//
+// Bytes, bytes per second per direction and chip, picoseconds; chunk in picoseconds per √byte.
+//
+// # Sources
+//
+// Ring algorithms: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 2009. The
+// chunk term: minimising (k+steps)(α + S/(kB)) over the number of chunks k. Constants are part of
+// each machine's file.
+//
+// # Not modelled
+//
+// Contention between collectives, topology beyond "every chip reaches its ring neighbours at the
+// full rate", trees, in-network reduction, links that fail.
+package interconnect

@@ -1,0 +1,102 @@
+package memory
+
+import (
+	"math"
+
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Spec is one memory tier of a chip.
+type Spec struct {
+	// Name addresses the tier in paths and reports, e.g. "hbm" in chip.memory[hbm].bandwidth.
+	Name string `yaml:"name" spec:"required"`
+	// Kind says what the tier is made of.
+	Kind string `yaml:"kind" spec:"required,oneof=sram|hbm|gddr|lpddr|ddr"`
+	// Standard names the interface, e.g. "HBM2E"; informative.
+	Standard string `yaml:"standard,omitempty"`
+	// Scope is "private" when every core has one (capacity and width are then per core), "shared"
+	// when the chip has one.
+	Scope string `yaml:"scope,omitempty" spec:"oneof=|private|shared"`
+	// Capacity in bytes.
+	Capacity units.Bytes `yaml:"capacity" spec:"required,gt=0"`
+	// Bandwidth is the peak rate of an off-chip tier.
+	Bandwidth units.BytesPerSecond `yaml:"bandwidth,omitempty" spec:"min=0 B/s"`
+	// Width is the peak rate of an on-chip tier in bytes per core-clock cycle; exactly one of
+	// Bandwidth and Width is given.
+	Width units.BytesPerCycle `yaml:"width,omitempty" spec:"min=0 B/cycle"`
+	// Efficiency is the sustained share of the peak rate that long streams reach; 1 when absent.
+	Efficiency *float64 `yaml:"efficiency,omitempty" spec:"gt=0,max=1"`
+	// Sector is the smallest transfer; 1 B when absent.
+	Sector units.Bytes `yaml:"sector,omitempty" spec:"min=0 B"`
+}
+
+// Validate reports what is wrong with the tier beyond single fields.
+func (s Spec) Validate(report func(path, message, hint string)) {
+	switch {
+	case s.Bandwidth > 0 && s.Width > 0:
+		report("width", "both bandwidth and width are given", "an off-chip tier has a bandwidth, an on-chip tier a width; leave one out")
+	case s.Bandwidth <= 0 && s.Width <= 0:
+		report("bandwidth", "neither bandwidth nor width is given", `e.g. "bandwidth: 2039 GB/s" off chip, "width: 64 B/cycle" on chip`)
+	case s.Width > 0 && s.Kind != "sram":
+		report("width", "only sram has a width in bytes per cycle", `give "bandwidth: … GB/s"`)
+	}
+	if s.Scope == "private" && s.Kind != "sram" {
+		report("scope", "only sram can be private to a core", `leave scope out or say "shared"`)
+	}
+}
+
+// Private reports whether every core has its own instance.
+func (s Spec) Private() bool { return s.Scope == "private" }
+
+// Cause returns the stall cause that time limited by this tier is charged to: sram, hbm for all
+// DRAM soldered to the chip or its package (HBM, GDDR, LPDDR), ddr for the third tier.
+func (s Spec) Cause() sim.Cause {
+	switch s.Kind {
+	case "sram":
+		return sim.SRAM
+	case "ddr":
+		return sim.DDR
+	}
+	return sim.HBM
+}
+
+// SustainedShare is Efficiency, or 1 when it is not given.
+func (s Spec) SustainedShare() float64 {
+	if s.Efficiency == nil {
+		return 1
+	}
+	return *s.Efficiency
+}
+
+// Peak returns the peak rate in whole bytes per second at the given core clock.
+func (s Spec) Peak(clock units.Hertz) int64 {
+	if s.Width > 0 {
+		return whole(float64(s.Width) * float64(clock))
+	}
+	return whole(float64(s.Bandwidth))
+}
+
+// Rate returns the sustained rate in whole bytes per second at the given core clock.
+func (s Spec) Rate(clock units.Hertz) int64 {
+	return whole(float64(s.Peak(clock)) * s.SustainedShare())
+}
+
+// Sectors rounds n up to whole sectors.
+func (s Spec) Sectors(n int64) int64 {
+	if s.Sector <= 1 {
+		return n
+	}
+	return units.CeilDiv(n, int64(s.Sector)) * int64(s.Sector)
+}
+
+// whole rounds a rate to an integer, at least 1 and below 2^62.
+func whole(x float64) int64 {
+	switch {
+	case x < 1:
+		return 1
+	case x > 1<<62:
+		return 1 << 62
+	}
+	return int64(math.Round(x))
+}

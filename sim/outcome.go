@@ -1,0 +1,75 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Counter defines one thing that a program counts, such as bytes read from a memory tier.
+type Counter struct {
+	Name string // e.g. "hbm.read"
+	Unit string // "B", "op", "core-cycle"
+}
+
+// Counts holds one integer for each counter of a program, per chip.
+type Counts []int64
+
+// Add adds n times o, which must have the same length.
+func (c Counts) Add(o Counts, n int64) {
+	for i, v := range o {
+		c[i] += v * n
+	}
+}
+
+// Equal reports whether both hold the same numbers.
+func (c Counts) Equal(o Counts) bool {
+	if len(c) != len(o) {
+		return false
+	}
+	for i := range c {
+		if c[i] != o[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// OpStat is what one operator of the program came to, over all the times it ran.
+type OpStat struct {
+	Calls  int64
+	Time   units.Time
+	Stalls Stalls // sums to Time
+	Work   Counts
+}
+
+// Outcome is what one run of a program came to, on one chip of the slowest rank class.
+type Outcome struct {
+	Makespan units.Time
+	Stalls   Stalls   // sums to Makespan
+	Work     Counts   // by the program's counters
+	Ops      []OpStat // by the program's operators
+	Marks    []Mark   // ends of the program's top-level sections, in order
+	Events   int64    // agenda events handled; 0 for the analytic fidelity
+}
+
+// Mark is the time at which a top-level section of a program (a phase, a step) ended.
+type Mark struct {
+	Section int // index of the section
+	Start   units.Time
+	End     units.Time
+}
+
+// Check verifies that the stalls of the outcome and of each operator sum to their times. An error
+// here is a bug of the simulator, never of its input.
+func (o *Outcome) Check() error {
+	if t := o.Stalls.Total(); t != o.Makespan {
+		return fmt.Errorf("stalls sum to %v, makespan is %v", t, o.Makespan)
+	}
+	for i := range o.Ops {
+		if t := o.Ops[i].Stalls.Total(); t != o.Ops[i].Time {
+			return fmt.Errorf("operator %d: stalls sum to %v, its time is %v", i, t, o.Ops[i].Time)
+		}
+	}
+	return nil
+}
