@@ -1,0 +1,97 @@
+package llm
+
+import "github.com/stratasim/strata/traces"
+
+// block builds a traces.Block. Shapes and operands are cut from two long slices, so a block costs a
+// handful of allocations.
+type block struct {
+	traces.Block
+	w      *Workload
+	shapes []int64
+	refs   []traces.TensorID
+}
+
+func newBlock(name string, w *Workload, tensors, ops int) *block {
+	return &block{Block: traces.Block{Name: name, Tensors: make([]traces.Tensor, 0, tensors), Ops: make([]traces.Op, 0, ops)},
+		w: w, shapes: make([]int64, 0, 2*tensors+8), refs: make([]traces.TensorID, 0, 6*ops)}
+}
+
+// tensor adds a tensor of one or two dimensions.
+func (b *block) tensor(name string, role traces.Role, d traces.DType, shape ...int64) traces.TensorID {
+	b.Tensors = append(b.Tensors, traces.Tensor{Name: name, Shape: b.sizes(shape...), Type: d, Role: role})
+	return traces.TensorID(len(b.Tensors) - 1)
+}
+
+func (b *block) sizes(s ...int64) []int64 {
+	k := len(b.shapes)
+	b.shapes = append(b.shapes, s...)
+	return b.shapes[k:len(b.shapes):len(b.shapes)]
+}
+
+func (b *block) ids(ids ...traces.TensorID) []traces.TensorID {
+	k := len(b.refs)
+	b.refs = append(b.refs, ids...)
+	return b.refs[k:len(b.refs):len(b.refs)]
+}
+
+// op adds an operator. Its WeightDType must be set; the other formats are the workload's.
+func (b *block) op(o traces.Op, in, out []traces.TensorID) {
+	o.DType, o.KVDType = b.w.DType, b.w.DType
+	if o.Kind == traces.Attention || o.Kind == traces.KVAppend {
+		o.KVDType = b.w.KVDType
+	}
+	o.Inputs, o.Outputs = in, out
+	b.Ops = append(b.Ops, o)
+}
+
+// rows adds an operator on rows×cols elements that has no weights.
+func (b *block) rows(kind traces.Kind, split traces.Split, name string, rows, cols int64, in, out []traces.TensorID) {
+	b.op(traces.Op{Name: name, Kind: kind, Split: split, WeightDType: b.w.DType, Rows: rows, Cols: cols}, in, out)
+}
+
+// gemm adds the product of rows×k elements with a weight of the parts' columns together.
+func (b *block) gemm(name string, split traces.Split, rows, k int64, bias bool, in traces.TensorID, out []traces.TensorID, parts ...int64) {
+	var n int64
+	for _, p := range parts {
+		n += p
+	}
+	weight := b.tensor(weightName(name), traces.Weight, b.w.WeightDType, k, n)
+	ids := b.ids(in, weight)
+	if bias {
+		ids = b.ids(in, weight, b.tensor(biasName(name), traces.Weight, b.w.DType, n))
+	}
+	o := traces.Op{Name: name, Kind: traces.Gemm, Split: split, WeightDType: b.w.WeightDType, Batch: 1, M: rows, N: n, K: k}
+	if len(parts) > 1 {
+		o.Parts = b.sizes(parts...)
+	}
+	b.op(o, ids, out)
+}
+
+// norm adds a norm over the residual stream and returns its result.
+func (b *block) norm(m *Model, name string, in traces.TensorID, rows int64) traces.TensorID {
+	kind := traces.LayerNorm
+	if m.Norm == RMSNorm {
+		kind = traces.RMSNorm
+	}
+	weight := b.tensor(weightName(name), traces.Weight, b.w.DType, m.Hidden)
+	ids := b.ids(in, weight)
+	if m.Norm == LayerNorm {
+		ids = b.ids(in, weight, b.tensor(biasName(name), traces.Weight, b.w.DType, m.Hidden))
+	}
+	out := b.tensor(resultName(name), traces.Activation, b.w.DType, rows, m.Hidden)
+	b.rows(kind, traces.Whole, name, rows, m.Hidden, ids, b.ids(out))
+	return out
+}
+
+// headNorm adds a norm over each head of x, in place.
+func (b *block) headNorm(m *Model, name string, x traces.TensorID, rows int64) {
+	weight := b.tensor(weightName(name), traces.Weight, b.w.DType, m.HeadDim)
+	// Heads are divided, so each chip norms its rows; all need the weight, which is tiny.
+	b.rows(traces.RMSNorm, traces.Sharded, name, rows, m.HeadDim, b.ids(x, weight), b.ids(x))
+}
+
+func weightName(op string) string { return op + ".weight" }
+
+func biasName(op string) string { return op + ".bias" }
+
+func resultName(op string) string { return op + ".out" }

@@ -1,0 +1,254 @@
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/stratasim/strata/traces"
+)
+
+// Activation is the function between the products of the feed-forward network.
+type Activation string
+
+// The activations. GELUTanh is the approximation of GELU by a hyperbolic tangent; both cost the same
+// here.
+const (
+	GELU     Activation = "gelu"
+	GELUTanh Activation = "gelu-tanh"
+	ReLU     Activation = "relu"
+	SiLU     Activation = "silu"
+)
+
+// Norm is the kind of normalisation.
+type Norm string
+
+// The norms: LayerNorm has a weight and a bias per element, LayerNormNoBias and RMSNorm a weight.
+const (
+	LayerNorm       Norm = "layernorm"
+	LayerNormNoBias Norm = "layernorm-no-bias"
+	RMSNorm         Norm = "rmsnorm"
+)
+
+// Position is how a model knows the order of its tokens.
+type Position string
+
+// The encodings of positions: a table of learned vectors, rotation of queries and keys, a bias on
+// the scores, or nothing.
+const (
+	Learned Position = "learned"
+	RoPE    Position = "rope"
+	ALiBi   Position = "alibi"
+	None    Position = "none"
+)
+
+// Model describes a dense decoder-only language model. It is plain data: what json.Marshal writes,
+// json.Unmarshal reads back.
+type Model struct {
+	// Name is for reports; for a file it is the file's.
+	Name string `json:"name"`
+	// Source says where the figures are from.
+	Source string `json:"source,omitempty"`
+
+	// Layers is the number of transformer layers.
+	Layers int64 `json:"layers"`
+	// Hidden is the width of the residual stream, in elements.
+	Hidden int64 `json:"hidden"`
+	// FFN is the inner width of the feed-forward network, in elements; of each of the two
+	// projections if it is gated.
+	FFN int64 `json:"ffn"`
+	// Heads is the number of query heads, KVHeads that of key/value heads: equal for multi-head,
+	// 1 for multi-query attention, a divisor of Heads for grouped queries.
+	Heads   int64 `json:"heads"`
+	KVHeads int64 `json:"kv_heads"`
+	// HeadDim is the width of a head, in elements. Heads·HeadDim may differ from Hidden.
+	HeadDim int64 `json:"head_dim"`
+	// Vocab is the number of rows of the token table, padding included.
+	Vocab int64 `json:"vocab"`
+	// MaxSeq is the longest context, in tokens, that the model was made for.
+	MaxSeq int64 `json:"max_seq"`
+
+	// Activation is that of the feed-forward network; Gated means act(x·Wg) ∘ (x·Wu) in place of
+	// act(x·Wu), such as SwiGLU.
+	Activation Activation `json:"activation"`
+	Gated      bool       `json:"gated"`
+	// TiedEmbeddings means that the head uses the token table.
+	TiedEmbeddings bool `json:"tied_embeddings"`
+	// LinearBias puts a bias on all four projections of attention, QKVBias on query, key and value
+	// only; FFNBias on all of the feed-forward network, HeadBias (one element per vocabulary entry) on the head.
+	LinearBias bool `json:"linear_bias"`
+	QKVBias    bool `json:"qkv_bias"`
+	FFNBias    bool `json:"ffn_bias"`
+	HeadBias   bool `json:"head_bias"`
+
+	// Norm is the kind of all norms; NormsPerLayer is 2, or 1 if the branches of a parallel block
+	// share theirs.
+	Norm          Norm  `json:"norm"`
+	NormsPerLayer int64 `json:"norms_per_layer"`
+	// QKNorm normalises queries and keys per head (RMSNorm with HeadDim weights each).
+	QKNorm bool `json:"qk_norm"`
+	// EmbeddingNorm is a norm after the embedding.
+	EmbeddingNorm bool `json:"embedding_norm"`
+	// ParallelBlock means that attention and feed-forward network both read the layer's input.
+	ParallelBlock bool `json:"parallel_block"`
+
+	Position Position `json:"position"`
+	// RotaryDims is how many elements of each head are rotated; 0 means all.
+	RotaryDims int64 `json:"rotary_dims"`
+	// ExtraPositions is by how many rows the table of learned positions exceeds MaxSeq.
+	ExtraPositions int64 `json:"extra_positions,omitempty"`
+	// SlidingWindow is over how many tokens a layer looks back; 0 means all. It is noted, not modelled.
+	SlidingWindow int64 `json:"sliding_window,omitempty"`
+	// FixedExtra counts parameters that take part in no operator.
+	FixedExtra int64 `json:"fixed_extra_params,omitempty"`
+
+	// DType is the number format of the published weights, as in traces.ParseDType; empty if unknown.
+	DType string `json:"torch_dtype,omitempty"`
+	// Notes are remarks of the reader, such as what of a file has no effect. They are
+	// passed on to the graph.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// maxDimension is the largest size that an operator graph takes (traces.Graph.Validate).
+const maxDimension = 1 << 31
+
+// DefaultDType returns the number format that the model usually runs in: FP16 if it was published so
+// (the GPT-2, GPT-3 and OPT presets are), else BF16. Weights published in FP32 run in BF16 too.
+func (m Model) DefaultDType() traces.DType {
+	if d, err := traces.ParseDType(m.DType); err == nil && d == traces.FP16 {
+		return d
+	}
+	return traces.BF16
+}
+
+// Validate reports everything that is wrong with the model: *Invalid errors, joined.
+func (m Model) Validate() error {
+	var errs []error
+	bad := func(field, hint, format string, args ...any) {
+		errs = append(errs, &Invalid{field, fmt.Sprintf(format, args...), hint})
+	}
+	sizes := []struct {
+		name string
+		v    int64
+	}{{"layers", m.Layers}, {"hidden", m.Hidden}, {"ffn", m.FFN}, {"heads", m.Heads}, {"kv_heads", m.KVHeads},
+		{"head_dim", m.HeadDim}, {"vocab", m.Vocab}, {"max_seq", m.MaxSeq}}
+	for _, s := range sizes {
+		if s.v < 1 || s.v > maxDimension {
+			bad(s.name, "", "%d: must be from 1 to %d", s.v, int64(maxDimension))
+		}
+	}
+	optional := []struct {
+		name string
+		v    int64
+	}{{"rotary_dims", m.RotaryDims}, {"extra_positions", m.ExtraPositions}, {"sliding_window", m.SlidingWindow}, {"fixed_extra_params", m.FixedExtra}}
+	for _, s := range optional {
+		if s.v < 0 || s.v > maxDimension {
+			bad(s.name, "", "%d: must be from 0 to %d", s.v, int64(maxDimension))
+		}
+	}
+	switch m.Activation {
+	case GELU, GELUTanh, ReLU, SiLU:
+	default:
+		bad("activation", "gelu, gelu-tanh, relu or silu", "%q is unknown", shorten(string(m.Activation)))
+	}
+	if m.Gated && m.Activation == ReLU {
+		bad("activation", "gelu, gelu-tanh or silu", "a gated feed-forward network with relu is not supported")
+	}
+	switch m.Norm {
+	case LayerNorm, LayerNormNoBias, RMSNorm:
+	default:
+		bad("norm", "layernorm, layernorm-no-bias or rmsnorm", "%q is unknown", shorten(string(m.Norm)))
+	}
+	switch m.Position {
+	case Learned, RoPE, ALiBi, None:
+	default:
+		bad("position", "learned, rope, alibi or none", "%q is unknown", shorten(string(m.Position)))
+	}
+	switch {
+	case m.ParallelBlock && m.NormsPerLayer != 1 && m.NormsPerLayer != 2:
+		bad("norms_per_layer", "", "%d: a parallel block has 1 or 2", m.NormsPerLayer)
+	case !m.ParallelBlock && m.NormsPerLayer != 2:
+		bad("norms_per_layer", "one before attention, one before the feed-forward network", "%d: must be 2", m.NormsPerLayer)
+	}
+	if m.LinearBias && m.QKVBias {
+		bad("qkv_bias", "set one of them", "linear_bias puts a bias on queries, keys and values already")
+	}
+	if m.DType != "" {
+		if _, err := traces.ParseDType(m.DType); err != nil {
+			bad("torch_dtype", "", "%v", err)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	switch {
+	case m.Heads%m.KVHeads != 0:
+		bad("kv_heads", "kv_heads must divide heads", "%d query heads cannot share %d key/value heads evenly", m.Heads, m.KVHeads)
+	case m.RotaryDims > m.HeadDim:
+		bad("rotary_dims", "", "%d: a head has only %d elements", m.RotaryDims, m.HeadDim)
+	case m.Position == RoPE && m.rotary()%2 != 0:
+		bad("rotary_dims", "rotation works on pairs", "%d elements of each head are rotated: must be even", m.rotary())
+	}
+	if n := m.qkvWidth(); n > maxDimension {
+		bad("heads", "", "queries, keys and values of a token have %d elements, at most %d are supported", n, int64(maxDimension))
+	}
+	if n := m.upWidth(); n > maxDimension {
+		bad("ffn", "", "the projections up have %d columns, at most %d are supported", n, int64(maxDimension))
+	}
+	if n := m.MaxSeq + m.ExtraPositions; m.Position == Learned && n > maxDimension {
+		bad("extra_positions", "", "the table of positions has %d rows, at most %d are supported", n, int64(maxDimension))
+	}
+	if len(errs) == 0 && m.Parameters() > traces.MaxElements {
+		bad("layers", "a size may have a digit too many", "more than 2^57 parameters")
+	}
+	return errors.Join(errs...)
+}
+
+// rotary returns how many elements of each head are rotated.
+func (m *Model) rotary() int64 {
+	if m.RotaryDims > 0 {
+		return m.RotaryDims
+	}
+	return m.HeadDim
+}
+
+// qkvWidth returns how many elements the queries, keys and values of one token have, at most
+// MaxInt64.
+func (m *Model) qkvWidth() int64 { return product(sum(m.Heads, product(2, m.KVHeads)), m.HeadDim) }
+
+// upWidth returns the columns of the projections from the residual stream into the feed-forward
+// network.
+func (m *Model) upWidth() int64 {
+	if m.Gated {
+		return product(2, m.FFN)
+	}
+	return m.FFN
+}
+
+// product multiplies numbers that are not negative, at most MaxInt64.
+func product(xs ...int64) int64 {
+	p := int64(1)
+	for _, x := range xs {
+		if x <= 0 {
+			return 0
+		}
+		if p > math.MaxInt64/x {
+			p = math.MaxInt64
+			continue
+		}
+		p *= x
+	}
+	return p
+}
+
+// sum adds numbers that are not negative, at most MaxInt64.
+func sum(xs ...int64) int64 {
+	var s int64
+	for _, x := range xs {
+		if x > math.MaxInt64-s {
+			return math.MaxInt64
+		}
+		s += x
+	}
+	return s
+}

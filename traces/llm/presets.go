@@ -1,0 +1,142 @@
+package llm
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/stratasim/strata/sim/spec"
+)
+
+// Presets lists the names of the models that come with the program, sorted.
+func Presets() []string {
+	names := make([]string, len(presets))
+	for i := range presets {
+		names[i] = presets[i].Name
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Preset returns the model of that name. The error is of type *Unknown.
+func Preset(name string) (Model, error) {
+	for i := range presets {
+		if presets[i].Name == name {
+			m := presets[i]
+			m.Notes = slices.Clone(m.Notes)
+			return m, nil
+		}
+	}
+	return Model{}, &Unknown{name, spec.Suggest(name, Presets())}
+}
+
+// presets are all models, a family after the other.
+var presets = slices.Concat(gptPresets(), megatronPresets(), bloomPresets(), palmPresets(), llamaPresets(), falconPresets())
+
+// gpt is a decoder as GPT-2 has it: learned positions, biases everywhere, LayerNorm, tied embeddings.
+func gpt(name string, layers, hidden, heads, vocab, maxSeq int64, source string) Model {
+	return Model{Name: name, Source: source, Layers: layers, Hidden: hidden, FFN: 4 * hidden, Heads: heads, KVHeads: heads, HeadDim: hidden / heads,
+		Vocab: vocab, MaxSeq: maxSeq, Activation: GELU, TiedEmbeddings: true, LinearBias: true, FFNBias: true, Norm: LayerNorm, NormsPerLayer: 2,
+		Position: Learned, DType: "fp16"}
+}
+
+func gptPresets() []Model {
+	const gpt2 = "recalled: OpenAI GPT-2 release, Radford et al. 2019, table 2, and the Hugging Face configs; reproduces the published parameter count exactly"
+	m := []Model{
+		gpt("gpt2-small", 12, 768, 12, 50257, 1024, gpt2),
+		gpt("gpt2-medium", 24, 1024, 16, 50257, 1024, gpt2),
+		gpt("gpt2-large", 36, 1280, 20, 50257, 1024, gpt2),
+		gpt("gpt2-xl", 48, 1600, 25, 50257, 1024, gpt2),
+	}
+	for i := range m {
+		m[i].Activation = GELUTanh
+	}
+	m = append(m,
+		gpt("gpt3-1.3b", 24, 2048, 16, 50257, 2048, "FlashAttention training benchmark, training/README.md: 24 layers, 2048, 16 heads; the GPT-3 paper's table lists 24 heads of 128"),
+		gpt("gpt3-2.7b", 32, 2560, 32, 50257, 2048, "recalled: Brown et al., arXiv 2005.14165, table 2.1"),
+		gpt("gpt3-175b", 96, 12288, 96, 50257, 2048, "Brown et al., arXiv 2005.14165, table 2.1; Calculon models/gpt3-175B.json. Attention is dense in every layer here, the original alternates with locally banded"),
+	)
+	opt := gpt("opt-175b", 96, 12288, 96, 50272, 2048, "recalled: Zhang et al., arXiv 2205.01068, table 1. The two unused rows of the released position table are left out")
+	opt.Activation = ReLU
+	j := gpt("gptj-6b", 28, 4096, 16, 50400, 2048, "TensorRT-LLM performance.md: 28 layers, 4096, 16 heads; EleutherAI mesh-transformer-jax (rotary on 64 of 256 elements, parallel block, bias on the head). "+
+		"The published count of the checkpoint includes 2.5 million elements of buffers that are not parameters")
+	j.Activation, j.TiedEmbeddings, j.LinearBias, j.HeadBias, j.NormsPerLayer, j.ParallelBlock = GELUTanh, false, false, true, 1, true
+	j.Position, j.RotaryDims = RoPE, 64
+	return append(m, opt, j)
+}
+
+func megatronPresets() []Model {
+	const sc21 = "Narayanan et al., SC21, arXiv 2104.04473, table 1; Calculon models/"
+	m := []Model{
+		gpt("mtnlg-530b", 105, 20480, 128, 51200, 2048, sc21+"turing-530B.json"),
+		gpt("megatron-1t", 128, 25600, 160, 51200, 2048, sc21+"megatron-1T.json"),
+		gpt("megatron-22b", 48, 6144, 64, 51200, 2048, "Korthikanti et al., arXiv 2205.05198, table 3; Calculon models/megatron-22B.json"),
+	}
+	for i := range m {
+		m[i].DType = "bf16"
+	}
+	return m
+}
+
+func bloomPresets() []Model {
+	m := []Model{
+		gpt("bloom-176b", 70, 14336, 112, 250880, 2048, "recalled: BigScience, arXiv 2211.05100, table 3, and the Hugging Face config; reproduces the published parameter count exactly"),
+		gpt("bloomberggpt-50b", 70, 7680, 40, 131072, 2048, "Wu et al., arXiv 2303.17564, table 4"),
+	}
+	for i := range m {
+		m[i].Activation, m[i].Position, m[i].EmbeddingNorm, m[i].DType = GELUTanh, ALiBi, true, "bf16"
+	}
+	return m
+}
+
+func palmPresets() []Model {
+	palm := func(name string, layers, hidden, heads int64, source string) Model {
+		return Model{Name: name, Source: source, Layers: layers, Hidden: hidden, FFN: 4 * hidden, Heads: heads, KVHeads: 1, HeadDim: 256,
+			Vocab: 256000, MaxSeq: 2048, Activation: SiLU, Gated: true, TiedEmbeddings: true, Norm: LayerNormNoBias, NormsPerLayer: 1,
+			ParallelBlock: true, Position: RoPE, DType: "bf16"}
+	}
+	return []Model{
+		palm("palm-8b", 32, 4096, 16, "recalled: Chowdhery et al., arXiv 2204.02311, table 1"),
+		palm("palm-62b", 64, 8192, 32, "recalled: Chowdhery et al., arXiv 2204.02311, table 1"),
+		palm("palm-540b", 118, 18432, 48, "Chowdhery et al., arXiv 2204.02311, table 1; Calculon models/palm-540B.json"),
+	}
+}
+
+func llamaPresets() []Model {
+	llama := func(name string, layers, hidden, ffn, heads, kvHeads, vocab, maxSeq int64, source string) Model {
+		return Model{Name: name, Source: source, Layers: layers, Hidden: hidden, FFN: ffn, Heads: heads, KVHeads: kvHeads, HeadDim: 128,
+			Vocab: vocab, MaxSeq: maxSeq, Activation: SiLU, Gated: true, Norm: RMSNorm, NormsPerLayer: 2, Position: RoPE, DType: "bf16"}
+	}
+	const (
+		one     = "Touvron et al., arXiv 2302.13971, table 2; feed-forward widths recalled, they reproduce its counts of 6.7, 13.0, 32.5 and 65.2 billion"
+		maxtext = "MaxText configs/models/"
+	)
+	mistral := llama("mistral-7b", 32, 4096, 14336, 32, 8, 32000, 8192, "recalled: Jiang et al., arXiv 2310.06825, table 1, and the Hugging Face config of v0.1; reproduces the published parameter count exactly")
+	mistral.SlidingWindow = 4096
+	return []Model{
+		llama("llama1-7b", 32, 4096, 11008, 32, 32, 32000, 2048, one),
+		llama("llama1-13b", 40, 5120, 13824, 40, 40, 32000, 2048, one),
+		llama("llama1-33b", 60, 6656, 17920, 52, 52, 32000, 2048, one),
+		llama("llama1-65b", 80, 8192, 22016, 64, 64, 32000, 2048, one),
+		llama("llama2-7b", 32, 4096, 11008, 32, 32, 32000, 4096, maxtext+"llama2-7b.yml; model card"),
+		llama("llama2-13b", 40, 5120, 13824, 40, 40, 32000, 4096, maxtext+"llama2-13b.yml"),
+		llama("llama2-70b", 80, 8192, 28672, 64, 8, 32000, 4096, maxtext+"llama2-70b.yml"),
+		llama("llama3-8b", 32, 4096, 14336, 32, 8, 128256, 8192, maxtext+"llama3-8b.yml; 3.1 differs in its context of 131072"),
+		llama("llama3-70b", 80, 8192, 28672, 64, 8, 128256, 8192, maxtext+"llama3-70b.yml; 3.1 and 3.3 differ in their context of 131072"),
+		llama("llama3-405b", 126, 16384, 53248, 128, 8, 128256, 131072, maxtext+"llama3.1-405b.yml"),
+		mistral,
+	}
+}
+
+func falconPresets() []Model {
+	falcon := func(name string, layers, hidden, heads, kvHeads, norms int64, tied bool, source string) Model {
+		return Model{Name: name, Source: source, Layers: layers, Hidden: hidden, FFN: 4 * hidden, Heads: heads, KVHeads: kvHeads, HeadDim: 64,
+			Vocab: 65024, MaxSeq: 2048, Activation: GELU, TiedEmbeddings: tied, Norm: LayerNorm, NormsPerLayer: norms, ParallelBlock: true,
+			Position: RoPE, DType: "bf16"}
+	}
+	const paper = "recalled: Almazrouei et al., arXiv 2311.16867, and the Hugging Face config; "
+	return []Model{
+		falcon("falcon-7b", 32, 4544, 71, 1, 1, false, paper+"reproduces the count of the released checkpoint, whose head is stored apart, exactly"),
+		falcon("falcon-40b", 60, 8192, 128, 8, 2, true, paper+"reproduces the count with the head tied to the embedding exactly, 41.84 billion if it is not"),
+		falcon("falcon-180b", 80, 14848, 232, 8, 2, false, paper+"0.01 % above the published 179.5 billion"),
+	}
+}

@@ -1,0 +1,96 @@
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/stratasim/strata/traces"
+)
+
+// Workload is what a model is asked to do.
+type Workload struct {
+	// Phase is "prefill" (the prompt in one pass), "decode" (one step) or "generate" (a prefill and
+	// Generate-1 steps).
+	Phase string
+	// Batch is the number of sequences, at least 1.
+	Batch int64
+	// Prompt is the tokens of each prompt, at least 1; with phase decode, those cached already, which may be 0.
+	Prompt int64
+	// Generate is the tokens generated for each sequence with phase generate, at least 1.
+	Generate int64
+	// DType is the format of activations, norms and biases; WeightDType that of the weights of
+	// products and of the token table; KVDType that of cached keys and values.
+	DType, WeightDType, KVDType traces.DType
+	// Layers, if not 0, runs that many layers only, without embedding and head.
+	Layers int64
+}
+
+// validate checks the workload by itself and returns the tokens of the prompts together.
+func (w *Workload) validate(m *Model) error {
+	var errs []error
+	bad := func(field, hint, format string, args ...any) {
+		errs = append(errs, &Invalid{field, fmt.Sprintf(format, args...), hint})
+	}
+	within := func(field string, v, least, most int64) {
+		if v < least || v > most {
+			bad(field, "", "%d: must be from %d to %d", v, least, most)
+		}
+	}
+	switch w.Phase {
+	case "prefill", "decode", "generate":
+	default:
+		bad("phase", "prefill, decode or generate", "%q is unknown", shorten(w.Phase))
+	}
+	within("batch", w.Batch, 1, maxDimension)
+	if w.Phase == "decode" {
+		within("prompt", w.Prompt, 0, maxDimension-1)
+	} else {
+		within("prompt", w.Prompt, 1, maxDimension)
+	}
+	if w.Phase == "generate" {
+		// A run each of embedding, layers and head for every token.
+		within("generate", w.Generate, 1, traces.MaxRuns/3)
+	} else if w.Generate < 0 {
+		within("generate", w.Generate, 0, math.MaxInt64)
+	}
+	if w.Layers < 0 || w.Layers > m.Layers {
+		bad("layers", "leave it out for the whole model", "%d: must be from 1 to the %d of %s", w.Layers, m.Layers, shorten(m.Name))
+	}
+	for _, d := range []struct {
+		field string
+		d     traces.DType
+	}{{"dtype", w.DType}, {"weight_dtype", w.WeightDType}, {"kv_dtype", w.KVDType}} {
+		if d.d.Bits() == 0 {
+			bad(d.field, "", "%v is unknown", d.d)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if w.Phase == "generate" && w.Prompt+w.Generate > maxDimension {
+		bad("generate", "", "a context of %d tokens, at most %d are supported", w.Prompt+w.Generate, int64(maxDimension))
+	}
+	// The largest count of rows in any block: tokens, or tokens and heads where heads are normed.
+	tokens, what := w.Batch, "batch"
+	if w.Phase != "decode" {
+		tokens = product(w.Batch, w.Prompt)
+		if w.Prompt > w.Batch {
+			what = "prompt"
+		}
+	}
+	if tokens > maxDimension {
+		bad(what, "a smaller batch or shorter prompts", "%d sequences of %d tokens are more than %d tokens in one pass", w.Batch, w.Prompt, int64(maxDimension))
+	} else if n := product(tokens, m.Heads); m.QKNorm && n > maxDimension {
+		bad(what, "a smaller batch or shorter prompts", "%d heads of %d tokens: norms of more than %d rows in one pass", m.Heads, tokens, int64(maxDimension))
+	}
+	return errors.Join(errs...)
+}
+
+// largest names the field that is most to blame for a count that is too large.
+func (w *Workload) largest() string {
+	if w.Prompt > w.Batch {
+		return "prompt"
+	}
+	return "batch"
+}
