@@ -69,11 +69,23 @@ type Profile struct {
 	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`
 	// Fusion lists what the runtime does in one kernel: "flash-attention", "norm-add" (residual
 	// addition with the norm that follows it), "parallel-gemm" (weights of parallel projections
-	// side by side), "gated-activation".
-	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|bias-activation"`
+	// side by side).
+	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm"`
 	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
 	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`
+	// Collective is the profile's collective library, where it is not the one of the network.
+	Collective *interconnect.Library `yaml:"collective,omitempty"`
+	// Resident is there if a program of one operator first copies its operands on chip whole, as
+	// XLA does, and copies the result back after it.
+	Resident *Resident `yaml:"resident,omitempty"`
+}
+
+// Resident is how fast whole operands are copied on chip and back, as shares of the sustained
+// off-chip rate.
+type Resident struct {
+	Load  float64 `yaml:"load" spec:"required,gt=0,max=1"`
+	Store float64 `yaml:"store" spec:"required,gt=0,max=1"`
 }
 
 // GemmKernel is how the library builds matrix products.
@@ -82,7 +94,11 @@ type GemmKernel struct {
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
 	// Depth is the part of the reduction that one pipeline stage holds, in elements.
 	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
-	// Stages is the number of operand buffers of the pipeline.
+	// Resident is the most thread blocks that a core works on at a time, and Accumulators the output
+	// elements that it has registers for; large tiles leave room for fewer blocks.
+	Resident     int64 `yaml:"resident" spec:"required,min=1,max=64"`
+	Accumulators int64 `yaml:"accumulators" spec:"required,min=1,max=1000000000"`
+	// Stages is the number of operand buffers of the pipeline, as far as private memory has room.
 	Stages int64 `yaml:"stages" spec:"required,min=2,max=64"`
 	// Splits lists the numbers of parts that the reduction may be split in; 1 must be among them.
 	Splits []int64 `yaml:"splits" spec:"required,min=1,max=64"`
@@ -93,23 +109,22 @@ type GemmKernel struct {
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 	// Reduce is the time of the pass that adds up a split reduction, without its traffic.
 	Reduce units.Time `yaml:"reduce" spec:"min=0 ns,max=1 s"`
-	// Resident says that operands which fit on chip together are loaded whole before the product
-	// starts and stored whole after it, as XLA does.
-	Resident bool `yaml:"resident,omitempty"`
-	// Copy is the share of the off-chip bandwidth that such a whole-operand copy reaches; needed
-	// with Resident.
-	Copy *float64 `yaml:"copy,omitempty" spec:"gt=0,max=1"`
 }
 
 // RowKernel is how the library runs norms, softmax and element-wise operators.
 type RowKernel struct {
 	Name string `yaml:"name" spec:"required"`
-	// Kinds lists the operator kinds this entry is for; "*" is the rest.
+	// Kinds lists the operator kinds this entry is for; "*" is the rest, and "gemv" stands for
+	// products with a single row, which are tiled like others if no entry names it.
 	Kinds []string `yaml:"kinds" spec:"required,min=1,max=64"`
 	// Efficiency is the share of the sustained off-chip rate that the kernel reaches.
 	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
-	// Passes is how often the input is read on chip; the first time it comes from memory.
+	// Passes is how often the input is read; the first time it comes from memory, later from the
+	// shared on-chip tier or, see Rows, from the core's own.
 	Passes int64 `yaml:"passes" spec:"required,min=1,max=16"`
+	// Rows is how many rows a core works on at a time: if that many fit into its private memory,
+	// later passes find the input there; 0 means that it is never found there.
+	Rows int64 `yaml:"rows,omitempty" spec:"min=0,max=1000000"`
 	// Port is the rate at which one core can move this kernel's operands.
 	Port units.BytesPerCycle `yaml:"port" spec:"required,gt=0 B/cycle"`
 	// Fill is the time the kernel spends starting and draining.
@@ -197,7 +212,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 			report("energy.memory."+name, "there is no such memory tier", "")
 		}
 	}
-	for i, p := range m.Runtime.Profiles {
+	for _, p := range m.Runtime.Profiles {
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
 		for _, t := range p.Gemm.Tiles {
 			if _, _, err := ParseTile(t); err != nil {
@@ -214,9 +229,6 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		if !one {
 			report(at+".gemm.splits", "1 must be among the splits", "")
 		}
-		if p.Gemm.Resident && p.Gemm.Copy == nil {
-			report(at+".gemm.copy", "resident operands need the rate of a whole-operand copy", "e.g. copy: 0.34")
-		}
 		rest := false
 		for _, v := range p.Vector {
 			for _, k := range v.Kinds {
@@ -229,8 +241,15 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		if p.Fuses("flash-attention") && p.Attention == nil {
 			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")
 		}
-		_ = i
 	}
+}
+
+// CollectiveLibrary returns the library by which a profile's collectives run.
+func (m *Machine) CollectiveLibrary(p *Profile) *interconnect.Library {
+	if p.Collective != nil {
+		return p.Collective
+	}
+	return &m.System.ScaleUp.Library
 }
 
 // ParseTile reads "128x256".

@@ -9,7 +9,8 @@
 //
 //	base + step·steps + chunk·√(wS) + w·S/(bandwidth·efficiency)
 //
-// where steps is 2(n−1) or n−1. The square root is what optimal chunking of a pipeline leaves:
+// where steps is 2(n−1) or n−1, and the constants are those of a protocol: a library has several and
+// takes the one with the least time, as NCCL does. The square root is what optimal chunking of a pipeline leaves:
 // more chunks fill the ring sooner but pay the step latency more often.
 //
 // # Units

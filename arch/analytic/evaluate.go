@@ -8,9 +8,15 @@ import (
 	"github.com/stratasim/strata/sim/units"
 )
 
+// Options choose what is left out.
+type Options struct {
+	// IdealContention gives every step its resources to itself: no bound by what they share.
+	IdealContention bool
+}
+
 // Evaluate times the program.
-func Evaluate(p *plan.Program) (*sim.Outcome, error) {
-	return plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}})
+func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
+	return plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}, ideal: o.IdealContention})
 }
 
 // Floor returns a time that no evaluation of the program can beat: the larger of every resource's
@@ -28,6 +34,7 @@ type timer struct {
 	p       *plan.Program
 	amounts map[*plan.Body][]int64
 	floor   bool
+	ideal   bool
 }
 
 // Serve implements plan.Timer.
@@ -42,6 +49,9 @@ func (e *timer) Serve(s *plan.Step) (units.Time, sim.Cause) {
 // Bound implements plan.Timer: it raises the time of a body to what its busiest resource needs,
 // and charges that resource.
 func (e *timer) Bound(b *plan.Body, times int64, r *plan.Result) {
+	if e.ideal {
+		return
+	}
 	for i, a := range e.p.Amounts(b, times, e.amounts) {
 		if t := e.p.Resources[i].Time(a); t > r.Time {
 			r.Stalls[e.p.Resources[i].Cause] += t - r.Time

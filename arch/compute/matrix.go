@@ -108,34 +108,38 @@ func (u Matrix) Rate(t traces.DType) (int64, error) {
 	return f, nil
 }
 
+// Cycles are the core-clock cycles of a product on one core's unit. Products that follow one another
+// take Steady each and Fill once: what the first one waits for until the pipeline runs.
+type Cycles struct{ Steady, Fill units.Cycles }
+
 // Cycles returns the cycles one core's unit takes for an m×k by k×n tile. For a systolic unit the
 // folds of the tile are dealt out to the arrays of the core.
-func (u Matrix) Cycles(t traces.DType, m, n, k int64) (units.Cycles, error) {
+func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
 	if u.Kind == "systolic" {
 		p, ok := u.Types[t.String()]
 		if !ok {
-			return 0, &UnsupportedType{t, sortedKeys(u.Types)}
+			return Cycles{}, &UnsupportedType{t, sortedKeys(u.Types)}
 		}
-		c, ok := u.systolic(m, n, k)
-		if c, ok2 := units.Mul(int64(c), p); ok && ok2 {
-			return units.Cycles(c), nil
+		if c, ok := u.systolic(m, n, k, p); ok {
+			return c, nil
 		}
-		return 0, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
+		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
 	}
 	rate, err := u.Rate(t)
 	if err != nil {
-		return 0, err
+		return Cycles{}, err
 	}
 	mn, ok1 := units.Mul(m, n)
 	mnk, ok2 := units.Mul(mn, k)
 	if !ok1 || !ok2 {
-		return 0, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
+		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
 	}
-	return units.Cycles(units.CeilDiv(mnk, rate)), nil
+	return Cycles{Steady: units.Cycles(units.CeilDiv(mnk, rate))}, nil
 }
 
-// systolic returns the cycles of a GEMM on the arrays of one core; see the package comment.
-func (u Matrix) systolic(m, n, k int64) (units.Cycles, bool) {
+// systolic returns the cycles of a GEMM on the arrays of one core, each fold passed over passes
+// times; see the package comment.
+func (u Matrix) systolic(m, n, k, passes int64) (Cycles, bool) {
 	sr, sc, t := m, n, k
 	load := int64(0) // cycles to load a stationary tile
 	switch u.Dataflow {
@@ -146,24 +150,20 @@ func (u Matrix) systolic(m, n, k int64) (units.Cycles, bool) {
 	}
 	folds, ok := units.Mul(units.CeilDiv(sr, u.Rows), units.CeilDiv(sc, u.Columns))
 	if !ok {
-		return 0, false
+		return Cycles{}, false
 	}
-	folds = units.CeilDiv(folds, u.Arrays)
+	if folds, ok = units.Mul(units.CeilDiv(folds, u.Arrays), passes); !ok {
+		return Cycles{}, false
+	}
 	skew := u.Rows + u.Columns - 2
-	var c int64
+	first := load + t + skew // a fold by itself
+	fold := first
 	switch u.Mode {
-	case "hidden-load":
-		// Every fold after the first finds its stationary tile loaded, unless the stream was
-		// shorter than the load.
-		var rest int64
-		rest, ok = units.Mul(folds-1, max(t+skew, load))
-		c = load + t + skew + rest
+	case "hidden-load": // unless the stream before was shorter than the load
+		fold = max(t+skew, load)
 	case "chained":
-		var rest int64
-		rest, ok = units.Mul(folds-1, max(t, load))
-		c = load + t + skew + rest
-	default:
-		c, ok = units.Mul(folds, load+t+skew)
+		fold = max(t, load)
 	}
-	return units.Cycles(c), ok && c > 0
+	steady, ok := units.Mul(folds, fold)
+	return Cycles{units.Cycles(steady), units.Cycles(first - fold)}, ok
 }

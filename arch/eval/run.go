@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -144,14 +145,11 @@ func (r *Request) time(ctx context.Context, p *plan.Program) (*sim.Outcome, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	ideal := slices.Contains(r.Ideal, "contention")
 	if r.fidelity() == Analytic {
-		return analytic.Evaluate(p)
+		return analytic.Evaluate(p, analytic.Options{IdealContention: ideal})
 	}
-	opt := event.Options{Exact: r.Exact, Observer: r.Observer, Progress: r.Progress}
-	for _, i := range r.Ideal {
-		opt.IdealContention = opt.IdealContention || i == "contention"
-	}
-	return event.Evaluate(ctx, p, opt)
+	return event.Evaluate(ctx, p, event.Options{Exact: r.Exact, IdealContention: ideal, Observer: r.Observer, Progress: r.Progress})
 }
 
 // answer derives the figures of strata.run/1.

@@ -33,6 +33,9 @@ type Observer interface {
 	Skipped(b *plan.Body, at, period units.Time, periods int64, iterations int64)
 	// Tokens says how much of a buffer is taken from now on.
 	Tokens(at units.Time, b *plan.Body, buffer int, used int64)
+	// Done ends the run. The folder knows how long each body took that was played by itself; it is
+	// nil when the whole program was played in one go.
+	Done(f *plan.Folder)
 }
 
 // Span is one step's time in service.
@@ -48,9 +51,18 @@ type Span struct {
 func Evaluate(ctx context.Context, p *plan.Program, o Options) (*sim.Outcome, error) {
 	r := newRunner(ctx, p, o)
 	if !o.Exact {
-		return plan.Fold(p, r)
+		f := plan.NewFolder(p, r)
+		out, err := f.Outcome()
+		if err == nil && o.Observer != nil {
+			o.Observer.Done(f)
+		}
+		return out, err
 	}
-	return r.exact()
+	out, err := r.exact()
+	if err == nil && o.Observer != nil {
+		o.Observer.Done(nil)
+	}
+	return out, err
 }
 
 // Serve implements plan.Timer.

@@ -119,7 +119,7 @@ func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	return b.asked(int64(qk+pv), b.profile.Attention.MatrixShare), nil
+	return b.asked(int64(qk.Steady+pv.Steady), b.profile.Attention.MatrixShare), nil
 }
 
 // flashPrefill plans a fused kernel for many queries. Thread blocks of Rows queries each walk the

@@ -45,6 +45,7 @@ type builder struct {
 	private  *memory.Spec // on-chip tiers, nil if the machine has none
 	shared   *memory.Spec
 	off      *memory.Spec
+	alone    bool // the graph is one operator that runs once
 	res      map[string]int
 	counters map[string]int
 	ops      map[opKey]int
@@ -97,7 +98,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private()})
 	}
 	if p.TP > 1 {
-		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(), false})
+		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile)), false})
 	}
 	return b, nil
 }
@@ -107,6 +108,7 @@ func rate(x float64) int64 { return max(1, int64(x+0.5)) }
 // program plans the runs of the graph as sections of phases and steps.
 func (b *builder) program(g *traces.Graph) (*Program, error) {
 	entry := &Body{Name: g.Name, Op: -1}
+	b.alone = len(g.Runs) == 1 && g.Runs[0].Times == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1
 	var section *Body
 	for i := range g.Runs {
 		run := &g.Runs[i]

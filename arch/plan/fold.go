@@ -46,8 +46,16 @@ type foldKey struct {
 // Fold evaluates the program: chains add up, overlapping bodies are asked of the timer, and a body
 // that starts from rest is evaluated once however often it runs. A chain leaves everything at rest
 // between its parts, so this loses nothing.
-func Fold(p *Program, t Timer) (*sim.Outcome, error) {
-	f := &Folder{p: p, timer: t, memo: map[foldKey]*Result{}}
+func Fold(p *Program, t Timer) (*sim.Outcome, error) { return NewFolder(p, t).Outcome() }
+
+// NewFolder returns a folder that has evaluated nothing yet.
+func NewFolder(p *Program, t Timer) *Folder {
+	return &Folder{p: p, timer: t, memo: map[foldKey]*Result{}}
+}
+
+// Outcome evaluates the whole program.
+func (f *Folder) Outcome() (*sim.Outcome, error) {
+	p := f.p
 	out := &sim.Outcome{Ops: make([]sim.OpStat, len(p.Ops))}
 	for i := range out.Ops {
 		out.Ops[i].Work = make(sim.Counts, len(p.Counters))

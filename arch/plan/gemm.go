@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim"
@@ -35,7 +36,10 @@ type tiling struct {
 	read       int64 // operand bytes that come from off chip, whole product
 	store      int64 // result bytes of a full tile
 	cycles     int64 // matrix cycles of one stage on one core
-	feed       int64 // operand bytes of one stage into one core
+	fill       int64 // matrix cycles before the first stage of a wave runs at that pace
+	feed       int64 // operand bytes of one stage of one tile
+	resident   int64 // tiles that a core works on at a time
+	buffers    int64 // operand buffers of each of them
 }
 
 // type that the matrix unit multiplies: the wider of the operands, since narrow weights are widened
@@ -56,7 +60,11 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)
 	}
 	k := b.kernel(g.name, g.phase, "gemm")
-	if b.residentGemm(&g) {
+	b.countOps(k, &g)
+	if lib := b.gemv(&g); lib != nil {
+		a, w, c := g.operands()
+		b.rows(k, &rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: a + w, write: c, vector: g.batch * g.n * g.k}, lib)
+	} else if a, w, c := g.operands(); b.resident(a + w + c) {
 		if err := b.wholeGemm(k, &g); err != nil {
 			return nil, err
 		}
@@ -133,8 +141,14 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 	if err != nil {
 		return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	t.cycles = int64(cycles)
+	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
 	t.feed = int64(g.a.Bytes(rows*t.depth)) + int64(g.w.Bytes(cols*t.depth))
+	kernel := &b.profile.Gemm
+	t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(rows*cols)))
+	t.buffers = kernel.Stages
+	if b.private != nil {
+		t.buffers = max(2, min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident)))
+	}
 	t.store = int64(g.a.Bytes(min(rows, g.m) * min(cols, g.n)))
 	t.read = b.traffic(g, &t)
 	return t, nil
@@ -154,7 +168,7 @@ func (b *builder) traffic(g *gemm, t *tiling) int64 {
 		return a + w
 	}
 	// The patch: r×c tiles, as square in bytes as the grid allows.
-	wave := min(t.tiles, b.m.Chip.Cores.Count)
+	wave := min(t.tiles, b.slots(t))
 	r := min(t.mt, max(1, int64(math.Sqrt(float64(wave)*float64(t.cols)/float64(t.rows)))))
 	c := min(t.nt, units.CeilDiv(wave, r))
 	r = min(t.mt, units.CeilDiv(wave, c))
@@ -173,13 +187,15 @@ func (b *builder) traffic(g *gemm, t *tiling) int64 {
 
 // wave holds what the tiles of one wave need per pipeline stage.
 type wave struct {
-	tiles         int64
+	tiles, cores  int64 // tiles, and the cores they are on
+	perCore       int64 // tiles of the busiest core
 	load, operand int64 // off-chip bytes and on-chip bytes of one stage, all tiles
 	store         int64
 }
 
 func (b *builder) wave(t *tiling, tiles int64) wave {
-	w := wave{tiles: tiles}
+	cores := b.m.Chip.Cores.Count
+	w := wave{tiles: tiles, cores: min(tiles, cores), perCore: units.CeilDiv(tiles, cores)}
 	share, _ := units.MulDivCeil(t.read, tiles, t.tiles)
 	w.load = b.off.Sectors(units.CeilDiv(share, t.stages))
 	w.operand = tiles * t.feed
@@ -187,20 +203,23 @@ func (b *builder) wave(t *tiling, tiles int64) wave {
 	return w
 }
 
+// slots returns the tiles of a full wave.
+func (b *builder) slots(t *tiling) int64 { return b.m.Chip.Cores.Count * t.resident }
+
 // tilingTime is the closed form by which tilings are compared: waves of pipeline stages whose parts
 // overlap imperfectly, the fill of each wave, the last store, and the pass over split sums.
 func (b *builder) tilingTime(g *gemm, t *tiling) units.Time {
-	cores := b.m.Chip.Cores.Count
-	full, rest := t.tiles/cores, t.tiles%cores
+	slots := b.slots(t)
+	full, rest := t.tiles/slots, t.tiles%slots
 	var sum float64
 	add := func(tiles, times int64) {
 		load, compute := b.stage(t, b.wave(t, tiles))
 		a, _ := load.Serve(b.p.Resources)
 		c, _ := compute.Serve(b.p.Resources)
-		sum += float64(times) * (float64(float64(t.stages)*float64(max(a, c))) + float64(b.profile.Gemm.Fill))
+		sum += float64(times) * (float64(float64(t.stages)*float64(max(a, c))) + float64(b.waveFill(t)))
 	}
 	if full > 0 {
-		add(cores, full)
+		add(slots, full)
 	}
 	if rest > 0 {
 		add(rest, 1)
@@ -222,15 +241,15 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 		read = append(read, b.use(b.shared.Name, w.operand))
 		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.load))
 	}
-	work := []Use{b.use("matrix", t.cycles)}
+	work := []Use{b.use("matrix", t.cycles*w.perCore)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}
 	if b.private != nil {
-		work = append(work, b.use(b.private.Name, t.feed))
+		work = append(work, b.use(b.private.Name, t.feed*w.perCore))
 		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
 	}
 	p := b.profile.Gemm.Overlap
-	load = &Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.tiles}
-	compute = &Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.tiles}
+	load = &Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.cores}
+	compute = &Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.cores}
 	return load, compute
 }
 
@@ -250,10 +269,10 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 
 // tiledGemm adds the waves of a tiled product to a kernel.
 func (b *builder) tiledGemm(k *Body, g *gemm, t tiling) {
-	cores := b.m.Chip.Cores.Count
-	full, rest := t.tiles/cores, t.tiles%cores
+	slots := b.slots(&t)
+	full, rest := t.tiles/slots, t.tiles%slots
 	if full > 0 {
-		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", cores, t.rows, t.cols), Body: b.waveBody(g, &t, cores), Times: full})
+		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", slots, t.rows, t.cols), Body: b.waveBody(g, &t, slots), Times: full})
 	}
 	if rest > 0 {
 		k.then(Node{Name: fmt.Sprintf("last wave of %d tiles %dx%d", rest, t.rows, t.cols), Body: b.waveBody(g, &t, rest), Times: 1})
@@ -261,7 +280,19 @@ func (b *builder) tiledGemm(k *Body, g *gemm, t tiling) {
 	if t.split > 1 {
 		k.then(Node{Name: fmt.Sprintf("add up %d parts", t.split), Step: b.splitReduce(g, &t)})
 	}
-	b.countOps(k, g)
+}
+
+// gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
+// the product has more rows: a single row would leave a matrix unit empty, and streaming the matrix
+// through the vector units takes no longer than reading it.
+func (b *builder) gemv(g *gemm) *arch.RowKernel {
+	if g.m != 1 {
+		return nil
+	}
+	if lib := rowKernelFor(b.profile, "gemv"); slices.Contains(lib.Kinds, "gemv") {
+		return lib
+	}
+	return nil
 }
 
 // countOps counts the operations of the product on its launch: they are the same whatever the tiling.
@@ -270,71 +301,79 @@ func (b *builder) countOps(k *Body, g *gemm) {
 	launch.Counts = append(launch.Counts, b.count("matrix."+g.multiplies().String()+".ops", "op", 2*g.batch*g.m*g.n*g.k))
 }
 
+// waveFill is the time a wave spends before its pipeline runs and after it has run.
+func (b *builder) waveFill(t *tiling) units.Time {
+	return b.profile.Gemm.Fill + b.m.Chip.Clock.At(units.Cycles(t.fill))
+}
+
 // waveBody is one wave: it starts, streams its reduction through the operand buffers, and stores its
 // tiles while the next wave starts.
 func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	w := b.wave(t, tiles)
 	load, compute := b.stage(t, w)
-	stream := &Body{Name: "reduction", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(t.feed)}}}
+	stream := &Body{Name: "reduction", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: t.buffers, Token: units.Bytes(t.feed * w.perCore)}}}
 	stream.Nodes = []Node{
 		{Name: "load", Step: load, Acquire: []Tokens{{0, 1}}},
 		{Name: "multiply", Step: compute, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
 	}
 	body := &Body{Name: "wave", Op: -1}
-	body.then(Node{Name: "start", Step: wait("fill", b.profile.Gemm.Fill)})
+	body.then(Node{Name: "start", Step: wait("fill", b.waveFill(t))})
 	body.then(Node{Name: "reduction", Body: stream, Times: t.stages})
 	body.Nodes[0].After = []Dep{{Node: 1, Distance: 1}}
 	if t.split == 1 {
-		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: tiles}
+		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: w.cores}
 		body.then(Node{Name: "store", Step: store})
 	}
 	return body
 }
 
-// residentGemm reports whether the runtime loads the operands whole: it does so, and they fit on
-// chip together with the result.
-func (b *builder) residentGemm(g *gemm) bool {
-	if !b.profile.Gemm.Resident || b.shared == nil {
-		return false
-	}
-	a, w, c := g.operands()
-	return a+w+c <= int64(b.shared.Capacity)
+// resident reports whether the runtime first copies operands on chip whole: it does so for a program
+// of one operator, if they fit there together. In a longer program the operands of the next
+// operator arrive while this one runs, which is what tiles in a pipeline do.
+func (b *builder) resident(bytes int64) bool {
+	return b.profile.Resident != nil && b.alone && b.shared != nil && bytes <= int64(b.shared.Capacity)
 }
 
-// wholeGemm plans load, product and store one after the other, the columns dealt out to the cores.
+// copyIn and copyOut move a whole operand between off-chip and on-chip memory.
+func (b *builder) copyIn(k *Body, name string, bytes int64) {
+	s := b.off.Sectors(bytes)
+	k.then(Node{Name: name, Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, b.asked(s, b.profile.Resident.Load)), b.use(b.shared.Name, s)},
+		Counts: []Count{b.count(b.off.Name+".read", "B", s), b.count(b.shared.Name+".write", "B", s)}}})
+}
+
+func (b *builder) copyOut(k *Body, name string, bytes int64) {
+	s := b.off.Sectors(bytes)
+	k.then(Node{Name: name, Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, b.asked(s, b.profile.Resident.Store)), b.use(b.shared.Name, s)},
+		Counts: []Count{b.count(b.off.Name+".write", "B", s), b.count(b.shared.Name+".read", "B", s)}}})
+}
+
+// wholeGemm plans load, product and store one after the other. The batch, the rows or the columns
+// are dealt out to the cores, whichever takes least.
 func (b *builder) wholeGemm(k *Body, g *gemm) error {
 	a, w, c := g.operands()
-	cores := b.m.Chip.Cores.Count
-	var cycles units.Cycles
-	used := min(cores, units.CeilDiv(g.n, 1)*g.batch)
-	if g.batch >= cores {
-		one, err := b.m.Chip.Cores.Matrix.Cycles(g.multiplies(), g.m, g.n, g.k)
+	unit, cores := &b.m.Chip.Cores.Matrix, b.m.Chip.Cores.Count
+	var best int64
+	used := cores
+	for _, way := range []struct{ batch, m, n, parts int64 }{
+		{units.CeilDiv(g.batch, cores), g.m, g.n, g.batch},
+		{g.batch, units.CeilDiv(g.m, cores), g.n, g.m},
+		{g.batch, g.m, units.CeilDiv(g.n, cores), g.n},
+	} {
+		one, err := unit.Cycles(g.multiplies(), way.m, way.n, g.k)
 		if err != nil {
 			return fmt.Errorf("%w: %w", err, ErrUnsupported)
 		}
-		cycles = one * units.Cycles(units.CeilDiv(g.batch, cores))
-	} else {
-		one, err := b.m.Chip.Cores.Matrix.Cycles(g.multiplies(), g.m, units.CeilDiv(g.n, cores), g.k)
-		if err != nil {
-			return fmt.Errorf("%w: %w", err, ErrUnsupported)
+		if cycles := int64(one.Fill + one.Steady*units.Cycles(way.batch)); best == 0 || cycles < best {
+			best, used = cycles, min(cores, way.parts)
 		}
-		cycles = one * units.Cycles(g.batch)
-	}
-	copyIn := func(name string, bytes int64) {
-		s := b.off.Sectors(bytes)
-		k.then(Node{Name: name, Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, b.asked(s, *b.profile.Gemm.Copy)), b.use(b.shared.Name, s)},
-			Counts: []Count{b.count(b.off.Name+".read", "B", s), b.count(b.shared.Name+".write", "B", s)}}})
 	}
 	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill)})
-	copyIn("load A", a)
-	copyIn("load B", w)
+	b.copyIn(k, "load A", a)
+	b.copyIn(k, "load B", w)
 	k.then(Node{Name: "multiply", Step: &Step{Kind: "compute", Cores: used, Overlap: b.profile.Gemm.Overlap,
-		Uses:   []Use{b.use("matrix", int64(cycles)), b.use(b.shared.Name, a+w+c)},
-		Counts: []Count{b.count("matrix.cycles", "core-cycle", int64(cycles)*used), b.count(b.shared.Name+".read", "B", a+w), b.count(b.shared.Name+".write", "B", c)}}})
-	s := b.off.Sectors(c)
-	k.then(Node{Name: "store C", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, b.asked(s, *b.profile.Gemm.Copy)), b.use(b.shared.Name, s)},
-		Counts: []Count{b.count(b.off.Name+".write", "B", s), b.count(b.shared.Name+".read", "B", s)}}})
-	b.countOps(k, g)
+		Uses:   []Use{b.use("matrix", best), b.use(b.shared.Name, a+w+c)},
+		Counts: []Count{b.count("matrix.cycles", "core-cycle", best*used), b.count(b.shared.Name+".read", "B", a+w), b.count(b.shared.Name+".write", "B", c)}}})
+	b.copyOut(k, "store C", c)
 	return nil
 }
 

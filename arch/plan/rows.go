@@ -27,11 +27,11 @@ const chunkPerCore = 16 << 10
 const maxChunks = 256
 
 // rowKernelFor returns the entry of the kernel library for a kind of operator.
-func rowKernelFor(p *arch.Profile, kind traces.Kind) *arch.RowKernel {
+func rowKernelFor(p *arch.Profile, kind string) *arch.RowKernel {
 	var rest *arch.RowKernel
 	for i := range p.Vector {
 		for _, k := range p.Vector[i].Kinds {
-			if k == kind.String() {
+			if k == kind {
 				return &p.Vector[i]
 			}
 			if k == "*" {
@@ -53,7 +53,7 @@ func (b *builder) workers(r *rows) int64 {
 	return min(cores, units.CeilDiv(r.rows*r.cols, 1024))
 }
 
-// rowKernel plans a streaming kernel: chunks are loaded, worked on and stored in a pipeline.
+// rowKernel plans the kernel of an operator that streams rows.
 func (b *builder) rowKernel(r rows) (*Body, error) {
 	kind := r.kind.String()
 	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, rows: r.rows, cols: r.cols, read: units.Bytes(r.read), write: units.Bytes(r.write),
@@ -61,7 +61,6 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if k, ok := b.kernels[key]; ok {
 		return k, nil
 	}
-	lib := rowKernelFor(b.profile, r.kind)
 	k := b.kernel(r.name, r.phase, kind)
 	launch := k.Nodes[0].Step
 	if r.vector > 0 {
@@ -70,14 +69,30 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if r.special > 0 {
 		launch.Counts = append(launch.Counts, b.count("special.ops", "op", r.special))
 	}
-	cores := max(1, b.workers(&r))
+	b.rows(k, &r, rowKernelFor(b.profile, kind))
+	b.kernels[key] = k
+	return k, nil
+}
+
+// rows adds the operator's stream to its kernel.
+func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel) {
+	cores := max(1, b.workers(r))
+	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
+	if b.resident(r.read + r.write) {
+		b.wholeRows(k, r, lib, cores)
+	} else {
+		b.streamRows(k, r, lib, cores)
+	}
+}
+
+// streamRows plans chunks that are loaded, worked on and stored in a pipeline.
+func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) {
+	unit := &b.m.Chip.Cores.Vector
 	chunks := min(max(units.CeilDiv(r.read+r.write, cores*chunkPerCore), 1), maxChunks)
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
-	unit := &b.m.Chip.Cores.Vector
 	load, store := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write))
-	// Passes over the input beyond the first find it on chip.
-	again := load * (lib.Passes - 1)
-	issue := int64(math.Ceil(float64(load+again+store) / float64(lib.Port) / float64(cores)))
+	again := load * b.rereads(r, lib)
+	issue := b.issue(lib, load+again+store, cores)
 	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
@@ -96,11 +111,36 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	}
 	stream.Nodes = []Node{
 		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Counts: readCounts, Cores: cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: kind, Step: &Step{Kind: "compute", Uses: work, Counts: done, Cores: cores}, After: []Dep{{Node: 0}}},
+		{Name: r.kind.String(), Step: &Step{Kind: "compute", Uses: work, Counts: done, Cores: cores}, After: []Dep{{Node: 0}}},
 		{Name: "store", Step: &Step{Kind: "store", Uses: writes, Counts: writeCounts, Cores: cores}, After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
-	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
 	k.then(Node{Name: "stream", Body: &stream, Times: chunks})
-	b.kernels[key] = k
-	return k, nil
+}
+
+// wholeRows plans load, work and store one after the other.
+func (b *builder) wholeRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) {
+	unit := &b.m.Chip.Cores.Vector
+	again := r.read * b.rereads(r, lib)
+	vector, special := units.CeilDiv(r.vector, unit.Lanes*cores), units.CeilDiv(r.special, unit.Special*cores)
+	issue := b.issue(lib, r.read+again+r.write, cores)
+	b.copyIn(k, "load", r.read)
+	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,
+		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, r.read+again+r.write)},
+		Counts: []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores),
+			b.count(b.shared.Name+".read", "B", r.read+again), b.count(b.shared.Name+".write", "B", r.write)}}})
+	b.copyOut(k, "store", r.write)
+}
+
+// rereads returns how often the input comes from the shared on-chip tier after it came from memory:
+// not at all if the rows in work fit into the core's own memory.
+func (b *builder) rereads(r *rows, lib *arch.RowKernel) int64 {
+	if b.private != nil && lib.Rows > 0 && units.CeilDiv(r.read, r.rows)*lib.Rows <= int64(b.private.Capacity) {
+		return 0
+	}
+	return lib.Passes - 1
+}
+
+// issue returns the cycles in which each core can move its share of the bytes through its port.
+func (b *builder) issue(lib *arch.RowKernel, bytes, cores int64) int64 {
+	return int64(math.Ceil(float64(bytes) / float64(lib.Port) / float64(cores)))
 }

@@ -1,0 +1,234 @@
+package eval
+
+import (
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/stratasim/strata/arch/event"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim/timeline"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// maxTimelineSpans bounds the size of a timeline: beyond it operators are left out, and the file
+// says so.
+const maxTimelineSpans = 400_000
+
+// Timeline is an observer that records a run and writes it as a Chrome trace, which Perfetto opens.
+//
+// Phases and operators are written for the whole run. What happens inside a kernel (loads, computes
+// and stores of tiles, buffers filling, bandwidth in use) is written where the kernel runs for the
+// first time; later runs of the same kernel look the same. Iterations that the simulator skipped
+// because they repeat appear as one marked stretch; --exact plays and writes them all.
+type Timeline struct {
+	p      *plan.Program
+	w      *timeline.Writer
+	played map[*plan.Body]*recording
+	now    *recording
+	folder *plan.Folder
+	shown  map[*plan.Body]bool
+	spans  int
+	cut    int64 // operator spans left out
+}
+
+// recording is what was seen while a body was played from rest.
+type recording struct {
+	spans  []event.Span
+	skips  []skip
+	tokens []tokens
+}
+
+type skip struct {
+	body       *plan.Body
+	at, period units.Time
+	periods    int64
+	iterations int64
+}
+
+type tokens struct {
+	at     units.Time
+	body   *plan.Body
+	buffer int
+	used   int64
+}
+
+// NewTimeline returns a timeline that is written to w by Write.
+func NewTimeline(w io.Writer) *Timeline {
+	return &Timeline{w: timeline.New(w), played: map[*plan.Body]*recording{}, shown: map[*plan.Body]bool{}}
+}
+
+// Play implements event.Observer.
+func (t *Timeline) Play(b *plan.Body, _ int64) {
+	t.now = &recording{}
+	t.played[b] = t.now
+}
+
+// Span implements event.Observer.
+func (t *Timeline) Span(s event.Span) { t.now.spans = append(t.now.spans, s) }
+
+// Skipped implements event.Observer.
+func (t *Timeline) Skipped(b *plan.Body, at, period units.Time, periods, iterations int64) {
+	t.now.skips = append(t.now.skips, skip{b, at, period, periods, iterations})
+}
+
+// Tokens implements event.Observer.
+func (t *Timeline) Tokens(at units.Time, b *plan.Body, buffer int, used int64) {
+	t.now.tokens = append(t.now.tokens, tokens{at, b, buffer, used})
+}
+
+// Done implements event.Observer.
+func (t *Timeline) Done(f *plan.Folder) { t.folder = f }
+
+// Tracks of the timeline.
+const (
+	trackPhase    = "run/phases"
+	trackOperator = "run/operators"
+)
+
+// Write lays the run out in time and ends the file.
+func (t *Timeline) Write(p *plan.Program) error {
+	t.p = p
+	t.w.Tracks(trackPhase, trackOperator, "chip/launch", "chip/fill", "chip/load", "chip/compute", "chip/store", "chip/reduce", "chip/collective", "chip/skipped")
+	if t.folder == nil {
+		if rec := t.played[p.Entry]; rec != nil {
+			t.detail(rec, 0)
+		}
+	} else if _, err := t.body(p.Entry, 1, 0); err != nil {
+		return err
+	}
+	if t.cut > 0 {
+		t.w.Instant(timeline.Instant{Track: trackPhase, Name: fmt.Sprintf("%d operator spans left out", t.cut), At: 0})
+	}
+	return t.w.Close()
+}
+
+// body lays out a chain, or a body that was played, from the given time on, and returns its end.
+func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, error) {
+	r, err := t.folder.Body(b, times)
+	if err != nil {
+		return 0, err
+	}
+	end := at + r.Time
+	if b.Op >= 0 {
+		if t.spans >= maxTimelineSpans {
+			t.cut += times
+			return end, t.w.Err()
+		}
+		t.spans++
+		t.w.Span(timeline.Span{Track: trackOperator, Name: b.Name, Category: t.p.Ops[b.Op].Kind, Start: at, End: end,
+			Args: []timeline.Arg{timeline.Text("limited by", r.Stalls.Largest().String()), timeline.Int("calls", times)}})
+		if t.shown[b] {
+			return end, t.w.Err()
+		}
+		t.shown[b] = true
+	}
+	if !b.Chain(times) {
+		if rec := t.played[b]; rec != nil {
+			t.detail(rec, at)
+		}
+		return end, t.w.Err()
+	}
+	for i := int64(0); i < times && at < end; i++ {
+		for k := range b.Nodes {
+			n := &b.Nodes[k]
+			if n.Body != nil {
+				start := at
+				if at, err = t.body(n.Body, n.Times, at); err != nil {
+					return 0, err
+				}
+				if b == t.p.Entry {
+					t.w.Span(timeline.Span{Track: trackPhase, Name: n.Name, Category: "phase", Start: start, End: at})
+				}
+				continue
+			}
+			one, err := t.folder.Node(n)
+			if err != nil {
+				return 0, err
+			}
+			t.step(n, at, at+one.Time, 0)
+			at += one.Time
+		}
+		if b.Op < 0 && t.spans >= maxTimelineSpans {
+			t.cut += (times - i - 1) * int64(len(b.Nodes))
+			break
+		}
+	}
+	return end, t.w.Err()
+}
+
+// step writes one step of the chip.
+func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
+	if start == end {
+		return
+	}
+	s := n.Step
+	args := make([]timeline.Arg, 0, 4)
+	for _, u := range s.Uses {
+		if u.Amount > 0 {
+			r := &t.p.Resources[u.Resource]
+			args = append(args, timeline.Int(r.Name+" "+r.Unit, u.Amount))
+		}
+	}
+	if _, cause := s.Serve(t.p.Resources); len(args) > 0 {
+		args = append(args, timeline.Text("limited by", cause.String()))
+	}
+	if alone > 0 && end-start-s.Latency > alone {
+		args = append(args, timeline.Text("slowed by sharing", (end-start-s.Latency-alone).String()))
+	}
+	t.w.Span(timeline.Span{Track: "chip/" + s.Kind, Name: n.Name, Category: s.Kind, Start: start, End: end, Args: args})
+}
+
+// detail writes what was recorded while a body was played, shifted to where it runs.
+func (t *Timeline) detail(rec *recording, at units.Time) {
+	type change struct {
+		at   units.Time
+		res  int
+		rate float64
+	}
+	var changes []change
+	for _, s := range rec.spans {
+		n := &s.Body.Nodes[s.Node]
+		t.step(n, at+s.Start, at+s.End, s.Alone)
+		busy := s.End - n.Step.Latency - s.Start
+		if busy <= 0 {
+			continue
+		}
+		for _, u := range n.Step.Uses {
+			if r := &t.p.Resources[u.Resource]; r.Unit == "B" && !r.PerCore && u.Amount > 0 {
+				rate := float64(u.Amount) / busy.Seconds() / 1e9
+				changes = append(changes, change{s.Start, u.Resource, rate}, change{s.Start + busy, u.Resource, -rate})
+			}
+		}
+	}
+	sort.SliceStable(changes, func(i, j int) bool { return changes[i].at < changes[j].at })
+	inUse := make([]float64, len(t.p.Resources))
+	users := make([]int, len(t.p.Resources))
+	for i, c := range changes {
+		inUse[c.res] += c.rate
+		if c.rate > 0 {
+			users[c.res]++
+		} else if users[c.res]--; users[c.res] == 0 {
+			inUse[c.res] = 0 // no dust of rounding when nobody uses it
+		}
+		last := true
+		for _, d := range changes[i+1:] {
+			if d.at != c.at {
+				break
+			}
+			last = last && d.res != c.res
+		}
+		if last {
+			t.w.Counter(timeline.Counter{Track: "bandwidth/" + t.p.Resources[c.res].Name, Unit: "GB/s", At: at + c.at, Value: max(0, inUse[c.res])})
+		}
+	}
+	for _, k := range rec.tokens {
+		b := &k.body.Buffers[k.buffer]
+		t.w.Counter(timeline.Counter{Track: "buffers/" + b.Name, Unit: "of " + fmt.Sprint(b.Capacity), At: at + k.at, Value: float64(k.used)})
+	}
+	for _, k := range rec.skips {
+		t.w.Span(timeline.Span{Track: "chip/skipped", Name: fmt.Sprintf("%d iterations of %s as before", k.iterations, k.body.Name), Category: "skipped",
+			Start: at + k.at, End: at + k.at + k.period*units.Time(k.periods),
+			Args: []timeline.Arg{timeline.Int("periods", k.periods), timeline.Text("period", k.period.String())}})
+	}
+}

@@ -1,0 +1,59 @@
+package presets
+
+import (
+	"embed"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/sim/spec"
+)
+
+//go:embed *.yaml
+var files embed.FS
+
+// Names lists the presets in alphabetical order.
+func Names() []string {
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Unknown says that there is no preset of that name.
+type Unknown struct {
+	Name string
+	Near string // the nearest name, "" if none is near
+}
+
+func (e *Unknown) Error() string {
+	if e.Near != "" {
+		return fmt.Sprintf("unknown machine %q; did you mean %q?", e.Name, e.Near)
+	}
+	return fmt.Sprintf("unknown machine %q; known: %s", e.Name, strings.Join(Names(), ", "))
+}
+
+// Source returns the file of a preset.
+func Source(name string) ([]byte, error) {
+	data, err := files.ReadFile(name + ".yaml")
+	if err != nil {
+		return nil, &Unknown{name, spec.Suggest(name, Names())}
+	}
+	return data, nil
+}
+
+// Machine returns a preset. The caller may change it.
+func Machine(name string) (*arch.Machine, error) {
+	data, err := Source(name)
+	if err != nil {
+		return nil, err
+	}
+	return arch.Load(name+".yaml", data, Machine)
+}
