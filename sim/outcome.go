@@ -60,16 +60,29 @@ type Mark struct {
 	End     units.Time
 }
 
-// Check verifies that the stalls of the outcome and of each operator sum to their times. An error
-// here is a bug of the simulator, never of its input.
+// Check verifies that the stalls of the outcome and of each operator sum to their times, and that no
+// cause has less than no time. An error here is a bug of the simulator, never of its input.
 func (o *Outcome) Check() error {
-	if t := o.Stalls.Total(); t != o.Makespan {
-		return fmt.Errorf("stalls sum to %v, makespan is %v", t, o.Makespan)
+	if err := o.Stalls.check("makespan", o.Makespan); err != nil {
+		return err
 	}
 	for i := range o.Ops {
-		if t := o.Ops[i].Stalls.Total(); t != o.Ops[i].Time {
-			return fmt.Errorf("operator %d: stalls sum to %v, its time is %v", i, t, o.Ops[i].Time)
+		if err := o.Ops[i].Stalls.check("its time", o.Ops[i].Time); err != nil {
+			return fmt.Errorf("operator %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// check verifies that no entry is negative and that they sum to a time, called what.
+func (s *Stalls) check(what string, want units.Time) error {
+	for c, t := range s {
+		if t < 0 {
+			return fmt.Errorf("%v stalls of %v are less than nothing", Cause(c), t)
+		}
+	}
+	if t := s.Total(); t != want {
+		return fmt.Errorf("stalls sum to %v, %s is %v", t, what, want)
 	}
 	return nil
 }

@@ -8,7 +8,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sarchlab/akita/v3/sim"
 	"pgregory.net/rapid"
@@ -291,6 +293,61 @@ func TestCancellation(t *testing.T) {
 			t.Errorf("with an empty agenda and a cancelled context: %v", err)
 		}
 	}
+}
+
+// A run that would take minutes ends soon after another goroutine, here a timer, wants it to.
+func TestDeadlineEndsALongRun(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		e := New(Limits{})
+		if shared {
+			e.Akita()
+		}
+		f := &forever{e: e, step: 1}
+		e.At(0, 0, f)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		err := e.Run(ctx)
+		// A second is far above the 0.2 ms between two looks at the context, for slow machines.
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || f.n == 0 || took > time.Second+20*time.Millisecond {
+			t.Errorf("shared %v: %v after %v and %d events", shared, err, took, f.n)
+		}
+		if want := fmt.Sprintf("stopped at %v after %d events", e.Now(), e.Events()); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// Engines share nothing: many at once do what one alone does.
+func TestEnginesRunInParallel(t *testing.T) {
+	run := func(shared bool) (log []ran) {
+		e := New(Limits{})
+		if shared {
+			e.Akita()
+		}
+		for id, h := range hoppers(e, 50) {
+			h.left = 40
+			e.At(h.step/1_000_000, uint8(id%3), do(func(now units.Time) error {
+				log = append(log, ran{now, id})
+				return h.Handle(now)
+			}))
+			e.At(h.step*7, 1, do(func(now units.Time) error { log = append(log, ran{now, -id}); return nil }))
+		}
+		if err := e.Run(context.Background()); err != nil {
+			t.Error(err)
+		}
+		return append(log, ran{e.Now(), int(e.Events())})
+	}
+	want := run(false)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if got := run(i%2 == 1); !slices.Equal(got, want) {
+				t.Errorf("engine %d: %v, alone %v", i, got, want)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestLimits(t *testing.T) {
@@ -724,5 +781,85 @@ func BenchmarkSmallRuns(b *testing.B) {
 		if err := e.Run(context.Background()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What was added before a Reset is forgotten, also what akita was to wake the agenda for.
+func TestResetBeforeRun(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		e := New(Limits{Events: 100})
+		if shared {
+			e.Akita()
+		}
+		var log []units.Time
+		note := do(func(now units.Time) error { log = append(log, now); return nil })
+		e.At(5, 0, note)
+		e.Reset()
+		if e.Pending() != 0 || e.Now() != 0 || e.Events() != 0 {
+			t.Errorf("shared %v: %d pending at %v after %d events", shared, e.Pending(), e.Now(), e.Events())
+		}
+		e.At(7, 0, note)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := e.Run(ctx); err != nil || !slices.Equal(log, []units.Time{7}) {
+			t.Errorf("shared %v: %v, ran at %v, want 7 ps", shared, err, log)
+		}
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want []string
+	}{
+		{&HandlerError{At: 1500, Handler: "hbm[3]", Err: errors.New("queue overflow")}, []string{"at 1.5 ns", "hbm[3]", "queue overflow"}},
+		{&LimitError{At: 1500, Events: 1000}, []string{"at 1.5 ns", "limit of 1000 events"}},
+		{&LimitError{At: 2 * units.Second, Time: units.Second}, []string{"at 2 s", "limit of 1 s"}},
+		{&StuckError{At: 1500, Err: errors.New("step 7 waits")}, []string{"at 1.5 ns", "step 7 waits"}},
+	} {
+		for _, want := range tt.want {
+			if !strings.Contains(tt.err.Error(), want) {
+				t.Errorf("%T: %q does not say %q", tt.err, tt.err, want)
+			}
+		}
+	}
+}
+
+// counting is a hook and an end handler of another component.
+type counting struct{ before, after, ended int }
+
+func (c *counting) Func(ctx sim.HookCtx) {
+	if ctx.Pos == sim.HookPosBeforeEvent {
+		c.before++
+	} else {
+		c.after++
+	}
+}
+func (c *counting) Handle(sim.VTimeInSec) { c.ended++ }
+
+// The engine that others see has all that akita's has.
+func TestHooksAndEndHandlersOfOthers(t *testing.T) {
+	e := New(Limits{})
+	eng := e.Akita()
+	c := &counting{}
+	eng.AcceptHook(c)
+	eng.RegisterSimulationEndHandler(c)
+	if h := eng.Hooks(); len(h) != 1 || h[0] != sim.Hook(c) || eng.NumHooks() != 1 {
+		t.Errorf("hooks %v", h)
+	}
+	ticks := 0
+	for i := range 3 {
+		eng.Schedule(&tick{at: virtual(units.Time(i)), f: func(sim.VTimeInSec) { ticks++ }})
+	}
+	eng.Pause()
+	done := make(chan error)
+	go func() { done <- e.Run(context.Background()) }()
+	eng.Continue()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	eng.Finished()
+	if ticks != 3 || c.before != 3 || c.after != 3 || c.ended != 1 {
+		t.Errorf("%d ticks, %+v", ticks, *c)
 	}
 }

@@ -22,14 +22,17 @@
 //
 // # Units
 //
-// Times are units.Time, integer picoseconds. The trace format counts microseconds; they are
-// printed with six decimals where needed, so no picosecond is lost in the file (Perfetto itself
-// shows whole nanoseconds). The CSV file has picoseconds.
+// Times are units.Time, integer picoseconds. The trace format counts microseconds and Perfetto
+// whole nanoseconds: it rounds the start and the duration of a span separately, and drops a span that
+// then reaches a nanosecond into its neighbour. In a trace the ends of spans are therefore cut to
+// whole nanoseconds; where that cuts something off, the exact times are among the details shown
+// with the span (start_ps, duration_ps) or instant (at_ps). The CSV file has picoseconds.
 //
 // # Sources
 //
 // Trace Event Format, Google, https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU:
-// the JSON object form, phases X, i, C and M.
+// the JSON object form, phases X, i, C and M. What Perfetto does with times and overlaps is that of
+// its trace processor (json CoerceToTs, SliceTracker::MaybeCloseStack).
 //
 // # Not modelled
 //

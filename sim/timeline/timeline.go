@@ -76,6 +76,7 @@ const firstPid = 1_000_001
 type Writer struct {
 	out     *bufio.Writer
 	line    []byte
+	args    []Arg
 	started bool // the head of the file is written
 	any     bool // an event is written
 	closed  bool
@@ -124,10 +125,16 @@ func (w *Writer) Span(s Span) {
 		return
 	}
 	tid, t := w.lane(s.Track, s.Start, s.End)
-	b := w.begin("X", s.Name, s.Category, t.pid, tid, s.Start)
+	start, end := wholeNanoseconds(s.Start), wholeNanoseconds(s.End)
+	b := w.begin("X", s.Name, s.Category, t.pid, tid, start)
 	b = append(b, `,"dur":`...)
-	b = appendMicroseconds(b, s.End-s.Start)
-	w.end(appendArgs(b, s.Args))
+	b = appendMicroseconds(b, end-start)
+	args := s.Args
+	if start != s.Start || end != s.End {
+		w.args = append(append(w.args[:0], args...), Int("start_ps", int64(s.Start)), Int("duration_ps", int64(s.End-s.Start)))
+		args = w.args
+	}
+	w.end(appendArgs(b, args))
 }
 
 // Instant writes a moment. A time before 0 is left out and becomes an error of Close.
@@ -140,9 +147,15 @@ func (w *Writer) Instant(i Instant) {
 	if len(t.lanes) == 0 {
 		w.addLane(t)
 	}
-	b := w.begin("i", i.Name, i.Category, t.pid, t.lanes[0].tid, i.At)
+	at := wholeNanoseconds(i.At)
+	b := w.begin("i", i.Name, i.Category, t.pid, t.lanes[0].tid, at)
 	b = append(b, `,"s":"t"`...)
-	w.end(appendArgs(b, i.Args))
+	args := i.Args
+	if at != i.At {
+		w.args = append(append(w.args[:0], args...), Int("at_ps", int64(i.At)))
+		args = w.args
+	}
+	w.end(appendArgs(b, args))
 }
 
 // Counter writes a value. A time before 0 or a value that is not finite is left out and becomes
@@ -163,7 +176,7 @@ func (w *Writer) Counter(c Counter) {
 	b = append(b, `,"pid":`...)
 	b = strconv.AppendInt(b, int64(pid), 10)
 	b = append(b, `,"ts":`...)
-	b = appendMicroseconds(b, c.At)
+	b = appendMicroseconds(b, wholeNanoseconds(c.At))
 	b = append(b, `,"args":{"value":`...)
 	b = appendFloat(b, c.Value)
 	w.end(append(b, '}'))
@@ -373,6 +386,11 @@ func appendObject(b []byte, args []Arg) []byte {
 	}
 	return append(b, '}')
 }
+
+// wholeNanoseconds cuts a time that is not negative to whole nanoseconds, as which viewers show it.
+// Both ends of a span are cut in the same direction, so spans that met still meet and spans that
+// nested still nest.
+func wholeNanoseconds(t units.Time) units.Time { return t - t%units.Nanosecond }
 
 // appendMicroseconds prints picoseconds as microseconds, exactly.
 func appendMicroseconds(b []byte, t units.Time) []byte {

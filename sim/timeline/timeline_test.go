@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -73,18 +74,40 @@ func read(t rapid.TB, data []byte) (events []event, groups, threads map[int]stri
 	return events, groups, threads, order
 }
 
-// ps reads a number of microseconds exactly.
+// ps reads a number of microseconds exactly; it must be a whole number of nanoseconds.
 func ps(t rapid.TB, n json.Number) units.Time {
 	t.Helper()
 	r, ok := new(big.Rat).SetString(n.String())
 	if !ok {
 		t.Fatalf("%q is no number", n)
 	}
-	r.Mul(r, big.NewRat(1_000_000, 1))
+	r.Mul(r, big.NewRat(1_000, 1))
 	if !r.IsInt() {
-		t.Fatalf("%q us is no whole number of picoseconds", n)
+		t.Fatalf("%q us is no whole number of nanoseconds", n)
 	}
-	return units.Time(r.Num().Int64())
+	return units.Time(r.Num().Int64()) * units.Nanosecond
+}
+
+// exact returns the times of a span to the picosecond: the details if it has them, else the event's.
+func exact(t rapid.TB, e event) (start, end units.Time) {
+	t.Helper()
+	start, end = ps(t, e.Ts), ps(t, e.Ts)+ps(t, e.Dur)
+	if e.Args["start_ps"] == nil {
+		return start, end
+	}
+	var v [2]units.Time
+	for i, key := range []string{"start_ps", "duration_ps"} {
+		n, err := e.Args[key].(json.Number).Int64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v[i] = units.Time(n)
+	}
+	v[1] += v[0]
+	if v[0]/1000 != start/1000 || v[1]/1000 != end/1000 {
+		t.Fatalf("from %d to %d ps in the details, %d to %d ps in the event", v[0], v[1], start, end)
+	}
+	return v[0], v[1]
 }
 
 func TestEmptyTraceIsValid(t *testing.T) {
@@ -109,10 +132,10 @@ func TestTrace(t *testing.T) {
 	w.Span(Span{Track: "chip 1/hbm", Name: "read \"w\"\n", Category: "dma", Start: 1, End: 1_500_000,
 		Args: []Arg{Text("tensor", "wq\x00\xff\\"), Int("bytes", math.MaxInt64), Float("share", 0.1), Float("bad", math.Inf(1))}})
 	w.Span(Span{Track: "chip 0/hbm", Name: "zero", Start: 7, End: 7})
-	w.Instant(Instant{Track: "chip 0/matrix", Name: "wave", Category: "mark", At: units.MaxTime})
-	w.Counter(Counter{Track: "chip 0/power", Unit: "W", At: 2_000_000, Value: 312.5})
+	w.Instant(Instant{Track: "chip 0/matrix", Name: "wave", Category: "mark", At: units.MaxTime - 1})
+	w.Counter(Counter{Track: "chip 0/power", Unit: "W", At: 2_000_999, Value: 312.5})
 	w.Counter(Counter{Track: "chip 0/power", Unit: "W", At: 3_000_000, Value: math.Copysign(0, -1)})
-	w.Span(Span{Track: "host", Name: "launch", Start: 0, End: 10})
+	w.Span(Span{Track: "host", Name: "launch", Start: 0, End: 10_000})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,16 +145,17 @@ func TestTrace(t *testing.T) {
 	}
 	where := func(e event) string { return groups[e.Pid] + "/" + threads[e.Tid] }
 	e := events[0]
-	if e.Ph != "X" || e.Name != "read \"w\"\n" || e.Cat != "dma" || where(e) != "chip 1/hbm" || e.Ts != "0.000001" || e.Dur != "1.499999" {
+	if e.Ph != "X" || e.Name != "read \"w\"\n" || e.Cat != "dma" || where(e) != "chip 1/hbm" || e.Ts != "0" || e.Dur != "1.5" ||
+		e.Args["start_ps"] != json.Number("1") || e.Args["duration_ps"] != json.Number("1499999") {
 		t.Errorf("span %+v on %s", e, where(e))
 	}
 	if e.Args["tensor"] != "wq\x00\uFFFD\\" || e.Args["bytes"] != json.Number("9223372036854775807") || e.Args["share"] != json.Number("0.1") || e.Args["bad"] != "+Inf" {
 		t.Errorf("args %v", e.Args)
 	}
-	if e := events[1]; where(e) != "chip 0/hbm" || e.Dur != "0" {
+	if e := events[1]; where(e) != "chip 0/hbm" || e.Dur != "0" || e.Args["start_ps"] != json.Number("7") || e.Args["duration_ps"] != json.Number("0") {
 		t.Errorf("span %+v on %s", e, where(e))
 	}
-	if e := events[2]; e.Ph != "i" || e.S != "t" || where(e) != "chip 0/matrix" || e.Ts != "4000000000" {
+	if e := events[2]; e.Ph != "i" || e.S != "t" || where(e) != "chip 0/matrix" || e.Ts != "3999999999.999" || e.Args["at_ps"] != json.Number("3999999999999999") {
 		t.Errorf("instant %+v on %s", e, where(e))
 	}
 	if e := events[3]; e.Ph != "C" || e.Name != "power [W]" || groups[e.Pid] != "chip 0" || e.Ts != "2" || e.Args["value"] != json.Number("312.5") {
@@ -140,8 +164,8 @@ func TestTrace(t *testing.T) {
 	if e := events[4]; e.Args["value"] != json.Number("0") {
 		t.Errorf("counter %+v", e)
 	}
-	if e := events[5]; where(e) != "run/host" {
-		t.Errorf("a track without a group is on %s", where(e))
+	if e := events[5]; where(e) != "run/host" || e.Dur != "0.01" || e.Args != nil {
+		t.Errorf("span %+v of a track without a group is on %s", e, where(e))
 	}
 	// Order of mention: groups chip 0, chip 1, run; tracks matrix, hbm.
 	group := func(want string) int {
@@ -200,10 +224,12 @@ func TestSpansNestOnEachThread(t *testing.T) {
 		if len(events) != len(spans) {
 			t.Fatalf("%d events of %d spans", len(events), len(spans))
 		}
+		if shown := kept(t, events); len(shown) != len(spans) {
+			t.Fatalf("Perfetto shows %d spans of %d:\n%s", len(shown), len(spans), data)
+		}
 		for i, e := range events {
 			s := spans[i]
-			start := ps(t, e.Ts)
-			end := start + ps(t, e.Dur)
+			start, end := exact(t, e)
 			if start != s.Start || end != s.End || e.Name != s.Name {
 				t.Fatalf("span %+v came back as %+v", s, e)
 			}
@@ -219,6 +245,74 @@ func TestSpansNestOnEachThread(t *testing.T) {
 					t.Fatalf("%+v and %+v share thread %d", a, b, e.Tid)
 				}
 			}
+		}
+	})
+}
+
+// kept reads a trace as the trace processor of Perfetto does, and returns the numbers of the spans that
+// it shows: both times are rounded to whole nanoseconds, each on its own, spans are sorted by their
+// start, and one that then partly overlaps another of its thread is dropped
+// (src/trace_processor/importers: json CoerceToTs, common SliceTracker::MaybeCloseStack; its counter
+// is slice_drop_overlapping_complete_event).
+func kept(t rapid.TB, events []event) (shown []int) {
+	t.Helper()
+	type slice struct{ n, start, end int64 }
+	threads := map[int][]slice{}
+	for i, e := range events {
+		ns := func(n json.Number) int64 {
+			us, err := n.Float64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int64(math.Round(us * 1000))
+		}
+		start := ns(e.Ts)
+		threads[e.Tid] = append(threads[e.Tid], slice{int64(i), start, start + ns(e.Dur)})
+	}
+	for _, list := range threads {
+		slices.SortStableFunc(list, func(a, b slice) int { return cmp.Compare(a.start, b.start) })
+		var stack []slice
+	next:
+		for _, s := range list {
+			for i := len(stack) - 1; i >= 0; i-- {
+				if o := stack[i]; o.end <= s.start {
+					stack = stack[:i]
+				} else if s.end > o.end {
+					continue next
+				}
+			}
+			stack = append(stack, s)
+			shown = append(shown, int(s.n))
+		}
+	}
+	return shown
+}
+
+// Nothing is lost in a viewer that knows no picoseconds, whatever the spans.
+func TestPerfettoShowsEverySpan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var buf bytes.Buffer
+		w := New(&buf)
+		n := rapid.IntRange(1, 30).Draw(t, "n")
+		at := units.Time(rapid.SampledFrom([]int64{0, 999_999_999_983, int64(units.MaxTime) - 100_000}).Draw(t, "from"))
+		for range n {
+			// One after the other without a gap, each with two parts inside.
+			end := at + units.Time(rapid.Int64Range(0, 3000).Draw(t, "length"))
+			middle := at + units.Time(rapid.Int64Range(0, int64(end-at)).Draw(t, "middle"))
+			w.Span(Span{Track: "chip 0/hbm", Name: "tile", Start: at, End: end})
+			w.Span(Span{Track: "chip 0/hbm", Name: "read", Start: at, End: middle})
+			w.Span(Span{Track: "chip 0/hbm", Name: "write", Start: middle, End: end})
+			at = end
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		events, _, threads, _ := read(t, buf.Bytes())
+		if len(threads) != 1 {
+			t.Fatalf("%d threads for spans that nest", len(threads))
+		}
+		if shown := kept(t, events); len(shown) != 3*n {
+			t.Fatalf("Perfetto shows %d spans of %d:\n%s", len(shown), 3*n, buf.Bytes())
 		}
 	})
 }
