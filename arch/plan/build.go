@@ -11,7 +11,7 @@ import (
 )
 
 // Build plans the graph on the machine. Errors: *Invalid for a mapping that does not suit,
-// *DoesNotFit when memory is too small, ErrUnsupported and ErrTooLarge wrapped with the operator.
+// *DoesNotFit when memory is too small and the mapping does not say Overfull, ErrUnsupported and ErrTooLarge wrapped with the operator.
 func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
 	if p.TP == 0 {
 		p.TP = 1
@@ -26,7 +26,7 @@ func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fp.Check(m, p); err != nil {
+	if err := fp.Check(m, p); err != nil && !p.Overfull {
 		return nil, err
 	}
 	b, err := newBuilder(m, p)

@@ -254,7 +254,7 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 }
 
 // splitReduce is the pass that adds up the partial sums of a split reduction: each is written in
-// FP32 by the main loop and read here.
+// FP32 by the main loop and read here; the result goes off chip.
 func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	sums := 4 * t.split * g.batch * g.m * g.n
 	s := &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency}
@@ -262,8 +262,10 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	if tier == nil {
 		tier = b.off
 	}
-	s.Uses = []Use{b.use(tier.Name, 2*sums)}
-	s.Counts = []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums)}
+	_, _, c := g.operands()
+	c = b.off.Sectors(c)
+	s.Uses = []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, c)}
+	s.Counts = []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", c)}
 	return s
 }
 
@@ -347,13 +349,20 @@ func (b *builder) copyOut(k *Body, name string, bytes int64) {
 		Counts: []Count{b.count(b.off.Name+".write", "B", s), b.count(b.shared.Name+".read", "B", s)}}})
 }
 
-// wholeGemm plans load, product and store one after the other. The batch, the rows or the columns
-// are dealt out to the cores, whichever takes least.
+// chunkCycles is about how long a core works on one piece of a resident product, and maxPieces how
+// many pieces there are at most: enough that copies between on-chip memories hide behind the products.
+const (
+	chunkCycles = 2048
+	maxPieces   = 64
+)
+
+// wholeGemm plans copy, product and copy back one after the other. The batch, the rows or the columns
+// are dealt out to the cores, whichever takes least; each core works through its part in pieces that
+// pass through its private memory.
 func (b *builder) wholeGemm(k *Body, g *gemm) error {
 	a, w, c := g.operands()
 	unit, cores := &b.m.Chip.Cores.Matrix, b.m.Chip.Cores.Count
-	var best int64
-	used := cores
+	best, fill, used := int64(math.MaxInt64), units.Cycles(0), cores
 	for _, way := range []struct{ batch, m, n, parts int64 }{
 		{units.CeilDiv(g.batch, cores), g.m, g.n, g.batch},
 		{g.batch, units.CeilDiv(g.m, cores), g.n, g.m},
@@ -363,17 +372,35 @@ func (b *builder) wholeGemm(k *Body, g *gemm) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", err, ErrUnsupported)
 		}
-		if cycles := int64(one.Fill + one.Steady*units.Cycles(way.batch)); best == 0 || cycles < best {
-			best, used = cycles, min(cores, way.parts)
+		if cycles := int64(one.Steady) * way.batch; cycles < best {
+			best, fill, used = cycles, one.Fill, min(cores, way.parts)
 		}
 	}
-	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill)})
-	b.copyIn(k, "load A", a)
-	b.copyIn(k, "load B", w)
-	k.then(Node{Name: "multiply", Step: &Step{Kind: "compute", Cores: used, Overlap: b.profile.Gemm.Overlap,
-		Uses:   []Use{b.use("matrix", best), b.use(b.shared.Name, a+w+c)},
-		Counts: []Count{b.count("matrix.cycles", "core-cycle", best*used), b.count(b.shared.Name+".read", "B", a+w), b.count(b.shared.Name+".write", "B", c)}}})
-	b.copyOut(k, "store C", c)
+	pieces := max(1, min(best/chunkCycles, maxPieces))
+	part := func(n int64) int64 { return units.CeilDiv(n, pieces) }
+	load := []Use{b.use(b.shared.Name, part(a+w))}
+	loaded := []Count{b.count(b.shared.Name+".read", "B", part(a+w))}
+	work := []Use{b.use("matrix", part(best))}
+	done := []Count{b.count("matrix.cycles", "core-cycle", part(best)*used)}
+	if b.private != nil {
+		per := units.CeilDiv(part(a+w), used)
+		work = append(work, b.use(b.private.Name, per))
+		loaded = append(loaded, b.count(b.private.Name+".write", "B", per*used))
+		done = append(done, b.count(b.private.Name+".read", "B", per*used))
+	}
+	p := b.profile.Gemm.Overlap
+	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), used))}}}
+	pipeline.Nodes = []Node{
+		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: used}, Acquire: []Tokens{{0, 1}}},
+		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: load, Overlap: p, Counts: done, Cores: used}, After: []Dep{{Node: 0}}},
+		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: used},
+			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
+	}
+	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill+b.m.Chip.Clock.At(fill))})
+	b.copyIn(k, "copy A in", a)
+	b.copyIn(k, "copy B in", w)
+	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})
+	b.copyOut(k, "copy C out", c)
 	return nil
 }
 
