@@ -2,6 +2,8 @@ package arch
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/interconnect"
@@ -254,9 +256,10 @@ func (m *Machine) CollectiveLibrary(p *Profile) *interconnect.Library {
 
 // ParseTile reads "128x256".
 func ParseTile(s string) (rows, cols int64, err error) {
-	var rest string
-	n, _ := fmt.Sscanf(s, "%dx%d%s", &rows, &cols, &rest)
-	if n != 2 || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 {
+	r, c, _ := strings.Cut(s, "x")
+	rows, err1 := strconv.ParseInt(r, 10, 32)
+	cols, err2 := strconv.ParseInt(c, 10, 32)
+	if err1 != nil || err2 != nil || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 {
 		return 0, 0, fmt.Errorf("%q is not a tile", s)
 	}
 	return rows, cols, nil

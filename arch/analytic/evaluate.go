@@ -35,6 +35,7 @@ type timer struct {
 	amounts map[*plan.Body][]int64
 	floor   bool
 	ideal   bool
+	history history // of the recurrence that is being evaluated; kept for its memory
 }
 
 // Serve implements plan.Timer.
@@ -125,7 +126,8 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 	ring := depth + 1
 	done := make([]instant, int64(n)*ring) // done[i*ring + iteration%ring]
 	free := make([]instant, n)
-	history := newHistory()
+	history := &e.history
+	history.reset()
 	var end instant
 	for it := int64(0); it < times; it++ {
 		for i := range node {
@@ -150,8 +152,7 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		}
 		if left := times - 1 - it; left > 0 && it >= depth {
 			// All that the future depends on: when nodes are free, and what the last iterations did.
-			live := append(append([]instant(nil), free...), done...)
-			period, delta := history.match(it, rotate(live, n, ring, it))
+			period, delta := history.match(it, func(live []instant) []instant { return rotate(live, free, done, ring, it) })
 			if period > 0 && left >= period {
 				jump := left / period
 				if !shiftAll(free, done, &end, delta, jump) {
@@ -160,7 +161,7 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 				// Iterations keep their place in the ring only if the jump is a multiple of it.
 				done = respin(done, n, ring, jump*period)
 				it += jump * period
-				history = newHistory()
+				history.reset()
 			}
 		}
 	}
@@ -168,15 +169,16 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 	return res, nil
 }
 
-// rotate orders the ring so that equal states look equal whatever slot they are in.
-func rotate(live []instant, n int, ring, it int64) []instant {
-	out := append([]instant(nil), live[:n]...)
-	for i := 0; i < n; i++ {
-		for k := int64(0); k < ring; k++ {
-			out = append(out, live[int64(n)+int64(i)*ring+(it+1+k)%ring])
-		}
+// rotate appends all that the future depends on, the ring in order of age, so that equal states look
+// equal whatever slot they are in.
+func rotate(to, free, done []instant, ring, it int64) []instant {
+	to = append(to, free...)
+	for i := range free {
+		slots := done[int64(i)*ring : int64(i+1)*ring]
+		oldest := (it + 1) % ring
+		to = append(append(to, slots[oldest:]...), slots[:oldest]...)
 	}
-	return out
+	return to
 }
 
 // respin moves ring entries to the slots they have after by further iterations.
@@ -219,20 +221,29 @@ type history struct {
 // longestPeriod bounds how far back a state is compared; longer periods are evaluated in full.
 const longestPeriod = 16
 
-func newHistory() *history { return &history{} }
+// reset forgets everything but keeps the memory.
+func (h *history) reset() { h.its = h.its[:0] }
 
 // match returns the period after which every live instant has moved by the same delta, 0 if there
-// is none yet.
-func (h *history) match(it int64, live []instant) (int64, instant) {
-	for k := len(h.states) - 1; k >= 0; k-- {
+// is none yet. state appends the live instants to a slice.
+func (h *history) match(it int64, state func([]instant) []instant) (int64, instant) {
+	k := len(h.its)
+	switch {
+	case k == longestPeriod: // the oldest gives its memory to the newest
+		oldest := h.states[0]
+		copy(h.states, h.states[1:])
+		copy(h.its, h.its[1:])
+		k--
+		h.states[k], h.its = oldest, h.its[:k]
+	case k == len(h.states):
+		h.states = append(h.states, nil)
+	}
+	live := state(h.states[k][:0])
+	h.states[k], h.its = live, append(h.its, it)
+	for k--; k >= 0; k-- {
 		if d, ok := sameShift(h.states[k], live); ok {
 			return it - h.its[k], d
 		}
-	}
-	h.states = append(h.states, live)
-	h.its = append(h.its, it)
-	if len(h.states) > longestPeriod {
-		h.states, h.its = h.states[1:], h.its[1:]
 	}
 	return 0, instant{}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -119,7 +120,7 @@ func (b *builder) bestTiling(g *gemm) (tiling, error) {
 			if err != nil {
 				return tiling{}, err
 			}
-			if c := b.tilingTime(g, &t); c < least {
+			if c := b.tilingTime(g, &t, least); c < least {
 				best, least = t, c
 			}
 		}
@@ -207,30 +208,56 @@ func (b *builder) wave(t *tiling, tiles int64) wave {
 func (b *builder) slots(t *tiling) int64 { return b.m.Chip.Cores.Count * t.resident }
 
 // tilingTime is the closed form by which tilings are compared: waves of pipeline stages whose parts
-// overlap imperfectly, the fill of each wave, the last store, and the pass over split sums.
-func (b *builder) tilingTime(g *gemm, t *tiling) units.Time {
+// overlap imperfectly, the fill of each wave, and the pass over split sums. A tiling that cannot
+// take less than least may be given any time from least on.
+func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	slots := b.slots(t)
 	full, rest := t.tiles/slots, t.tiles%slots
-	var sum float64
-	add := func(tiles, times int64) {
-		load, compute := b.stage(t, b.wave(t, tiles))
-		a, _ := load.Serve(b.p.Resources)
-		c, _ := compute.Serve(b.p.Resources)
-		sum += float64(times) * (float64(float64(t.stages)*float64(max(a, c))) + float64(b.waveFill(t)))
-	}
+	var parts [2][4]units.Time // of one stage of a full and of the last wave
+	var times [2]int64
 	if full > 0 {
-		add(slots, full)
+		parts[0], times[0] = b.stageParts(t, b.wave(t, slots)), full
 	}
 	if rest > 0 {
-		add(rest, 1)
+		parts[1], times[1] = b.stageParts(t, b.wave(t, rest)), 1
 	}
+	other := float64(b.waveFill(t)) * float64(times[0]+times[1])
 	if t.split > 1 {
-		sum += float64(b.splitReduce(g, t).Floor(b.p.Resources) + b.profile.Gemm.Reduce)
+		other += float64(b.splitTime(g, t) + b.profile.Gemm.Reduce)
 	}
-	if sum > float64(units.MaxTime) {
-		return units.MaxTime
+	// Perfect overlap is a bound that needs no p-norm.
+	sum := other
+	for i, ts := range parts {
+		sum += float64(float64(times[i]*t.stages) * float64(max(ts[0], ts[1], ts[2], ts[3])))
 	}
-	return units.Time(sum)
+	if sum < float64(least) {
+		sum = other
+		for i := range parts {
+			if times[i] > 0 {
+				sum += float64(float64(times[i]*t.stages) * float64(units.PNorm(b.profile.Gemm.Overlap, parts[i][:]...)))
+			}
+		}
+	}
+	return units.Time(min(sum, float64(units.MaxTime)))
+}
+
+// stageParts returns how long each resource needs for one stage of a wave: off-chip and shared
+// memory, matrix unit and private memory. The slower of load and compute pays for all of them, see
+// Step.Serve, so their p-norm is the pace of the pipeline.
+func (b *builder) stageParts(t *tiling, w wave) (ts [4]units.Time) {
+	ts[0] = b.time(b.off.Name, w.load)
+	if b.shared != nil {
+		ts[1] = b.time(b.shared.Name, w.operand)
+	}
+	ts[2] = b.time("matrix", t.cycles*w.perCore)
+	if b.private != nil {
+		ts[3] = b.time(b.private.Name, t.feed*w.perCore)
+	}
+	return ts
+}
+
+func (b *builder) time(resource string, amount int64) units.Time {
+	return b.p.Resources[b.res[resource]].Time(amount)
 }
 
 // stage returns the load and the compute step of one pipeline stage of a wave.
@@ -253,20 +280,27 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 	return load, compute
 }
 
-// splitReduce is the pass that adds up the partial sums of a split reduction: each is written in
-// FP32 by the main loop and read here; the result goes off chip.
-func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
-	sums := 4 * t.split * g.batch * g.m * g.n
-	s := &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency}
-	tier := b.shared
+// splitSums is the pass that adds up the partial sums of a split reduction: each is written in FP32
+// by the main loop and read here, in the shared on-chip memory if there is one; the result goes off
+// chip.
+func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result int64) {
+	tier = b.shared
 	if tier == nil {
 		tier = b.off
 	}
-	_, _, c := g.operands()
-	c = b.off.Sectors(c)
-	s.Uses = []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, c)}
-	s.Counts = []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", c)}
-	return s
+	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(int64(g.a.Bytes(g.batch * g.m * g.n)))
+}
+
+func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
+	tier, sums, result := b.splitSums(g, t)
+	return max(b.time(tier.Name, 2*sums), b.time(b.off.Name, result))
+}
+
+func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
+	tier, sums, result := b.splitSums(g, t)
+	return &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency,
+		Uses:   []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result)},
+		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", result)}}
 }
 
 // tiledGemm adds the waves of a tiled product to a kernel.
