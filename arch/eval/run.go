@@ -50,6 +50,8 @@ type Request struct {
 	// Observer and Progress are passed to the event fidelity.
 	Observer event.Observer
 	Progress func(events int64)
+	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
+	ArchHash string
 }
 
 // Result is an answer with what it was derived from.
@@ -60,7 +62,14 @@ type Result struct {
 }
 
 // Key identifies the point by content: everything that can change its answer.
-func (r *Request) Key() string {
+func (r *Request) Key() string { return r.manifest().Key }
+
+// manifest identifies the point and its parts by content.
+func (r *Request) manifest() Manifest {
+	m := Manifest{Version: Version, ArchHash: r.ArchHash, GraphHash: r.Graph.Hash()}
+	if m.ArchHash == "" {
+		m.ArchHash = r.Machine.Hash()
+	}
 	ideal := append([]string(nil), r.Ideal...)
 	sort.Strings(ideal)
 	data, err := json.Marshal(struct {
@@ -68,12 +77,13 @@ func (r *Request) Key() string {
 		Mapping                        plan.Mapping
 		Exact                          bool
 		Ideal                          []string
-	}{Version, r.Machine.Hash(), r.Graph.Hash(), r.fidelity(), r.mapping(), r.Exact, ideal})
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	m.Key = hex.EncodeToString(sum[:])
+	return m
 }
 
 func (r *Request) fidelity() string {
@@ -217,7 +227,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 	}
 	a.NotModelled = []string{"launches that run ahead of the device", "clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
-	a.Manifest = Manifest{Version: Version, ArchHash: m.Hash(), GraphHash: g.Hash(), Key: r.Key()}
+	a.Manifest = r.manifest()
 	return finite(a)
 }
 

@@ -6,9 +6,10 @@
 //
 // A step in service progresses at a speed between 0 and 1; at full speed it takes plan.Step.Serve.
 // A step that keeps a resource busy for u of its service time asks for the share u of it. When
-// the shares asked of a resource exceed 1, speeds follow max-min fairness: all users get the same
-// rate on the resource, nobody gets more than it can use. Speeds are recomputed only when a step
-// that shares a resource starts or ends. A step that nobody disturbs takes Serve to the picosecond.
+// the shares asked of a resource exceed 1, they follow max-min fairness: whoever asks for more than an
+// equal part of the resource gets an equal part, whoever asks for less gets it whole. Speeds are
+// recomputed only when a step that shares a resource starts or ends. A step that nobody disturbs
+// takes Serve to the picosecond.
 //
 // The path to each completion carries its time by cause, so the stalls of a run sum to its makespan.
 //

@@ -168,3 +168,25 @@ func TestLimits(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestSmallUsersAreNotHeldBack: a step that asks little of a shared resource gets it whole, and what it
+// leaves goes to the other; a load that is limited by HBM and needs a third of the on-chip bandwidth
+// runs at full speed beside a compute step that would take all of it.
+func TestSmallUsersAreNotHeldBack(t *testing.T) {
+	p := &plan.Program{Ranks: 1, Resources: []plan.Resource{{Name: "hbm", Cause: sim.HBM, Rate: 1e9, Unit: "B"}, {Name: "l2", Cause: sim.SRAM, Rate: 3e9, Unit: "B"}}}
+	load := &plan.Step{Kind: "load", Uses: []plan.Use{{Resource: 0, Amount: 3000}, {Resource: 1, Amount: 3000}}}
+	work := &plan.Step{Kind: "compute", Uses: []plan.Use{{Resource: 1, Amount: 9000}}}
+	p.Entry = &plan.Body{Name: "entry", Op: -1, Nodes: []plan.Node{{Name: "load", Step: load}, {Name: "work", Step: work}}}
+	if err := p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	var seen spans
+	out, err := event.Evaluate(context.Background(), p, event.Options{Observer: &seen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The load takes its 3 us; until then 6000 of 9000 B are worked on, the other 3000 take 1 us.
+	if seen.list[0].End != 3*units.Microsecond || out.Makespan != 4*units.Microsecond {
+		t.Errorf("load until %v, all until %v", seen.list[0].End, out.Makespan)
+	}
+}

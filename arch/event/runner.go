@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim"
@@ -56,7 +57,6 @@ type service struct {
 	alone  units.Time
 	cause  sim.Cause
 	shares []share
-	weight float64 // 1 / the largest share
 }
 
 // share is the part of its service during which a step keeps a resource busy.
@@ -172,16 +172,10 @@ func (r *runner) serviceOf(s *plan.Step) *service {
 	v := &service{}
 	v.alone, v.cause = s.Serve(r.p.Resources)
 	if v.alone > 0 {
-		most := 0.0
 		for _, u := range s.Uses {
-			part := float64(r.p.Resources[u.Resource].Time(u.Amount)) / float64(v.alone)
-			if part > 0 {
+			if part := float64(r.p.Resources[u.Resource].Time(u.Amount)) / float64(v.alone); part > 0 {
 				v.shares = append(v.shares, share{u.Resource, part})
-				most = max(most, part)
 			}
-		}
-		if most > 0 {
-			v.weight = 1 / most
 		}
 	}
 	r.served[s] = v
@@ -506,67 +500,68 @@ func (r *runner) group(changed *node) []*node {
 	return group
 }
 
-// fill finds max-min fair speeds by progressive filling, and the cause that holds each step back.
+// fill finds max-min fair speeds, and the cause that holds each step back. On every resource the
+// steps that ask for more than an equal part of it get an equal part, and those that ask for less get
+// all they ask for. Fixing the slowest step first makes this exact: a step that is held back
+// elsewhere leaves the rest of its part to the others, so equal parts only grow.
 func (r *runner) fill(group []*node) ([]float64, []sim.Cause) {
 	speeds := make([]float64, len(group))
 	by := make([]sim.Cause, len(group))
-	frozen := make([]bool, len(group))
-	for left := len(group); left > 0; {
-		// The level at which the first resource fills up, or the first step reaches full speed.
-		level, at := math.Inf(1), -1
+	fixed := make([]bool, len(group))
+	levels := make([]float64, len(r.p.Resources))
+	for range group {
+		for res := range levels {
+			levels[res] = level(group, speeds, fixed, res)
+		}
+		slowest, speed, limit := -1, 2.0, -1
 		for i, n := range group {
-			if !frozen[i] && n.svc.weight > 0 && 1/n.svc.weight < level {
-				level = 1 / n.svc.weight
-			}
-		}
-		if math.IsInf(level, 1) {
-			for i := range group {
-				if !frozen[i] {
-					speeds[i] = 1
-				}
-			}
-			break
-		}
-		for res := range r.p.Resources {
-			free, asked := 1.0, 0.0
-			for i, n := range group {
-				for _, s := range n.svc.shares {
-					if s.resource != res {
-						continue
-					}
-					if frozen[i] {
-						free -= float64(speeds[i] * s.part)
-					} else {
-						asked += float64(n.svc.weight * s.part)
-					}
-				}
-			}
-			if asked > 0 && float64(level*asked) > free*(1+1e-12) {
-				level, at = max(free, 0)/asked, res
-			}
-		}
-		for i, n := range group {
-			if frozen[i] {
+			if fixed[i] {
 				continue
 			}
-			v := float64(level * n.svc.weight)
-			uses := false
+			v, at := 1.0, -1
 			for _, s := range n.svc.shares {
-				uses = uses || s.resource == at
+				if x := levels[s.resource] / s.part; x < v*(1-1e-12) {
+					v, at = x, s.resource
+				}
 			}
-			switch {
-			case at >= 0 && uses:
-				speeds[i], by[i] = max(min(v, 1), 1e-9), r.p.Resources[at].Cause
-			case at < 0 && v >= 1-1e-12:
-				speeds[i] = 1
-			default:
-				continue
+			if v < speed {
+				slowest, speed, limit = i, v, at
 			}
-			frozen[i] = true
-			left--
+		}
+		fixed[slowest], speeds[slowest] = true, max(speed, 1e-9)
+		if limit >= 0 {
+			by[slowest] = r.p.Resources[limit].Cause
 		}
 	}
 	return speeds, by
+}
+
+// level returns the equal part of a resource: what each step gets that asks for more. Steps whose
+// speed is fixed have taken theirs.
+func level(group []*node, speeds []float64, fixed []bool, res int) float64 {
+	free := 1.0
+	var buf [16]float64
+	asked := buf[:0]
+	for i, n := range group {
+		for _, s := range n.svc.shares {
+			if s.resource != res {
+				continue
+			}
+			if fixed[i] {
+				free -= float64(speeds[i] * s.part)
+			} else {
+				asked = append(asked, s.part)
+			}
+		}
+	}
+	slices.Sort(asked)
+	for i, part := range asked {
+		if equal := max(free, 0) / float64(len(asked)-i); part > equal {
+			return equal
+		}
+		free -= part
+	}
+	return math.Inf(1)
 }
 
 func tooLate(what string) error {

@@ -298,8 +298,11 @@ func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
 
 func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	tier, sums, result := b.splitSums(g, t)
-	return &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency,
-		Uses:   []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result)},
+	uses := []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result)}
+	if tier == b.off {
+		uses = []Use{b.use(tier.Name, 2*sums+result)}
+	}
+	return &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency, Uses: uses,
 		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", result)}}
 }
 

@@ -243,6 +243,13 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 				return fail(n, "uses %d of resource %d", u.Amount, u.Resource)
 			}
 		}
+		for i, u := range s.Uses {
+			for _, v := range s.Uses[:i] {
+				if u.Resource == v.Resource {
+					return fail(n, "uses resource %s twice", p.Resources[u.Resource].Name)
+				}
+			}
+		}
 		for _, c := range s.Counts {
 			if c.Counter < 0 || c.Counter >= len(p.Counters) || c.N < 0 {
 				return fail(n, "counts %d of counter %d", c.N, c.Counter)
