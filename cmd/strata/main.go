@@ -1,21 +1,25 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
-// version is the version of the program; a release changes it.
-const version = "0.1.0-dev"
-
 // Exit codes that scripts rely on.
 const (
-	exitOK       = 0
-	exitBadInput = 2
+	exitOK          = 0
+	exitInternal    = 1  // a fault of ours, or what could not be written
+	exitBadInput    = 2  // the message names file, line and field
+	exitDoesNotFit  = 3  // a result: the point is infeasible
+	exitSomeFailed  = 4  // finished, but some points failed
+	exitInterrupted = 75 // run it again to go on
 )
 
 func main() {
@@ -25,43 +29,68 @@ func main() {
 // run is the whole program without the process around it, so that tests can call it: it executes one
 // command line and returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// A reader that has seen enough closes its end of the pipe; that is an error to return, not a reason to die
+	// before the results database is closed.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := interruptible(stderr)
+	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.Execute(); err != nil {
-		fmt.Fprintf(stderr, "strata: %v\n", err)
-		return exitBadInput
-	}
-	return exitOK
+	return execute(ctx, root, stderr)
+}
+
+// execute runs a command line and turns its end into an exit code. A panic is our fault and is said in one line; with
+// STRATA_DEBUG set the stack follows.
+func execute(ctx context.Context, root *cobra.Command, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "strata: internal error, please report it with the command line: %v\n", p)
+			if os.Getenv("STRATA_DEBUG") != "" {
+				_, _ = stderr.Write(debug.Stack())
+			}
+			code = exitInternal
+		}
+	}()
+	return printError(stderr, root.ExecuteContext(ctx))
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "strata",
-		Short:         "Simulate accelerators for large language models",
+		Use:   "strata",
+		Short: "Simulate accelerators for large language models",
+		Long: `Strata simulates accelerators for large language models. Give it a machine, a model and a way to
+spread one over the other; it answers how long that takes, what the time was spent waiting for, how
+much energy it used and what it cost.`,
+		Example: `strata run --arch a100-sxm-80gb --model llama2-7b --phase generate --batch 8 --prompt 512 --generate 128
+strata arch show tpu-v4
+strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --tp 8`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newVersion())
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddGroup(&cobra.Group{ID: groupSimulate, Title: "Simulate"}, &cobra.Group{ID: groupLook, Title: "Look at"}, &cobra.Group{ID: groupOther, Title: "Other"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupSimulate, newRun(), newOp(), newEstimate())
+	add(groupLook, newPlan(), newTrace(), newArch(), newModel(), newResults())
+	add(groupOther, newVersion())
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	family(root)
+	prepareHelp(root)
 	return root
 }
 
-func newVersion() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"version": version})
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "strata %s\n", version)
-			return err
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	return c
-}
+// Groups of commands in the help.
+const (
+	groupSimulate = "simulate"
+	groupLook     = "look"
+	groupOther    = "other"
+)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3" // for sql
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -32,14 +34,28 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE COMMAND [ARGUMENTS]
 //
-// which runs a command and demands that exit code; stdout and stderr can be looked at afterwards.
+// which runs a command and demands that exit code; stdout and stderr can be looked at afterwards,
+//
+//	sql FILE STATEMENT
+//
+// which changes a database as another program would, and
+//
+//	fill FILE SIZE [TEXT]
+//
+// which writes a file of so many MB: TEXT, then one letter over and over, without the end of a line.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Geteuid() == 0, nil // who may read and write everything
+		},
 	})
 }
 
@@ -60,6 +76,31 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func execSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite3", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
+}
+
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: fill FILE SIZE [TEXT]")
+	}
+	size, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = f.WriteString(strings.Join(args[2:], ""))
+	for part := strings.Repeat("a", 1e6); size > 0 && err == nil; size-- {
+		_, err = f.WriteString(part)
+	}
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 // A docCommand is a command line that a page of documentation tells its reader to type.

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/traces"
+)
+
+// Words that flags take.
+var (
+	phases     = []string{"prefill", "decode", "generate", "train", "finetune"}
+	fidelities = []string{eval.Event, eval.Analytic}
+	ideals     = []string{"contention", "refresh", "launch", "power"}
+)
+
+// Defaults of the workload flags.
+const (
+	defaultPhase    = "generate"
+	defaultPrompt   = 512
+	defaultGenerate = 128
+)
+
+// workloadFlags say what runs: a model with a batch, or an operator trace. Commands that take a workload share them.
+type workloadFlags struct {
+	model, trace string
+	options      experiments.Options
+	problems     experiments.Problems // what is wrong with flags so far
+}
+
+// register adds the flags. Commands that write a trace do not read one.
+func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
+	const workload, formats = "Workload", "Number formats"
+	fs := c.Flags()
+	o := &f.options
+	o.Phase, o.Batch, o.Prompt = defaultPhase, 1, defaultPrompt
+	fs.StringVarP(&f.model, "model", "m", "", "`NAME` of a preset (see: strata model list), or a Hugging Face config.json")
+	if withTrace {
+		fs.StringVar(&f.trace, "trace", "", "in place of a model: an operator trace in `FILE`, - for standard input")
+		group(fs, workload, "trace")
+	}
+	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step) or generate")
+	fs.Var(&count{"batch", &o.Batch, 1, &f.problems}, "batch", "sequences at a time")
+	fs.Var(&count{"prompt", &o.Prompt, 0, &f.problems}, "prompt", "tokens of each prompt; with decode, tokens in the cache already")
+	fs.Var(&count{"generate", &o.Generate, 1, &f.problems}, "generate", fmt.Sprintf("tokens to generate for each sequence, with phase generate (default %d)", defaultGenerate))
+	fs.Var(&count{"layers", &o.Layers, 1, &f.problems}, "layers", "only `N` layers, without embedding and head (default all)")
+	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers")
+	for _, t := range []struct {
+		name, what string
+		into       *string
+	}{
+		{"dtype", "of activations (default the model's)", &o.DType},
+		{"weight-dtype", "of weights (default as --dtype)", &o.WeightDType},
+		{"kv-dtype", "of cached keys and values (default as --dtype)", &o.KVDType},
+	} {
+		fs.StringVar(t.into, t.name, "", "`TYPE` "+t.what)
+		group(fs, formats, t.name)
+		complete(c, t.name, traces.DTypes)
+	}
+	complete(c, "model", modelNames)
+	complete(c, "phase", func() []string { return phases[:3] })
+}
+
+// workload fills in the model or the trace of a point.
+func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
+	changed := c.Flags().Changed
+	add := func(field, message, hint string) {
+		f.problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
+	}
+	p.Options = f.options
+	var err error
+	switch {
+	case f.model != "" && f.trace != "":
+		add("trace", "there is a --model too", "give one of them")
+	case f.trace != "":
+		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "dtype", "weight-dtype", "kv-dtype"} {
+			if changed(name) {
+				add(name, "a trace says that itself", "leave it out, or give --model instead of --trace")
+			}
+		}
+		o := &p.Options
+		*o = experiments.Options{TP: o.TP, Runtime: o.Runtime, HostSync: o.HostSync, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
+		f.problems.Add(err)
+	case f.model != "":
+		if p.Phase == defaultPhase && !changed("generate") {
+			p.Generate = defaultGenerate
+		} else if p.Phase != defaultPhase && changed("generate") {
+			add("generate", "only phase generate generates tokens", "leave it out, or give --phase generate")
+		}
+		p.Model, err = experiments.ModelOf(f.model)
+		f.problems.Add(err)
+	case c.Flags().Lookup("trace") == nil:
+		add("model", "which model?", "a preset (see: strata model list) or a config.json")
+	default:
+		add("model", "which model?", "a preset (see: strata model list) or a config.json; or a trace with --trace")
+	}
+}
+
+// pointFlags are all flags that make up a point: run and plan show share them.
+type pointFlags struct {
+	workloadFlags
+	arch  string
+	set   []string
+	later laterFlags
+}
+
+func (f *pointFlags) register(c *cobra.Command) {
+	const machine, mapping, how = "Machine", "Mapping and software", "Simulation"
+	fs := c.Flags()
+	fs.StringVarP(&f.arch, "arch", "a", "", "`NAME` of a preset (see: strata arch list), or a file")
+	fs.StringArrayVar(&f.set, "set", nil, "change a figure of the machine: `PATH=VALUE`, with a unit; may be repeated")
+	group(fs, machine, "arch", "set")
+	f.workloadFlags.register(c, true)
+	o := &f.options
+	o.TP, o.Fidelity = 1, eval.Event
+	fs.Var(&count{"tp", &o.TP, 1, &f.problems}, "tp", "tensor-parallel chips of one node")
+	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
+	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
+	group(fs, mapping, "tp", "runtime", "host-sync")
+	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
+	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
+	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
+	group(fs, how, "fidelity", "exact", "ideal")
+	f.later.register(c, &f.problems)
+	complete(c, "arch", machineNames)
+	complete(c, "fidelity", func() []string { return fidelities })
+	complete(c, "ideal", func() []string { return ideals })
+	complete(c, "tp", func() []string { return []string{"1", "2", "4", "8"} })
+	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return profileNames(f.arch), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// request reads the flags. The error has everything that is wrong with them.
+func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Request, error) {
+	p := &experiments.Point{}
+	f.later.check(c, &f.problems)
+	var err error
+	if f.arch == "" {
+		f.problems.Add(&experiments.Invalid{Field: "arch", Message: "which machine?", Hint: "a preset (see: strata arch list) or a file"})
+	} else {
+		p.Machine, err = experiments.MachineOf(f.arch, f.set)
+		f.problems.Add(inputError(err))
+	}
+	f.workload(c, p)
+	if p.Machine == nil || p.Model == nil && p.Trace == nil {
+		return nil, nil, f.problems.Err()
+	}
+	r, err := p.Request()
+	f.problems.Add(inputError(err))
+	if err := f.problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	return p, &r, nil
+}
+
+// inputError marks what goes wrong while flags and files are read as bad input, whatever its type.
+func inputError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var problems experiments.Problems
+	problems.Add(err)
+	for i, e := range problems {
+		if exitCode(e) == exitInternal {
+			problems[i] = badInput{e}
+		}
+	}
+	return problems.Err()
+}
+
+// laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
+// are accepted, so that scripts written for a later version say why they do not work yet.
+type laterFlags struct {
+	pp, dp, ep, cp                 int64
+	sp                             bool
+	parallel, powerLimit, workload string
+}
+
+func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
+	fs := c.Flags()
+	f.pp, f.dp, f.ep, f.cp = 1, 1, 1, 1
+	for _, n := range []struct {
+		name, what string
+		into       *int64
+	}{{"pp", "pipeline stages", &f.pp}, {"dp", "data-parallel replicas", &f.dp}, {"ep", "expert-parallel chips", &f.ep}, {"cp", "context-parallel chips", &f.cp}} {
+		fs.Var(&count{n.name, n.into, 1, problems}, n.name, n.what)
+	}
+	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
+	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
+	fs.StringVar(&f.powerLimit, "power-limit", "", "limit of each chip, such as 300W")
+	fs.StringVar(&f.workload, "workload", "", "mix of requests in FILE")
+	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel", "power-limit", "workload"} {
+		fs.Lookup(name).Hidden = true
+	}
+}
+
+func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
+	for _, n := range []struct {
+		name string
+		set  bool
+		hint string
+	}{
+		{"pp", f.pp > 1, "this version maps with --tp only"},
+		{"dp", f.dp > 1, "this version maps with --tp only"},
+		{"ep", f.ep > 1, "this version maps with --tp only"},
+		{"cp", f.cp > 1, "this version maps with --tp only"},
+		{"sp", f.sp, "leave it out"},
+		{"parallel", f.parallel != "", "give --tp"},
+		{"power-limit", f.powerLimit != "", "the answer says where power exceeds the machine's own limit, power.limit"},
+		{"workload", f.workload != "", "give --model, or a trace with --trace"},
+	} {
+		if n.set {
+			problems.Add(&experiments.Invalid{Field: n.name, Message: "not simulated by this version", Hint: n.hint})
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/sim/spec"
+)
+
+// The values below note what is wrong with a flag instead of returning it: a command line is checked as a whole, and
+// everything wrong with it is said at once.
+
+// maxCount bounds counts: it is the largest dimension that an operator graph takes.
+const maxCount = 1 << 31
+
+// count is a flag that holds a whole number.
+type count struct {
+	name     string
+	into     *int64
+	min      int64
+	problems *experiments.Problems
+}
+
+func (c *count) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	bad := func(format string, a ...any) {
+		c.problems.Add(&experiments.Invalid{Field: c.name, Message: fmt.Sprintf(format, a...)})
+	}
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && (n < c.min || n > maxCount):
+		bad("%s: must be from %d to %d", shorten(text), c.min, int64(maxCount))
+	case err != nil:
+		bad("%q: must be a whole number in plain digits, such as 512", shorten(text))
+	default:
+		*c.into = n
+	}
+	return nil
+}
+
+func (c *count) String() string {
+	if c.into == nil || *c.into == 0 {
+		return ""
+	}
+	return strconv.FormatInt(*c.into, 10)
+}
+
+func (c *count) Type() string { return "N" }
+
+// choice is a flag that takes one of a few words.
+type choice struct {
+	name     string
+	into     *string
+	known    []string
+	problems *experiments.Problems
+}
+
+func (c *choice) Set(text string) error {
+	if word := oneOf(c.name, text, c.known, c.problems); word != "" {
+		*c.into = word
+	}
+	return nil
+}
+
+func (c *choice) String() string {
+	if c.into == nil {
+		return ""
+	}
+	return *c.into
+}
+
+func (c *choice) Type() string { return strings.ToUpper(c.name) }
+
+// choices is a flag that takes several of a few words, with commas between them or given several times.
+type choices struct {
+	name     string
+	into     *[]string
+	known    []string
+	problems *experiments.Problems
+}
+
+func (c *choices) Set(text string) error {
+	for word := range strings.SplitSeq(text, ",") {
+		word = oneOf(c.name, strings.TrimSpace(word), c.known, c.problems)
+		if word != "" && !slices.Contains(*c.into, word) {
+			*c.into = append(*c.into, word)
+		}
+	}
+	return nil
+}
+
+func (c *choices) String() string {
+	if c.into == nil {
+		return ""
+	}
+	return strings.Join(*c.into, ",")
+}
+
+func (c *choices) Type() string { return "LIST" }
+
+// oneOf returns the word if it is known, else "" after noting which was perhaps meant.
+func oneOf(flag, text string, known []string, problems *experiments.Problems) string {
+	if slices.Contains(known, text) {
+		return text
+	}
+	message := fmt.Sprintf("%q is unknown", shorten(text))
+	if near := spec.Suggest(text, known); near != "" {
+		message += fmt.Sprintf("; did you mean %q?", near)
+	}
+	problems.Add(&experiments.Invalid{Field: flag, Message: message, Hint: "known: " + strings.Join(known, ", ")})
+	return ""
+}
+
+// shorten cuts text from the command line for a message.
+func shorten(text string) string {
+	if len(text) > 40 {
+		return strings.ToValidUTF8(text[:40], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,347 @@
+package experiments
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// Point is one request: a machine, a model or a trace, and how to run it.
+type Point struct {
+	Machine *arch.Machine
+	Model   *llm.Model    // nil when a trace is replayed
+	Trace   *traces.Graph // nil when a model is run
+	Options
+}
+
+// Options are the parts of a point that are small enough to be written down in one line.
+type Options struct {
+	Phase       string   `json:"phase,omitempty"`
+	Batch       int64    `json:"batch,omitempty"`
+	Prompt      int64    `json:"prompt,omitempty"`
+	Generate    int64    `json:"generate,omitempty"`
+	Layers      int64    `json:"layers,omitempty"`
+	DType       string   `json:"dtype,omitempty"`
+	WeightDType string   `json:"weight_dtype,omitempty"`
+	KVDType     string   `json:"kv_dtype,omitempty"`
+	TP          int64    `json:"tp,omitempty"`
+	Runtime     string   `json:"runtime,omitempty"`
+	HostSync    bool     `json:"host_sync,omitempty"`
+	Fidelity    string   `json:"fidelity,omitempty"`
+	Exact       bool     `json:"exact,omitempty"`
+	Ideal       []string `json:"ideal,omitempty"`
+}
+
+// Invalid says that a field of a point is wrong. Field is the name of the command-line flag and of
+// the JSON member, with "-" for "_".
+type Invalid = plan.Invalid
+
+// Defaults fills in what was left out.
+func (o *Options) Defaults() {
+	if o.Phase == "" {
+		o.Phase = "generate"
+	}
+	if o.Batch == 0 {
+		o.Batch = 1
+	}
+	if o.Prompt == 0 {
+		o.Prompt = 512
+	}
+	if o.Generate == 0 && o.Phase == "generate" {
+		o.Generate = 128
+	}
+	if o.TP == 0 {
+		o.TP = 1
+	}
+	if o.Fidelity == "" {
+		o.Fidelity = eval.Event
+	}
+}
+
+// Defaults fills in what was left out. What a trace says itself is left alone.
+func (p *Point) Defaults() {
+	if p.Trace == nil {
+		p.Options.Defaults()
+		return
+	}
+	p.TP = max(p.TP, 1)
+	if p.Fidelity == "" {
+		p.Fidelity = eval.Event
+	}
+}
+
+// Graph generates the operator graph of the point, or returns its trace. It reports everything that is wrong with the
+// options at once.
+func (p *Point) Graph() (*traces.Graph, error) {
+	if p.Trace != nil {
+		return p.Trace, nil
+	}
+	if p.Phase == "train" || p.Phase == "finetune" {
+		return nil, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode or generate"}
+	}
+	var problems Problems
+	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}
+	w.DType = dtype("dtype", p.DType, p.Model.DefaultDType(), &problems)
+	w.WeightDType = dtype("weight-dtype", p.WeightDType, w.DType, &problems)
+	w.KVDType = dtype("kv-dtype", p.KVDType, w.DType, &problems)
+	g, err := p.Model.Graph(w)
+	addWorkload(&problems, err)
+	return g, problems.Err()
+}
+
+// dtype reads an optional data type.
+func dtype(field, text string, otherwise traces.DType, problems *Problems) traces.DType {
+	if text == "" {
+		return otherwise
+	}
+	d, err := traces.ParseDType(text)
+	if err != nil {
+		problems.Add(&Invalid{Field: field, Message: err.Error()})
+		return otherwise
+	}
+	return d
+}
+
+// addWorkload notes what a model's generator does not like about a workload, each field under the name of its flag.
+func addWorkload(problems *Problems, err error) {
+	var invalid *llm.Invalid
+	switch e := err.(type) {
+	case nil:
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			addWorkload(problems, one)
+		}
+	default:
+		if errors.As(err, &invalid) {
+			err = &Invalid{Field: strings.ReplaceAll(invalid.Field, "_", "-"), Message: invalid.Message, Hint: invalid.Hint}
+		}
+		problems.Add(err)
+	}
+}
+
+// Request turns the point into a request to the simulator.
+func (p *Point) Request() (eval.Request, error) {
+	var problems Problems
+	g, err := p.Graph()
+	problems.Add(err)
+	if _, err := p.Machine.Profile(p.Runtime); err != nil {
+		problems.Add(&Invalid{Field: "runtime", Message: err.Error()})
+	}
+	if err := problems.Err(); err != nil {
+		return eval.Request{}, err
+	}
+	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: p.Ideal,
+		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync}}, nil
+}
+
+// MachineOf finds a machine: a preset by name, else a file. Every "path=value" of set changes a leaf.
+func MachineOf(name string, set []string) (*arch.Machine, error) {
+	m, err := findMachine(name)
+	if err != nil {
+		return nil, err
+	}
+	var problems Problems
+	for _, s := range set {
+		path, value, ok := strings.Cut(s, "=")
+		if !ok {
+			problems.Add(&Invalid{Field: "set", Message: fmt.Sprintf("%q is not path=value", s), Hint: `e.g. --set "chip.memory[hbm].bandwidth=3 TB/s"`})
+		} else if err := m.Set(strings.TrimSpace(path), strings.TrimSpace(value)); err != nil {
+			problems.Add(&Invalid{Field: "set", Message: err.Error()})
+		}
+	}
+	if len(problems) == 0 {
+		// What is wrong only now that all changes are made.
+		var invalid *spec.Error
+		if errors.As(spec.Validate(m), &invalid) {
+			for _, p := range invalid.Problems {
+				problems.Add(&Invalid{Field: "set", Message: p.Path + ": " + p.Message, Hint: p.Hint})
+			}
+		}
+	}
+	return m, problems.Err()
+}
+
+func findMachine(name string) (*arch.Machine, error) {
+	m, err := presets.Machine(name)
+	var unknown *presets.Unknown
+	if err == nil || !errors.As(err, &unknown) {
+		return m, err
+	}
+	data, err := readFile(name, MaxFile)
+	if errors.Is(err, fs.ErrNotExist) && !looksLikeFile(name) {
+		return nil, &Invalid{Field: "arch", Message: unknown.Error(), Hint: "see strata arch list; a path to a file works too"}
+	}
+	if err != nil {
+		return nil, &Invalid{Field: "arch", Message: err.Error()}
+	}
+	return arch.Load(name, data, presets.Machine)
+}
+
+// ModelOf finds a model: a preset by name, else a Hugging Face config.json or a model file.
+func ModelOf(name string) (*llm.Model, error) {
+	if m, err := llm.Preset(name); err == nil {
+		return &m, nil
+	}
+	data, err := readFile(name, MaxFile)
+	if errors.Is(err, fs.ErrNotExist) && !looksLikeFile(name) {
+		msg := fmt.Sprintf("unknown model %q", name)
+		if near := spec.Suggest(name, llm.Presets()); near != "" {
+			msg += fmt.Sprintf("; did you mean %q?", near)
+		}
+		return nil, &Invalid{Field: "model", Message: msg, Hint: "see strata model list; a path to a config.json works too"}
+	}
+	if err != nil {
+		return nil, &Invalid{Field: "model", Message: err.Error()}
+	}
+	m, err := llm.FromHF(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// TraceOf reads an operator trace; "-" is standard input.
+func TraceOf(name string, stdin io.Reader) (*traces.Graph, error) {
+	if name == "-" {
+		return traces.Read("standard input", stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &Invalid{Field: "trace", Message: err.Error()}
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		return nil, &Invalid{Field: "trace", Message: name + " is a directory"}
+	}
+	return traces.Read(name, f)
+}
+
+// MaxFile bounds machine and model files.
+const MaxFile = 4 << 20
+
+// looksLikeFile reports whether a name is meant as a path rather than as a preset.
+func looksLikeFile(name string) bool {
+	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
+
+// readFile reads a file of at most max bytes.
+func readFile(name string, max int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > max {
+		return nil, fmt.Errorf("%s is larger than %d bytes, too large for a description of a machine or a model", name, max)
+	}
+	return data, nil
+}
+
+// Input is the content that a stored point was made from.
+type Input struct {
+	Hash    string // hex SHA-256 of Content
+	Kind    string // "machine", "model" or "trace"
+	Content []byte
+}
+
+func newInput(kind string, content []byte) Input {
+	sum := sha256.Sum256(content)
+	return Input{hex.EncodeToString(sum[:]), kind, content}
+}
+
+// stored is a point as the database keeps it.
+type stored struct {
+	Schema  string `json:"schema"`
+	Machine string `json:"machine_input"`
+	Model   string `json:"model_input,omitempty"`
+	Trace   string `json:"trace_input,omitempty"`
+	Options
+}
+
+const storedSchema = "strata.request/1"
+
+// Store writes the point down: a line of JSON, and the inputs that it refers to.
+func (p *Point) Store() (request string, inputs []Input, err error) {
+	s := stored{Schema: storedSchema, Options: p.Options}
+	text, err := spec.Marshal(p.Machine)
+	if err != nil {
+		return "", nil, err
+	}
+	in := newInput("machine", text)
+	s.Machine, inputs = in.Hash, append(inputs, in)
+	if p.Trace != nil {
+		var b bytes.Buffer
+		if err := p.Trace.Write(&b); err != nil {
+			return "", nil, err
+		}
+		in = newInput("trace", b.Bytes())
+		s.Trace = in.Hash
+	} else {
+		text, err := json.Marshal(p.Model)
+		if err != nil {
+			return "", nil, err
+		}
+		in = newInput("model", text)
+		s.Model = in.Hash
+	}
+	inputs = append(inputs, in)
+	line, err := json.Marshal(s)
+	return string(line), inputs, err
+}
+
+// Restore reads a stored point; input finds the content of a hash.
+func Restore(request string, input func(hash string) ([]byte, error)) (*Point, error) {
+	var s stored
+	if err := json.Unmarshal([]byte(request), &s); err != nil {
+		return nil, fmt.Errorf("stored request: %w", err)
+	}
+	if s.Schema != storedSchema {
+		return nil, fmt.Errorf("stored request has schema %q, this version reads %q", s.Schema, storedSchema)
+	}
+	p := &Point{Options: s.Options}
+	data, err := input(s.Machine)
+	if err != nil {
+		return nil, err
+	}
+	if p.Machine, err = arch.Load("stored machine", data, presets.Machine); err != nil {
+		return nil, err
+	}
+	if s.Trace != "" {
+		if data, err = input(s.Trace); err != nil {
+			return nil, err
+		}
+		p.Trace, err = traces.Read("stored trace", bytes.NewReader(data))
+		return p, err
+	}
+	if data, err = input(s.Model); err != nil {
+		return nil, err
+	}
+	p.Model = &llm.Model{}
+	return p, json.Unmarshal(data, p.Model)
+}

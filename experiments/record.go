@@ -1,0 +1,178 @@
+package experiments
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/sim"
+)
+
+// EncodeAnswer writes an answer as one line of JSON, without the end of the line: what -o json prints, what the
+// database keeps, and what a second run must give to the byte.
+func EncodeAnswer(a *eval.Answer) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(a); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// scalar is a number or a text of an answer and the column of table runs that holds it.
+type scalar struct {
+	path   string // in strata.run/1
+	column string
+	of     func(a *eval.Answer) any
+}
+
+// scalars lists every scalar of an answer but its schema, which is the same for all.
+var scalars = []scalar{
+	{"arch", "arch", func(a *eval.Answer) any { return a.Arch }},
+	{"model", "model", func(a *eval.Answer) any { return a.Model }},
+	{"phase", "phase", func(a *eval.Answer) any { return a.Phase }},
+	{"fidelity", "fidelity", func(a *eval.Answer) any { return a.Fidelity }},
+	{"parallel.tp", "tp", func(a *eval.Answer) any { return a.Parallel.TP }},
+	{"parallel.pp", "pp", func(a *eval.Answer) any { return a.Parallel.PP }},
+	{"parallel.dp", "dp", func(a *eval.Answer) any { return a.Parallel.DP }},
+	{"parallel.ep", "ep", func(a *eval.Answer) any { return a.Parallel.EP }},
+	{"parallel.sp", "sp", func(a *eval.Answer) any { return a.Parallel.SP }},
+	{"batch", "batch", func(a *eval.Answer) any { return a.Batch }},
+	{"prompt", "prompt", func(a *eval.Answer) any { return a.Prompt }},
+	{"generate", "generate", func(a *eval.Answer) any { return a.Generate }},
+	{"dtype", "dtype", func(a *eval.Answer) any { return a.DType }},
+	{"weight_dtype", "weight_dtype", func(a *eval.Answer) any { return a.WeightDType }},
+	{"kv_dtype", "kv_dtype", func(a *eval.Answer) any { return a.KVDType }},
+	{"runtime", "runtime", func(a *eval.Answer) any { return a.Runtime }},
+	{"seconds", "seconds", func(a *eval.Answer) any { return a.Seconds }},
+	{"ttft_seconds", "ttft_seconds", func(a *eval.Answer) any { return applies(a.TTFTSeconds) }},
+	{"tpot_seconds", "tpot_seconds", func(a *eval.Answer) any { return applies(a.TPOTSeconds) }},
+	{"tokens_per_second", "tokens_per_second", func(a *eval.Answer) any { return a.TokensPerSecond }},
+	{"mfu", "mfu", func(a *eval.Answer) any { return a.MFU }},
+	{"hfu", "hfu", func(a *eval.Answer) any { return a.HFU }},
+	{"bound_by", "bound_by", func(a *eval.Answer) any { return a.BoundBy }},
+	{"energy.joules", "joules", func(a *eval.Answer) any { return a.Energy.Joules }},
+	{"energy.joules_per_token", "joules_per_token", func(a *eval.Answer) any { return a.Energy.JoulesPerToken }},
+	{"power.average_watts", "average_watts", func(a *eval.Answer) any { return a.Power.AverageWatts }},
+	{"power.peak_watts", "peak_watts", func(a *eval.Answer) any { return a.Power.PeakWatts }},
+	{"power.peak_operator", "peak_operator", func(a *eval.Answer) any { return a.Power.PeakOperator }},
+	{"power.limit_watts", "limit_watts", func(a *eval.Answer) any { return a.Power.LimitWatts }},
+	{"cost.usd_per_hour", "usd_per_hour", func(a *eval.Answer) any { return applies(a.Cost.USDPerHour) }},
+	{"cost.usd_per_million_tokens", "usd_per_million_tokens", func(a *eval.Answer) any { return applies(a.Cost.USDPerMillionTokens) }},
+	{"footprint.weight_bytes", "weight_bytes", func(a *eval.Answer) any { return a.Footprint.WeightBytes }},
+	{"footprint.kv_bytes", "kv_bytes", func(a *eval.Answer) any { return a.Footprint.KVBytes }},
+	{"footprint.activation_bytes", "activation_bytes", func(a *eval.Answer) any { return a.Footprint.ActivationBytes }},
+	{"floor_seconds", "floor_seconds", func(a *eval.Answer) any { return a.FloorSeconds }},
+	{"events", "events", func(a *eval.Answer) any { return a.Events }},
+	{"manifest.version", "model_version", func(a *eval.Answer) any { return a.Manifest.Version }},
+	{"manifest.arch_hash", "arch_hash", func(a *eval.Answer) any { return a.Manifest.ArchHash }},
+	{"manifest.graph_hash", "graph_hash", func(a *eval.Answer) any { return a.Manifest.GraphHash }},
+	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
+	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
+}
+
+// applies turns the 0 of a figure that an answer does not have into no value, so that means over rows stay right.
+func applies(v float64) any {
+	if v == 0 {
+		return nil
+	}
+	return v
+}
+
+// Record is the row of the results database for a point that was answered. The answer must have been made with
+// eval.Request.Advise, as Rerun makes it. Tool names the program and its build.
+func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, error) {
+	row, err := p.row(r, tool)
+	if err != nil {
+		return store.Row{}, err
+	}
+	text, err := EncodeAnswer(a)
+	if err != nil {
+		return store.Row{}, err
+	}
+	row.Values["status"], row.Values["answer"] = "ok", string(text)
+	for _, s := range scalars {
+		row.Values[s.column] = s.of(a)
+	}
+	row.Values["parallel"] = parallelText(a.Parallel)
+	row.Values["chips"] = a.Parallel.TP * a.Parallel.PP * a.Parallel.DP
+	for i := range a.Operators {
+		op := &a.Operators[i]
+		v := store.Values{"name": op.Name, "kind": op.Kind, "phase": op.Phase, "calls": op.Calls, "seconds": op.Seconds,
+			"share": op.Share, "bound_by": op.BoundBy, "ops": op.Ops, "hbm_bytes": op.Bytes, "joules": op.Joules}
+		for _, c := range sim.Causes() {
+			v["stall_"+c.String()+"_seconds"] = op.Stalls.Of(c)
+		}
+		row.Operators = append(row.Operators, v)
+	}
+	for _, c := range sim.Causes() {
+		row.Stalls = append(row.Stalls, store.Values{"cause": c.String(), "seconds": a.Stalls.Of(c)})
+	}
+	for _, t := range a.Memory {
+		row.Memory = append(row.Memory, store.Values{"tier": t.Tier, "kind": t.Kind, "capacity_bytes": t.CapacityBytes, "peak_bytes": t.PeakBytes,
+			"read_bytes": t.ReadBytes, "written_bytes": t.WrittenBytes, "utilization": t.Utilization})
+	}
+	for _, name := range sortedKeys(a.Energy.Components) {
+		row.Energy = append(row.Energy, store.Values{"component": name, "joules": a.Energy.Components[name]})
+	}
+	return row, nil
+}
+
+// RecordInfeasible is the row for a point that does not fit: a result with a reason.
+func RecordInfeasible(p *Point, r *eval.Request, reason error, tool string) (store.Row, error) {
+	row, err := p.row(r, tool)
+	if err != nil {
+		return store.Row{}, err
+	}
+	row.Values["status"], row.Values["reason"] = "infeasible", reason.Error()
+	return row, nil
+}
+
+// row is what all rows of the point have in common.
+func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
+	request, inputs, err := p.Store()
+	if err != nil {
+		return store.Row{}, fmt.Errorf("write the request down: %w", err)
+	}
+	g := r.Graph
+	tp := max(r.Mapping.TP, 1)
+	row := store.Row{Key: r.Key(), Values: store.Values{
+		"model_version": eval.Version, "created_by": tool, "request": request,
+		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime,
+		"parallel": parallelText(eval.Parallel{TP: tp, PP: 1, DP: 1, EP: 1}), "tp": tp, "pp": int64(1), "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp,
+		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": int64(0),
+		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
+	}}
+	if profile, err := r.Machine.Profile(p.Runtime); err == nil {
+		row.Values["runtime"] = profile.Name
+	}
+	for _, in := range inputs {
+		name := g.Name
+		if in.Kind == "machine" {
+			name = r.Machine.Name
+		}
+		row.Inputs = append(row.Inputs, store.Input{Hash: in.Hash, Kind: in.Kind, Name: name, Content: in.Content})
+	}
+	return row, nil
+}
+
+// parallelText writes a mapping down in short: "tp8 pp2", leaving out what is 1.
+func parallelText(p eval.Parallel) string {
+	parts := []string{fmt.Sprintf("tp%d", p.TP)}
+	for _, d := range []struct {
+		name string
+		n    int64
+	}{{"pp", p.PP}, {"dp", p.DP}, {"ep", p.EP}} {
+		if d.n > 1 {
+			parts = append(parts, fmt.Sprintf("%s%d", d.name, d.n))
+		}
+	}
+	if p.SP {
+		parts = append(parts, "sp")
+	}
+	return strings.Join(parts, " ")
+}

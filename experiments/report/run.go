@@ -1,0 +1,293 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/sim"
+)
+
+// Options of Run.
+type Options struct {
+	Style
+	// Machine is how the user named the machine, for the command that shows its sources.
+	Machine string
+	// Ideal lists the effects that the user asked to leave out.
+	Ideal []string
+	// Operators is how many operators are listed; 0 means 10.
+	Operators int
+}
+
+// Run writes the report of one answer.
+func Run(w io.Writer, a *eval.Answer, o Options) error {
+	r := &runReport{a: a, o: o}
+	for _, section := range []func(){r.title, r.summary, r.stalls, r.memory, r.operators, r.bottleneck, r.notes, r.model} {
+		section()
+	}
+	return o.write(w, r.b.String())
+}
+
+type runReport struct {
+	b strings.Builder
+	a *eval.Answer
+	o Options
+}
+
+func (r *runReport) printf(format string, a ...any) { fmt.Fprintf(&r.b, format, a...) }
+
+func (r *runReport) head(text string) { r.printf("\n%s\n", r.o.bold(text)) }
+
+func (r *runReport) title() {
+	a := r.a
+	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s: %s", a.Model, a.Arch, a.Phase)))
+	size := fmt.Sprintf("batch %d, prompt %d", a.Batch, a.Prompt)
+	if a.Phase == "decode" {
+		size = fmt.Sprintf("batch %d, %d tokens cached", a.Batch, a.Prompt)
+	}
+	if a.Generate > 0 {
+		size += fmt.Sprintf(", %d generated", a.Generate)
+	}
+	chips := "1 chip"
+	if a.Parallel.TP > 1 {
+		chips = fmt.Sprintf("%d chips (tp %d)", a.Parallel.TP, a.Parallel.TP)
+	}
+	types := a.DType
+	if a.WeightDType != a.DType || a.KVDType != a.DType {
+		types = fmt.Sprintf("%s, weights %s, cache %s", a.DType, a.WeightDType, a.KVDType)
+	}
+	r.b.WriteString(wrap("", fmt.Sprintf("%s; %s; %s; runtime %s; %s fidelity", size, types, chips, a.Runtime, a.Fidelity)))
+}
+
+// summary prints the figures that the phase has.
+func (r *runReport) summary() {
+	a := r.a
+	line := func(name, value, more string) {
+		r.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-14s %s  %s", name, pad(value, 14), more), " "))
+	}
+	r.printf("\n")
+	var parts []string
+	if len(a.Phases) > 1 {
+		for _, p := range a.Phases {
+			text := p.Phase + " " + Seconds(p.Seconds)
+			if p.Steps > 1 {
+				text += fmt.Sprintf(" (%d steps)", p.Steps)
+			}
+			parts = append(parts, text)
+		}
+	}
+	line("latency", Seconds(a.Seconds), strings.Join(parts, ", "))
+	if a.TTFTSeconds > 0 && a.Phase != "prefill" {
+		line("first token", Seconds(a.TTFTSeconds), "TTFT")
+	}
+	if a.TPOTSeconds > 0 && a.Phase != "decode" {
+		line("per token", Seconds(a.TPOTSeconds), "TPOT, each token after the first")
+	}
+	what := "generated, over all sequences"
+	if a.Phase == "prefill" {
+		what = "of the prompts read"
+	}
+	line("throughput", digits(a.TokensPerSecond)+" tok/s", what)
+	line("MFU", Percent(a.MFU), fmt.Sprintf("of the matrix peak, model operations; HFU %s, those executed", Percent(a.HFU)))
+	line("energy", Energy(a.Energy.Joules), Energy(a.Energy.JoulesPerToken)+" per token"+r.largestEnergy())
+	power := fmt.Sprintf("average; peak %s", Power(a.Power.PeakWatts))
+	if a.Power.PeakOperator != "" {
+		power += " in " + a.Power.PeakOperator
+	}
+	line("power", Power(a.Power.AverageWatts), power+"; limit "+Power(a.Power.LimitWatts))
+	if a.Cost.USDPerHour > 0 {
+		line("cost", Money(a.Cost.USDPerMillionTokens), fmt.Sprintf("per million tokens, at %s per hour", Money(a.Cost.USDPerHour)))
+	}
+	if a.FloorSeconds > 0 {
+		line("floor", Seconds(a.FloorSeconds), fmt.Sprintf("least that this plan can take; the run takes %s times it", digits(a.Seconds/a.FloorSeconds)))
+	}
+}
+
+// largestEnergy names the two components that use the most.
+func (r *runReport) largestEnergy() string {
+	type part struct {
+		name string
+		j    float64
+	}
+	var first, second part
+	for _, name := range sortedKeys(r.a.Energy.Components) {
+		switch p := (part{name, r.a.Energy.Components[name]}); {
+		case p.j > first.j:
+			first, second = p, first
+		case p.j > second.j:
+			second = p
+		}
+	}
+	if r.a.Energy.Joules <= 0 || second.j <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s %s, %s %s", first.name, Percent(first.j/r.a.Energy.Joules), second.name, Percent(second.j/r.a.Energy.Joules))
+}
+
+// colors of the causes: compute green, memories blue, link magenta, overheads yellow and red.
+var colors = [sim.NumCauses]string{"32", "36", "34", "94", "35", "33", "31", "90"}
+
+// stalls draws a bar for each cause of the time.
+func (r *runReport) stalls() {
+	a := r.a
+	share := tenths(a.Stalls[:])
+	most := 0.0
+	for _, s := range a.Stalls {
+		most = max(most, s)
+	}
+	r.head("Where the time went")
+	var none []string
+	const width = 48
+	for _, c := range sim.Causes() {
+		s := a.Stalls.Of(c)
+		if s == 0 {
+			none = append(none, c.String())
+			continue
+		}
+		bar := Bar(s/most, width)
+		r.printf("  %-10s  %s  %10s  %5.1f %%\n", c, r.o.sgr(colors[c], bar)+strings.Repeat(" ", width-len([]rune(bar))), Seconds(s), float64(share[c])/10)
+	}
+	sum := 100.0
+	if a.Seconds == 0 {
+		sum = 0
+	}
+	r.printf("  %-10s  %*s  %10s  %5.1f %%\n", "all", width, "", Seconds(a.Seconds), sum)
+	if len(none) > 0 {
+		r.b.WriteString(wrap("  no time: ", strings.Join(none, ", ")))
+	}
+}
+
+// Bar draws a share of one in at most width characters, to an eighth of one; something never looks like nothing.
+func Bar(share float64, width int) string {
+	n := int(share*float64(width*8) + 0.5)
+	n = max(0, min(n, width*8))
+	if n == 0 && share > 0 {
+		n = 1
+	}
+	bar := strings.Repeat("█", n/8)
+	if n%8 > 0 {
+		bar += string([]rune("▏▎▍▌▋▊▉")[n%8-1])
+	}
+	return bar
+}
+
+func (r *runReport) memory() {
+	r.head("Memory of one chip")
+	size := func(v any) string { return Size(v.(int64)) }
+	traffic := func(v any) string { return Traffic(v.(int64)) }
+	t := Table{Columns: []Column{{Title: "tier", Max: 16}, {Title: "capacity", Right: true, Show: size}, {Title: "peak", Right: true, Show: size}, {Title: "full", Right: true},
+		{Title: "read", Right: true, Show: traffic}, {Title: "written", Right: true, Show: traffic}, {Title: "bandwidth used", Right: true}}}
+	for i := range r.a.Memory {
+		m := &r.a.Memory[i]
+		full := 0.0
+		if m.CapacityBytes > 0 {
+			full = float64(m.PeakBytes) / float64(m.CapacityBytes)
+		}
+		t.Rows = append(t.Rows, []any{m.Tier, m.CapacityBytes, m.PeakBytes, Percent(full), m.ReadBytes, m.WrittenBytes, Percent(m.Utilization)})
+	}
+	r.indented(&t)
+	f := r.a.Footprint
+	r.printf("  held: weights %s, key/value cache %s, activations %s\n", Size(f.WeightBytes), Size(f.KVBytes), Size(f.ActivationBytes))
+}
+
+func (r *runReport) indented(t *Table) {
+	for _, line := range t.lines() {
+		r.printf("  %s\n", line)
+	}
+}
+
+func (r *runReport) operators() {
+	ops := r.a.Operators
+	if len(ops) == 0 {
+		return
+	}
+	top := r.o.Operators
+	if top <= 0 {
+		top = 10
+	}
+	r.head("Operators, the longest first")
+	count := func(v any) string { return Count(v.(int64)) }
+	t := Table{Columns: []Column{{Title: "operator", Max: 24}, {Title: "phase"}, {Title: "calls", Right: true}, {Title: "time", Right: true}, {Title: "share", Right: true},
+		{Title: "bound by"}, {Title: "operations", Right: true, Show: count}, {Title: "off-chip", Right: true, Show: func(v any) string { return Traffic(v.(int64)) }}}}
+	var rest, share float64
+	for i := range ops {
+		op := &ops[i]
+		if i >= top {
+			rest += op.Seconds
+			share += op.Share
+			continue
+		}
+		t.Rows = append(t.Rows, []any{op.Name, op.Phase, op.Calls, Seconds(op.Seconds), Percent(op.Share), op.BoundBy, op.Ops, op.Bytes})
+	}
+	r.indented(&t)
+	if n := len(ops) - top; n > 0 {
+		r.printf("  and %d more: %s, %s\n", n, Seconds(rest), Percent(share))
+	}
+}
+
+func (r *runReport) bottleneck() {
+	a := r.a
+	r.head("Bottleneck")
+	if len(a.Advice) == 0 {
+		share := 0.0
+		if c, ok := sim.ParseCause(a.BoundBy); ok && a.Seconds > 0 {
+			share = a.Stalls.Of(c) / a.Seconds
+		}
+		r.printf("  %s-bound %.0f %% of the time\n", a.BoundBy, 100*share)
+		return
+	}
+	r.b.WriteString(wrap("  ", a.Advice[0].Text))
+	for i, adv := range a.Advice[1:] {
+		first := "        "
+		if i == 0 {
+			first = "  then: "
+		}
+		r.b.WriteString(wrap(first, adv.Text))
+	}
+}
+
+func (r *runReport) notes() {
+	if len(r.a.Notes) == 0 {
+		return
+	}
+	r.head("Notes")
+	for _, n := range r.a.Notes {
+		r.b.WriteString(wrap("  • ", n))
+	}
+}
+
+// What each fidelity models, in a line; the packages say it at length.
+var modelled = map[string]string{
+	eval.Event: "tiles on the matrix and vector units in waves over the cores, operand buffers, bandwidth of every tier shared among what runs at a time, " +
+		"exposed latency, launches, collectives, energy per action",
+	eval.Analytic: "tiles on the matrix and vector units in waves over the cores, operand buffers, bandwidth of every tier, launches, collectives, " +
+		"energy per action; loops in closed form, without contention inside a kernel",
+}
+
+func (r *runReport) model() {
+	a := r.a
+	r.head("What this is")
+	if text, ok := modelled[a.Fidelity]; ok {
+		r.b.WriteString(wrap("  modelled: ", text))
+	}
+	if len(a.NotModelled) > 0 {
+		r.b.WriteString(wrap("  not modelled: ", strings.Join(a.NotModelled, ", ")))
+	}
+	if len(r.o.Ideal) > 0 {
+		r.b.WriteString(wrap("  left out as asked: ", strings.Join(r.o.Ideal, ", ")))
+	}
+	machine := r.o.Machine
+	if machine == "" {
+		machine = a.Arch
+	}
+	r.b.WriteString(wrap("  figures: ", "strata arch show "+machine+" --sources tells where each comes from"))
+	r.printf("  key %s, models %s", short(a.Manifest.Key), a.Manifest.Version)
+	if a.Events > 0 {
+		r.printf(", %s events", Count(a.Events))
+	}
+	r.printf("\n")
+}
+
+// short is a key as people see it: long enough to find the row again.
+func short(key string) string { return key[:min(len(key), 12)] }

@@ -1,0 +1,412 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Type is the type of a column.
+type Type uint8
+
+// The types. Bool is 0 or 1 in the file; JSON is text that parses.
+const (
+	Text Type = iota
+	JSON
+	Integer
+	Real
+	Bool
+	Blob
+)
+
+// String returns the name for documentation.
+func (t Type) String() string {
+	return [...]string{"text", "JSON", "integer", "real", "bool", "blob"}[t]
+}
+
+func (t Type) sql() string {
+	return [...]string{"TEXT", "TEXT", "INTEGER", "REAL", "INTEGER", "BLOB"}[t]
+}
+
+// Column describes one column of the database.
+type Column struct {
+	Name        string
+	Type        Type
+	Unit        string // "" for text, counts and shares
+	Description string
+	Required    bool // never NULL
+	// Label marks what describes a row but is no part of its answer. Two rows that differ only in
+	// labels are the same row.
+	Label bool
+}
+
+// Table describes one table of the database.
+type Table struct {
+	Name        string
+	Description string
+	Columns     []Column
+	// Key names the columns of the primary key.
+	Key []string
+	// child: rows belong to a run and are identified by its key and their position.
+	child bool
+	// tail holds further constraints.
+	tail []string
+}
+
+// Values are the values of a row by column name: string, bool, int, int64 or float64. A column
+// that is absent is NULL.
+type Values map[string]any
+
+// contentHash is the one column of runs that is not the caller's.
+const contentHash = "content_hash"
+
+var childColumns = []Column{
+	{Name: "key", Type: Text, Description: "key of the run", Required: true},
+	{Name: "position", Type: Integer, Description: "place in the list, from 0", Required: true},
+}
+
+func stallColumns() []Column {
+	var cs []Column
+	for _, c := range []string{"compute", "sram", "hbm", "ddr", "link", "launch", "dependency", "idle"} {
+		cs = append(cs, Column{Name: "stall_" + c + "_seconds", Type: Real, Unit: "s", Description: "time of the operator charged to " + c})
+	}
+	return cs
+}
+
+// tables is the schema.
+var tables = []Table{
+	{
+		Name: "runs", Description: "One row a point: what was asked, and every scalar of the answer.", Key: []string{"key"},
+		Columns: []Column{
+			{Name: "key", Type: Text, Description: "hash of everything that can change the answer", Required: true},
+			{Name: "status", Type: Text, Description: "ok, infeasible (it does not fit) or error", Required: true},
+			{Name: "reason", Type: Text, Description: "why the status is not ok"},
+			{Name: "model_version", Type: Text, Description: "version of the models: changes when any figure changes", Required: true},
+			{Name: "created_by", Type: Text, Description: "program and build that made the row", Label: true},
+			{Name: "arch", Type: Text, Description: "name of the machine"},
+			{Name: "model", Type: Text, Description: "name of the model or trace"},
+			{Name: "phase", Type: Text, Description: "prefill, decode, generate, train or finetune"},
+			{Name: "fidelity", Type: Text, Description: "event or analytic"},
+			{Name: "runtime", Type: Text, Description: "profile of the software that runs on the machine"},
+			{Name: "parallel", Type: Text, Description: "mapping over chips, as text such as tp8 pp2"},
+			{Name: "tp", Type: Integer, Description: "tensor-parallel ranks"},
+			{Name: "pp", Type: Integer, Description: "pipeline stages"},
+			{Name: "dp", Type: Integer, Description: "data-parallel replicas"},
+			{Name: "ep", Type: Integer, Description: "expert-parallel ranks"},
+			{Name: "cp", Type: Integer, Description: "context-parallel ranks"},
+			{Name: "sp", Type: Bool, Description: "sequence parallelism"},
+			{Name: "chips", Type: Integer, Description: "chips of the mapping"},
+			{Name: "batch", Type: Integer, Description: "sequences at a time"},
+			{Name: "prompt", Type: Integer, Description: "tokens of the prompt; for decode those already cached"},
+			{Name: "generate", Type: Integer, Description: "tokens generated for each sequence"},
+			{Name: "dtype", Type: Text, Description: "data type of activations"},
+			{Name: "weight_dtype", Type: Text, Description: "data type of weights"},
+			{Name: "kv_dtype", Type: Text, Description: "data type of the key/value cache"},
+			{Name: "seed", Type: Integer, Description: "seed of random choices; 0 where there are none"},
+			{Name: "arch_hash", Type: Text, Description: "hash of the machine's content"},
+			{Name: "graph_hash", Type: Text, Description: "hash of the operator graph's content"},
+			{Name: "request", Type: JSON, Description: "the request, complete enough to run it again with the inputs", Label: true},
+			{Name: "answer", Type: JSON, Description: "the answer, strata.run/1"},
+
+			{Name: "seconds", Type: Real, Unit: "s", Description: "time of the whole run; for train of one optimizer step"},
+			{Name: "ttft_seconds", Type: Real, Unit: "s", Description: "time to the first token"},
+			{Name: "tpot_seconds", Type: Real, Unit: "s", Description: "time per output token after the first"},
+			{Name: "floor_seconds", Type: Real, Unit: "s", Description: "what no evaluation of the same plan can beat"},
+			{Name: "bubble_seconds", Type: Real, Unit: "s", Description: "pipeline bubble of a training step"},
+			{Name: "exposed_tp_seconds", Type: Real, Unit: "s", Description: "tensor-parallel communication that nothing hides"},
+			{Name: "exposed_pp_seconds", Type: Real, Unit: "s", Description: "pipeline communication that nothing hides"},
+			{Name: "exposed_dp_seconds", Type: Real, Unit: "s", Description: "data-parallel communication that nothing hides"},
+			{Name: "exposed_ep_seconds", Type: Real, Unit: "s", Description: "expert-parallel communication that nothing hides"},
+			{Name: "tokens_per_second", Type: Real, Unit: "1/s", Description: "tokens generated, or for prefill and train processed, per second"},
+			{Name: "mfu", Type: Real, Description: "model FLOP utilisation, full attention, share of the peak"},
+			{Name: "hfu", Type: Real, Description: "hardware FLOP utilisation, operations executed, share of the peak"},
+			{Name: "bound_by", Type: Text, Description: "cause with the most time"},
+			{Name: "joules", Type: Real, Unit: "J", Description: "energy of the chips of the mapping"},
+			{Name: "joules_per_token", Type: Real, Unit: "J", Description: "energy per token"},
+			{Name: "average_watts", Type: Real, Unit: "W", Description: "mean power of the chips of the mapping"},
+			{Name: "peak_watts", Type: Real, Unit: "W", Description: "highest power of the chips of the mapping"},
+			{Name: "peak_operator", Type: Text, Description: "operator with the highest power"},
+			{Name: "limit_watts", Type: Real, Unit: "W", Description: "power limit of the chips of the mapping"},
+			{Name: "usd_per_hour", Type: Real, Unit: "USD/h", Description: "cost of the chips of the mapping"},
+			{Name: "usd_per_million_tokens", Type: Real, Unit: "USD", Description: "cost of a million tokens"},
+			{Name: "weight_bytes", Type: Integer, Unit: "B", Description: "weights that one chip holds"},
+			{Name: "kv_bytes", Type: Integer, Unit: "B", Description: "largest key/value cache that one chip holds"},
+			{Name: "activation_bytes", Type: Integer, Unit: "B", Description: "largest activations that one chip holds"},
+			{Name: "events", Type: Integer, Description: "events simulated; 0 for the analytic fidelity"},
+			{Name: contentHash, Type: Text, Description: "hash of the answer with all its parts, to compare rows by; set by Put", Required: true, Label: true},
+		},
+		tail: []string{
+			"CHECK (status IN ('ok', 'infeasible', 'error'))",
+			"CHECK (request IS NULL OR json_valid(request))",
+			"CHECK (answer IS NULL OR json_valid(answer))",
+		},
+	},
+	{
+		Name: "operators", Description: "What each operator of a run came to, over all its calls, on one chip.", child: true,
+		Columns: append([]Column{
+			{Name: "name", Type: Text, Description: "name in the operator graph", Required: true},
+			{Name: "kind", Type: Text, Description: "gemm, attention, all-reduce, ..."},
+			{Name: "phase", Type: Text, Description: "phase it belongs to"},
+			{Name: "calls", Type: Integer, Description: "how often it ran"},
+			{Name: "seconds", Type: Real, Unit: "s", Description: "time on the critical path"},
+			{Name: "share", Type: Real, Description: "share of the run's time"},
+			{Name: "bound_by", Type: Text, Description: "cause with the most time"},
+			{Name: "ops", Type: Integer, Description: "matrix, vector and special operations"},
+			{Name: "hbm_bytes", Type: Integer, Unit: "B", Description: "off-chip bytes read and written"},
+			{Name: "joules", Type: Real, Unit: "J", Description: "energy"},
+		}, stallColumns()...),
+	},
+	{
+		Name: "stalls", Description: "Time of a run by cause; sums to its seconds.", child: true,
+		Columns: []Column{
+			{Name: "cause", Type: Text, Description: "compute, sram, hbm, ddr, link, launch, dependency or idle", Required: true},
+			{Name: "seconds", Type: Real, Unit: "s", Description: "time charged to the cause", Required: true},
+		},
+	},
+	{
+		Name: "memory", Description: "What each memory tier of a chip held and moved.", child: true,
+		Columns: []Column{
+			{Name: "tier", Type: Text, Description: "name of the tier in the machine file", Required: true},
+			{Name: "kind", Type: Text, Description: "sram, hbm, ddr, ..."},
+			{Name: "capacity_bytes", Type: Integer, Unit: "B", Description: "size"},
+			{Name: "peak_bytes", Type: Integer, Unit: "B", Description: "most that was in it"},
+			{Name: "read_bytes", Type: Integer, Unit: "B", Description: "bytes read"},
+			{Name: "written_bytes", Type: Integer, Unit: "B", Description: "bytes written"},
+			{Name: "utilization", Type: Real, Description: "share of the peak bandwidth over the run"},
+		},
+	},
+	{
+		Name: "energy", Description: "Energy of a run by component; sums to its joules.", child: true,
+		Columns: []Column{
+			{Name: "component", Type: Text, Description: "what used it", Required: true},
+			{Name: "joules", Type: Real, Unit: "J", Description: "energy of the chips of the mapping", Required: true},
+		},
+	},
+	{
+		Name: "inputs", Description: "What rows were made from, by content.", Key: []string{"hash"},
+		Columns: []Column{
+			{Name: "hash", Type: Text, Description: "hash of the content", Required: true},
+			{Name: "kind", Type: Text, Description: "machine, model or trace", Required: true},
+			{Name: "name", Type: Text, Description: "name by which it was given"},
+			{Name: "content", Type: Blob, Description: "the file", Required: true},
+		},
+	},
+	{
+		Name: "run_inputs", Description: "Which run needs which inputs.", Key: []string{"key", "hash"},
+		Columns: []Column{
+			{Name: "key", Type: Text, Description: "key of the run", Required: true},
+			{Name: "hash", Type: Text, Description: "hash of the input", Required: true},
+		},
+		tail: []string{
+			"FOREIGN KEY (key) REFERENCES runs (key) ON DELETE CASCADE",
+			"FOREIGN KEY (hash) REFERENCES inputs (hash)",
+		},
+	},
+	{
+		Name: "sweeps", Description: "Sweeps that were run into the file.", Key: []string{"name"},
+		Columns: []Column{
+			{Name: "name", Type: Text, Description: "name of the sweep", Required: true},
+			{Name: "spec", Type: Text, Description: "its file", Required: true},
+			{Name: "created", Type: Text, Description: "when it was first started, RFC 3339", Required: true},
+		},
+	},
+	{
+		Name: "meta", Description: "Facts about the file.", Key: []string{"name"},
+		Columns: []Column{
+			{Name: "name", Type: Text, Description: "schema_version, model_version and tool of the last writer, and what others add", Required: true},
+			{Name: "value", Type: Text, Description: "its value", Required: true},
+		},
+	},
+}
+
+// Tables returns all tables of the database in order. It is a copy.
+func Tables() []Table {
+	ts := make([]Table, len(tables))
+	for i, t := range tables {
+		t.Columns = t.all()
+		if t.child {
+			t.Key = []string{"key", "position"}
+		}
+		ts[i] = t
+	}
+	return ts
+}
+
+func table(name string) *Table {
+	for i := range tables {
+		if tables[i].Name == name {
+			return &tables[i]
+		}
+	}
+	panic("store: no table " + name)
+}
+
+// all returns the columns with those that a child table has on top of its own.
+func (t *Table) all() []Column {
+	if t.child {
+		return append(append([]Column(nil), childColumns...), t.Columns...)
+	}
+	return append([]Column(nil), t.Columns...)
+}
+
+// index returns the place of the column with that name, or -1.
+func (t *Table) index(name string) int {
+	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
+}
+
+func names(cs []Column) []string {
+	ns := make([]string, len(cs))
+	for i, c := range cs {
+		ns[i] = c.Name
+	}
+	return ns
+}
+
+// insert returns the statement that adds a row.
+func (t *Table) insert() string {
+	ns := names(t.all())
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", t.Name, strings.Join(ns, ", "), strings.Repeat(", ?", len(ns)-1))
+}
+
+// Schema returns the SQL that makes an empty database of the current version, with the meaning of
+// every column as a comment.
+func Schema() string {
+	var b strings.Builder
+	for i, t := range Tables() {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "-- %s\nCREATE TABLE %s (\n", t.Description, t.Name)
+		for _, c := range t.Columns {
+			null := ""
+			if c.Required {
+				null = " NOT NULL"
+			}
+			unit := ""
+			if c.Unit != "" {
+				unit = " [" + c.Unit + "]"
+			}
+			fmt.Fprintf(&b, "  %s %s%s, -- %s%s\n", c.Name, c.Type.sql(), null, c.Description, unit)
+		}
+		tail := append([]string{"PRIMARY KEY (" + strings.Join(t.Key, ", ") + ")"}, t.tail...)
+		if t.child {
+			tail = append(tail, "FOREIGN KEY (key) REFERENCES runs (key) ON DELETE CASCADE")
+		}
+		b.WriteString("  " + strings.Join(tail, ",\n  ") + "\n)")
+		// Small rows live in the tree of their key; those with long texts do better beside it.
+		if t.child || t.Name == "run_inputs" || t.Name == "meta" {
+			b.WriteString(" WITHOUT ROWID")
+		}
+		b.WriteString(";\n")
+	}
+	b.WriteString("\nCREATE INDEX runs_by_name ON runs (arch, model, phase, fidelity);\n")
+	b.WriteString("CREATE INDEX run_inputs_by_hash ON run_inputs (hash);\n")
+	return b.String()
+}
+
+// canonical returns v as the file keeps it, or says why it cannot.
+func (c *Column) canonical(v any) (any, error) {
+	switch x := v.(type) {
+	case nil:
+		if c.Required {
+			return nil, fmt.Errorf("%s is missing", c.Name)
+		}
+		return nil, nil
+	case int:
+		v = int64(x)
+	}
+	bad := func() (any, error) {
+		return nil, fmt.Errorf("%s takes a value of type %v, not %T", c.Name, c.Type, v)
+	}
+	switch c.Type {
+	case Text, JSON:
+		s, ok := v.(string)
+		switch {
+		case !ok:
+			return bad()
+		case !utf8.ValidString(s):
+			return nil, fmt.Errorf("%s is not valid UTF-8", c.Name)
+		case c.Type == JSON && !json.Valid([]byte(s)):
+			return nil, fmt.Errorf("%s is not valid JSON", c.Name)
+		}
+		return s, nil
+	case Bool:
+		if _, ok := v.(bool); !ok {
+			return bad()
+		}
+		return v, nil
+	case Integer:
+		if _, ok := v.(int64); !ok {
+			return bad()
+		}
+		return v, nil
+	case Real:
+		x, ok := v.(float64)
+		if !ok {
+			n, whole := v.(int64)
+			if x = float64(n); !whole || int64(x) != n {
+				return bad()
+			}
+		}
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, fmt.Errorf("%s is %v, not a finite number", c.Name, x)
+		}
+		if x == 0 {
+			x = 0 // SQLite does not keep the sign of zero
+		}
+		return x, nil
+	}
+	return bad()
+}
+
+// canonical returns the values as the file keeps them, in the order of the columns.
+func (t *Table) canonical(vs Values) ([]any, error) {
+	row := make([]any, len(t.Columns))
+	found := 0
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		v, given := vs[c.Name]
+		if given {
+			found++
+		}
+		var err error
+		if row[i], err = c.canonical(v); err != nil {
+			return nil, err
+		}
+	}
+	if found < len(vs) {
+		for n := range vs {
+			if t.index(n) < 0 {
+				return nil, fmt.Errorf("table %s has no column %q", t.Name, n)
+			}
+		}
+	}
+	return row, nil
+}
+
+// values turns a row as read from the file back.
+func (t *Table) values(row []any) Values {
+	vs := Values{}
+	for i, c := range t.Columns {
+		switch v := row[i].(type) {
+		case nil:
+		case int64:
+			switch c.Type {
+			case Bool:
+				vs[c.Name] = v != 0
+			case Real:
+				vs[c.Name] = float64(v)
+			default:
+				vs[c.Name] = v
+			}
+		case []byte:
+			vs[c.Name] = string(v)
+		default:
+			vs[c.Name] = v
+		}
+	}
+	return vs
+}

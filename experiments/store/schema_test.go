@@ -1,0 +1,148 @@
+package store
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the first migration from the list of columns")
+
+// The first migration is generated from Tables, as long as no file with it is in use anywhere.
+// Later versions get a migration each, and TestMigrationsLeadToTheSchema compares.
+func TestFirstMigrationIsTheSchema(t *testing.T) {
+	const path = "migrations/0001_results.sql"
+	want := "-- Generated from columns.go by: go test ./experiments/store -run FirstMigration -update\n\n" + Schema()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s differs from the list of columns; run with -update", path)
+	}
+}
+
+// columnsOf describes the tables of a database as SQLite sees them.
+func columnsOf(t *testing.T, s *Store) map[string][]string {
+	t.Helper()
+	got := map[string][]string{}
+	for _, table := range Tables() {
+		rows, err := s.db.Query("SELECT name || ' ' || type || ' ' || \"notnull\" || ' ' || (pk > 0) FROM pragma_table_info(?)", table.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			var c string
+			if err := rows.Scan(&c); err != nil {
+				t.Fatal(err)
+			}
+			got[table.Name] = append(got[table.Name], c)
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(got[table.Name]) // columns that came later are at the end
+	}
+	return got
+}
+
+// All migrations together give the tables that the code describes.
+func TestMigrationsLeadToTheSchema(t *testing.T) {
+	got := columnsOf(t, newStore(t))
+	for _, table := range Tables() {
+		var want []string
+		for _, c := range table.Columns {
+			b := map[bool]int{true: 1}
+			want = append(want, fmt.Sprintf("%s %s %d %d", c.Name, c.Type.sql(), b[c.Required], b[slices.Contains(table.Key, c.Name)]))
+		}
+		slices.Sort(want)
+		if !slices.Equal(got[table.Name], want) {
+			t.Errorf("table %s:\ngot  %q\nwant %q", table.Name, got[table.Name], want)
+		}
+	}
+}
+
+// A file of an older version is brought up to date with its rows, at once by all who come, and
+// stays as it is when a step fails.
+func TestMigration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	steps := migrations()
+	s, err := open(path, Options{}, steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ctx, sample("k")); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	broken := append(slices.Clone(steps), "ALTER TABLE runs ADD COLUMN extra REAL; ALTER TABLE runs ADD COLUMN extra REAL")
+	if _, err := open(path, Options{}, broken); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("step %d to version %d", len(broken), len(broken))) {
+		t.Errorf("a broken step: %v", err)
+	}
+	newer := append(slices.Clone(steps), "ALTER TABLE runs ADD COLUMN extra REAL; UPDATE runs SET extra = 7")
+	if _, err := open(path, Options{ReadOnly: true}, newer); err == nil || !strings.Contains(err.Error(), "older") {
+		t.Errorf("an old file for reading: %v", err)
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			s, err := open(path, Options{}, newer)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s.Close()
+		}()
+	}
+	wg.Wait()
+	if s, err = open(path, Options{}, newer); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var extra float64
+	if err := s.db.QueryRow("SELECT extra FROM runs WHERE key = 'k'").Scan(&extra); err != nil || extra != 7 {
+		t.Errorf("extra %v, %v", extra, err)
+	}
+	whole(t, s)
+	if facts, err := s.Meta(ctx); err != nil || facts["schema_version"] != fmt.Sprint(len(newer)) {
+		t.Errorf("%v, %v", facts, err)
+	}
+	if _, err := open(path, Options{}, steps); !errors.Is(err, ErrNewer) {
+		t.Errorf("with the older program: %v", err)
+	}
+}
+
+// Every column says what it is, and every number with a unit ends in it.
+func TestColumnsAreDescribed(t *testing.T) {
+	endings := map[string][]string{
+		"s": {"seconds"}, "B": {"_bytes"}, "J": {"joules", "joules_per_token"}, "W": {"_watts"},
+		"1/s": {"_per_second"}, "USD/h": {"usd_per_hour"}, "USD": {"usd_per_million_tokens"},
+	}
+	for _, table := range Tables() {
+		if table.Description == "" || len(table.Key) == 0 {
+			t.Errorf("table %s has no description or key", table.Name)
+		}
+		for _, c := range table.Columns {
+			if c.Description == "" {
+				t.Errorf("%s.%s has no description", table.Name, c.Name)
+			}
+			if c.Unit != "" && !slices.ContainsFunc(endings[c.Unit], func(e string) bool { return strings.HasSuffix(c.Name, e) }) {
+				t.Errorf("%s.%s does not end in its unit %s", table.Name, c.Name, c.Unit)
+			}
+		}
+	}
+}

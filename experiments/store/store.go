@@ -1,0 +1,354 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"strings"
+	"unicode/utf8"
+)
+
+// Row is one point with everything that belongs to it: plain data, by the columns of Tables.
+type Row struct {
+	Key       string
+	Values    Values // table runs, without the key
+	Operators []Values
+	Stalls    []Values
+	Memory    []Values
+	Energy    []Values
+	Inputs    []Input // by hash, each once
+}
+
+// Input is a file that is needed to run a row again.
+type Input struct {
+	Hash    string // hash of the content; "" means its SHA-256
+	Kind    string // "machine", "model" or "trace"
+	Name    string
+	Content []byte // may be left out when the hash is in the file already
+}
+
+// children returns the lists of a row with their tables.
+func (r *Row) children() []child {
+	return []child{
+		{table("operators"), &r.Operators},
+		{table("stalls"), &r.Stalls},
+		{table("memory"), &r.Memory},
+		{table("energy"), &r.Energy},
+	}
+}
+
+type child struct {
+	table *Table
+	rows  *[]Values
+}
+
+// encoded is a row checked and ready to be written.
+type encoded struct {
+	run      []any
+	children [][][]any
+	inputs   []Input
+	status   string
+	version  string
+	hash     string // of all that is no label
+}
+
+const maxKey = 200
+
+func (s *Store) encode(r *Row) (*encoded, error) {
+	bad := func(err error) error {
+		return &Error{Path: s.path, Kind: ErrInvalid, Text: fmt.Sprintf("row %q was not put", shorten(r.Key)), Err: err}
+	}
+	if r.Key == "" || len(r.Key) > maxKey || !utf8.ValidString(r.Key) || strings.ContainsFunc(r.Key, func(c rune) bool { return c <= ' ' }) {
+		return nil, bad(fmt.Errorf("a key is 1 to %d characters without spaces", maxKey))
+	}
+	if k, ok := r.Values["key"]; ok && k != r.Key {
+		return nil, bad(errors.New("the values have another key"))
+	}
+	vs := make(Values, len(r.Values)+1)
+	for n, v := range r.Values {
+		vs[n] = v
+	}
+	vs["key"], vs[contentHash] = r.Key, ""
+	runs := table("runs")
+	var e encoded
+	var err error
+	if e.run, err = runs.canonical(vs); err != nil {
+		return nil, bad(err)
+	}
+	e.status, _ = vs["status"].(string)
+	e.version, _ = vs["model_version"].(string)
+	reason, _ := vs["reason"].(string)
+	switch {
+	case e.status != "ok" && e.status != "infeasible" && e.status != "error":
+		return nil, bad(fmt.Errorf("status is %q, not ok, infeasible or error", e.status))
+	case e.status != "ok" && reason == "":
+		return nil, bad(fmt.Errorf("status is %s, but no reason is given", e.status))
+	}
+	h := sha256.New()
+	hashRow(h, runs, e.run)
+	for _, c := range r.children() {
+		rows := make([][]any, len(*c.rows))
+		for i, vs := range *c.rows {
+			if rows[i], err = c.table.canonical(vs); err != nil {
+				return nil, bad(fmt.Errorf("%s, entry %d: %w", c.table.Name, i+1, err))
+			}
+			hashRow(h, c.table, rows[i])
+		}
+		e.children = append(e.children, rows)
+	}
+	e.hash = hex.EncodeToString(h.Sum(nil))
+	e.run[runs.index(contentHash)] = e.hash
+	seen := map[string]bool{}
+	for _, in := range r.Inputs {
+		if in.Hash == "" {
+			sum := sha256.Sum256(in.Content)
+			in.Hash = hex.EncodeToString(sum[:])
+		}
+		if in.Kind == "" || !utf8.ValidString(in.Kind) || !utf8.ValidString(in.Name) || !utf8.ValidString(in.Hash) {
+			return nil, bad(fmt.Errorf("input %q has no kind, or text that is not UTF-8", in.Name))
+		}
+		if !seen[in.Hash] {
+			seen[in.Hash] = true
+			e.inputs = append(e.inputs, in)
+		}
+	}
+	return &e, nil
+}
+
+// hashRow adds a row to a hash: names, types and exact values, without labels.
+func hashRow(h hash.Hash, t *Table, row []any) {
+	var b []byte
+	field := func(s string) {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	field(t.Name)
+	for i, v := range row {
+		c := &t.Columns[i]
+		if v == nil || c.Label {
+			continue
+		}
+		field(c.Name)
+		switch x := v.(type) {
+		case string:
+			b = append(b, 's')
+			field(x)
+		case int64:
+			b = append(b, 'i')
+			b = binary.BigEndian.AppendUint64(b, uint64(x))
+		case float64:
+			b = append(b, 'f')
+			b = binary.BigEndian.AppendUint64(b, math.Float64bits(x))
+		case bool:
+			b = append(b, 'b')
+			if x {
+				b = append(b, 1)
+			} else {
+				b = append(b, 0)
+			}
+		}
+	}
+	b = append(b, 0)
+	h.Write(b)
+}
+
+// Put adds a row in one transaction. A row that is there already, with the same answer, is left
+// alone, and so is an answer when the new row is only an error. The same key with another answer
+// from the same version of the models is ErrConflict. A row with status error, or of another
+// version of the models, is replaced. A row that breaks the rules of its columns is ErrInvalid.
+// After any error nothing of the row is in the file.
+func (s *Store) Put(ctx context.Context, r Row) error {
+	return s.PutAll(ctx, []Row{r})
+}
+
+// PutAll is Put for several rows in one transaction, which is several times faster: either all
+// of them are in the file afterwards or, on an error, none.
+func (s *Store) PutAll(ctx context.Context, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	doing := "put row " + shorten(rows[0].Key)
+	if len(rows) > 1 {
+		doing = fmt.Sprintf("put %d rows", len(rows))
+	}
+	if s.readOnly {
+		return &Error{Path: s.path, Kind: ErrUnwritable, Text: doing + ": the database was opened for reading only"}
+	}
+	es := make([]*encoded, len(rows))
+	for i := range rows {
+		var err error
+		if es[i], err = s.encode(&rows[i]); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored := map[string]int{}
+	err := s.transaction(ctx, func(tx *sql.Tx) error {
+		for i, e := range es {
+			if err := s.put(ctx, tx, &rows[i], e, stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return explain(s.path, doing, err)
+	}
+	for h, n := range stored {
+		s.inputs[h] = n
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, tx *sql.Tx, r *Row, e *encoded, stored map[string]int) error {
+	var status, version, hash string
+	switch err := s.stmt(ctx, tx, lookup).QueryRowContext(ctx, r.Key).Scan(&status, &version, &hash); {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return err
+	default:
+		if version == e.version && status != "error" {
+			if hash == e.hash || e.status == "error" {
+				return nil
+			}
+			return s.conflict(ctx, tx, r)
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM runs WHERE key = ?", r.Key); err != nil {
+			return err
+		}
+	}
+	if _, err := s.stmt(ctx, tx, table("runs").insert()).ExecContext(ctx, e.run...); err != nil {
+		return err
+	}
+	for i, c := range r.children() {
+		if len(e.children[i]) == 0 {
+			continue
+		}
+		st := s.stmt(ctx, tx, c.table.insert())
+		for n, row := range e.children[i] {
+			if _, err := st.ExecContext(ctx, append([]any{r.Key, int64(n)}, row...)...); err != nil {
+				return err
+			}
+		}
+	}
+	for _, in := range e.inputs {
+		if err := s.putInput(ctx, tx, in, stored); err != nil {
+			return err
+		}
+		if _, err := s.stmt(ctx, tx, table("run_inputs").insert()).ExecContext(ctx, r.Key, in.Hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) putInput(ctx context.Context, tx *sql.Tx, in Input, stored map[string]int) error {
+	for _, known := range []map[string]int{s.inputs, stored} {
+		if n, ok := known[in.Hash]; ok && (n == len(in.Content) || len(in.Content) == 0) {
+			return nil
+		}
+	}
+	var have []byte
+	err := tx.QueryRowContext(ctx, "SELECT content FROM inputs WHERE hash = ?", in.Hash).Scan(&have)
+	switch {
+	case err == nil:
+		if len(in.Content) > 0 && string(have) != string(in.Content) {
+			return &Error{Path: s.path, Kind: ErrConflict,
+				Text: fmt.Sprintf("input %s %q: the file has other content under the same hash %s", in.Kind, in.Name, shorten(in.Hash))}
+		}
+		stored[in.Hash] = len(have)
+		return nil
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	case len(in.Content) == 0:
+		return &Error{Path: s.path, Kind: ErrInvalid, Text: fmt.Sprintf("input %s %q has no content, and the file does not have it", in.Kind, in.Name)}
+	}
+	if _, err := tx.ExecContext(ctx, table("inputs").insert(), in.Hash, in.Kind, in.Name, in.Content); err != nil {
+		return err
+	}
+	stored[in.Hash] = len(in.Content)
+	return nil
+}
+
+// conflict says in what a row differs from the one in the file.
+func (s *Store) conflict(ctx context.Context, tx *sql.Tx, r *Row) error {
+	old, err := s.read(ctx, tx, r.Key)
+	if err != nil {
+		return err
+	}
+	var diffs []string
+	compare := func(what string, t *Table, a, b Values) {
+		for _, c := range t.Columns {
+			x, _ := c.canonical(a[c.Name])
+			y, _ := c.canonical(b[c.Name])
+			if x != y && !c.Label && c.Name != "key" {
+				diffs = append(diffs, what+c.Name+brief(x, y))
+			}
+		}
+	}
+	compare("", table("runs"), old.Values, r.Values)
+	news := r.children()
+	for i, c := range old.children() {
+		a, b := *c.rows, *news[i].rows
+		if len(a) != len(b) {
+			diffs = append(diffs, fmt.Sprintf("%d instead of %d %s", len(b), len(a), c.table.Name))
+			continue
+		}
+		for k := range a {
+			compare(fmt.Sprintf("%s[%d].", c.table.Name, k), c.table, a[k], b[k])
+		}
+	}
+	const most = 5
+	if len(diffs) > most {
+		diffs = append(diffs[:most], fmt.Sprintf("and %d more", len(diffs)-most))
+	}
+	return &Error{
+		Path: s.path, Kind: ErrConflict,
+		Text: fmt.Sprintf("determinism alarm: row %s of the same version of the models has another answer in the file: %s", shorten(r.Key), strings.Join(diffs, "; ")),
+		Hint: "one of the two is wrong: run the point again, and if the answers still differ report it with both files",
+	}
+}
+
+// brief shows two short values.
+func brief(old, now any) string {
+	show := func(v any) string {
+		if v == nil {
+			return "nothing"
+		}
+		return fmt.Sprint(v)
+	}
+	if a, b := show(old), show(now); len(a) <= 40 && len(b) <= 40 {
+		return fmt.Sprintf(" %s instead of %s", b, a)
+	}
+	return ""
+}
+
+// lookup finds what decides about a row with the same key.
+const lookup = "SELECT status, model_version, content_hash FROM runs WHERE key = ?"
+
+// prepare prepares the statements that each Put needs.
+func (s *Store) prepare(ctx context.Context) error {
+	queries := []string{lookup}
+	for _, t := range tables {
+		queries = append(queries, t.insert())
+	}
+	for _, q := range queries {
+		st, err := s.db.PrepareContext(ctx, q)
+		if err != nil {
+			return err
+		}
+		s.stmts[q] = st
+	}
+	return nil
+}
+
+func (s *Store) stmt(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
+	return tx.StmtContext(ctx, s.stmts[query])
+}

@@ -1,0 +1,380 @@
+package traces
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"slices"
+	"strconv"
+)
+
+// Version is the version of the operator trace that this package writes and reads.
+const Version = 1
+
+// Format is what the header of a trace says.
+const Format = "strata.trace/1"
+
+// The records of a trace, each named by its first member.
+const (
+	recHeader = iota
+	recBlock
+	recTensor
+	recOp
+	recRun
+	numRecords
+)
+
+var recordNames = [numRecords]string{"trace", "block", "tensor", "op", "run"}
+
+// memberDoc describes a member of a record. The reader knows the members of this table and no
+// others, and the page about the format shows it.
+type memberDoc struct {
+	name, kind, without, meaning string          // without: what holds when it is left out
+	of                           func(Kind) bool // of an operator: the kinds that have it; nil: all
+}
+
+func inFamily(f ...family) func(Kind) bool {
+	return func(k Kind) bool { return slices.Contains(f, kinds[k].family) }
+}
+
+func oneOf(k ...Kind) func(Kind) bool {
+	return func(x Kind) bool { return slices.Contains(k, x) }
+}
+
+var memberDocs = [numRecords][]memberDoc{
+	recHeader: {
+		{name: "trace", kind: "string", without: "required", meaning: `"` + Format + `"`},
+		{name: "model", kind: "string", without: "no name", meaning: "name of the model"},
+		{name: "phase", kind: "phase", without: "prefill", meaning: "what is run: prefill, decode, or generate for a prefill and then decode steps"},
+		{name: "batch", kind: "integer", without: "1", meaning: "sequences at a time"},
+		{name: "prompt", kind: "integer", without: "0", meaning: "tokens of each prompt; with phase decode, tokens that are cached already"},
+		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate only"},
+		{name: "dtype", kind: "data type", without: "bf16", meaning: "of activations"},
+		{name: "lines", kind: "integer", without: "unknown", meaning: "records in the file, this one included; tells a truncated file from a whole one"},
+	},
+	recBlock: {
+		{name: "block", kind: "string", without: "required", meaning: "name; what follows, up to a run or the next block, belongs to it"},
+	},
+	recTensor: {
+		{name: "tensor", kind: "string", without: "required", meaning: "name, once in a block"},
+		{name: "shape", kind: "array of integers", without: "required", meaning: "elements in each dimension"},
+		{name: "dtype", kind: "data type", without: "the header's", meaning: "format of the elements"},
+		{name: "role", kind: "role", without: "activation", meaning: "activation, weight, kv or index"},
+	},
+	recOp: {
+		{name: "op", kind: "string", without: "kind and number", meaning: "name, once in a block"},
+		{name: "kind", kind: "kind", without: "required", meaning: "what it does, see below"},
+		{name: "inputs", kind: "array of strings", without: "none", meaning: "names of tensors that it reads; they are declared before"},
+		{name: "outputs", kind: "array of strings", without: "none", meaning: "names of tensors that it writes"},
+		{name: "split", kind: "split", without: "whole", meaning: "how tensor parallelism may divide it: whole, column, row, vocab, heads or sharded"},
+		{name: "batch", kind: "integer", without: "1; attention: the header's", meaning: "products at a time; sequences", of: inFamily(product, attending)},
+		{name: "m", kind: "integer", without: "required", meaning: "rows of A and C", of: inFamily(product)},
+		{name: "n", kind: "integer", without: "required", meaning: "columns of B and C", of: inFamily(product)},
+		{name: "k", kind: "integer", without: "required", meaning: "columns of A, rows of B", of: inFamily(product)},
+		{name: "parts", kind: "array of integers", without: "one part", meaning: "columns of projections that run side by side as one product; they sum to n", of: inFamily(product)},
+		{name: "heads", kind: "integer", without: "required", meaning: "query heads", of: inFamily(attending)},
+		{name: "kv_heads", kind: "integer", without: "heads", meaning: "key/value heads; divides heads", of: inFamily(attending)},
+		{name: "head_dim", kind: "integer", without: "required", meaning: "elements of a head", of: inFamily(attending)},
+		{name: "q_len", kind: "integer", without: "required", meaning: "new tokens of each sequence", of: inFamily(attending)},
+		{name: "past_len", kind: "integer", without: "0", meaning: "tokens cached already, on top of the run's past", of: inFamily(attending)},
+		{name: "causal", kind: "boolean", without: "true", meaning: "whether a token sees only those before it", of: inFamily(attending)},
+		{name: "rows", kind: "integer", without: "required", meaning: "product of the leading dimensions", of: inFamily(rowWise)},
+		{name: "cols", kind: "integer", without: "required", meaning: "last dimension", of: inFamily(rowWise)},
+		{name: "bytes", kind: "integer", without: "required", meaning: "full buffer of each chip; of all-gather and reduce-scatter the total", of: inFamily(collective)},
+		{name: "dtype", kind: "data type", without: "the header's", meaning: "of activations"},
+		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, or of the table", of: oneOf(Gemm, Embedding)},
+		{name: "kv_dtype", kind: "data type", without: "dtype", meaning: "of cached keys and values", of: oneOf(Attention, KVAppend)},
+		{name: "weight", kind: "boolean", without: "true", meaning: "false: no weight is made up when no input is one", of: Kind.impliesWeight},
+	},
+	recRun: {
+		{name: "run", kind: "string", without: "required", meaning: "name of a block that stands before"},
+		{name: "phase", kind: "phase", without: "the header's; prefill for generate", meaning: "prefill or decode"},
+		{name: "step", kind: "integer", without: "0", meaning: "number of the decode step, from 1"},
+		{name: "first_layer", kind: "integer", without: "0", meaning: "number of the first layer; a weight is one name in one layer"},
+		{name: "times", kind: "integer", without: "1", meaning: "layers in a row"},
+		{name: "past", kind: "integer", without: "decode: the header's prompt, unless an operator says past_len; else 0", meaning: "tokens cached already"},
+	},
+}
+
+// impliesWeight reports whether an operator of the kind that names no weight is given one.
+func (k Kind) impliesWeight() bool { return k == Gemm || kinds[k].columnWeights > 0 }
+
+// lacksWeight reports whether the reader makes up a weight for the operator unless it is told not to:
+// a single product or a norm that names neither a weight nor a second operand.
+func (op *Op) lacksWeight(tensors []Tensor) bool {
+	if !op.Kind.impliesWeight() || op.Kind == Gemm && op.Batch != 1 || len(op.Inputs) > 1 {
+		return false
+	}
+	return len(op.Inputs) == 0 || tensors[op.Inputs[0]].Role != Weight
+}
+
+// saysPast reports whether an operator of the block says itself how many tokens are cached.
+func (b *Block) saysPast() bool {
+	return slices.ContainsFunc(b.Ops, func(op Op) bool { return op.Kind == Attention && op.Past > 0 })
+}
+
+// defaultPast returns the cached tokens of a run that does not say.
+func defaultPast(p Phase, prompt int64, b *Block) int64 {
+	if p == Decode && !b.saysPast() {
+		return prompt
+	}
+	return 0
+}
+
+// Write writes the graph as an operator trace. Equal graphs give equal bytes; blocks that nothing runs
+// are left out, and blocks of one name are told apart by a number. An invalid graph is not written; the
+// error is then an *Invalid.
+func (g *Graph) Write(w io.Writer) error {
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	e := encoder{w: bufio.NewWriterSize(w, 1<<15), g: g}
+	e.all()
+	return e.w.Flush()
+}
+
+// Hash returns the SHA-256 of what Write writes, in hexadecimal.
+func (g *Graph) Hash() string {
+	h := sha256.New()
+	_ = g.Write(h) // a hash takes everything; an invalid graph has the hash of nothing
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// encoder writes lines. Errors of the writer stay in w until Flush.
+type encoder struct {
+	w    *bufio.Writer
+	g    *Graph
+	line []byte
+}
+
+func (e *encoder) begin(record int, name string) {
+	e.line = append(e.line[:0], `{"`...)
+	e.line = append(e.line, recordNames[record]...)
+	e.line = append(e.line, `":`...)
+	e.line = appendText(e.line, name)
+}
+
+func (e *encoder) key(name string) {
+	e.line = append(e.line, `,"`...)
+	e.line = append(e.line, name...)
+	e.line = append(e.line, `":`...)
+}
+
+// word writes a name that needs no escapes.
+func (e *encoder) word(key, word string) {
+	e.key(key)
+	e.line = append(e.line, '"')
+	e.line = append(e.line, word...)
+	e.line = append(e.line, '"')
+}
+
+func (e *encoder) int(key string, v int64) {
+	e.key(key)
+	e.line = strconv.AppendInt(e.line, v, 10)
+}
+
+func (e *encoder) ints(key string, vs []int64) {
+	e.key(key)
+	for i, v := range vs {
+		e.line = append(e.line, separator(i))
+		e.line = strconv.AppendInt(e.line, v, 10)
+	}
+	e.line = append(e.line, ']')
+}
+
+func (e *encoder) operands(key string, ids []TensorID, b *Block) {
+	if len(ids) == 0 {
+		return
+	}
+	e.key(key)
+	for i, id := range ids {
+		e.line = append(e.line, separator(i))
+		e.line = appendText(e.line, b.Tensors[id].Name)
+	}
+	e.line = append(e.line, ']')
+}
+
+func separator(i int) byte {
+	if i == 0 {
+		return '['
+	}
+	return ','
+}
+
+func (e *encoder) end() {
+	e.line = append(e.line, '}', '\n')
+	_, _ = e.w.Write(e.line) // the error is Flush's
+}
+
+// blockNames gives every block that runs a name of its own, in the order in which they first run.
+func (g *Graph) blockNames() []string {
+	names := make([]string, len(g.Blocks))
+	taken := make(map[string]bool, len(g.Blocks))
+	for i := range g.Runs {
+		b := g.Runs[i].Block
+		if names[b] != "" {
+			continue
+		}
+		base := g.Blocks[b].Name
+		if base == "" {
+			base = "block"
+		}
+		name := base
+		for k := 2; taken[name]; k++ {
+			suffix := "#" + strconv.Itoa(k)
+			// A name near the limit gives way, at the border of a character.
+			keep := base[:min(len(base), maxName-len(suffix))]
+			for keep != base && !utf8End(base, len(keep)) {
+				keep = keep[:len(keep)-1]
+			}
+			name = keep + suffix
+		}
+		names[b], taken[name] = name, true
+	}
+	return names
+}
+
+// utf8End reports whether s can be cut before byte i.
+func utf8End(s string, i int) bool { return s[i]&0xC0 != 0x80 }
+
+func (e *encoder) all() {
+	g := e.g
+	names := g.blockNames()
+	lines := int64(1 + len(g.Runs))
+	for i := range g.Blocks {
+		if names[i] != "" {
+			lines += int64(1 + len(g.Blocks[i].Tensors) + len(g.Blocks[i].Ops))
+		}
+	}
+	e.begin(recHeader, Format)
+	if g.Name != "" {
+		e.key("model")
+		e.line = appendText(e.line, g.Name)
+	}
+	phase := g.Phase
+	if phase == "" {
+		phase = Prefill.String()
+	}
+	e.word("phase", phase)
+	e.int("batch", max(g.Batch, 1))
+	e.int("prompt", g.Prompt)
+	e.int("generate", g.Generate)
+	e.word("dtype", g.DType.String())
+	e.int("lines", lines)
+	e.end()
+	written := make([]bool, len(g.Blocks))
+	for i := range g.Runs {
+		r := &g.Runs[i]
+		b := &g.Blocks[r.Block]
+		if !written[r.Block] {
+			written[r.Block] = true
+			e.block(b, names[r.Block])
+		}
+		e.begin(recRun, names[r.Block])
+		e.word("phase", r.Phase.String())
+		if r.Step != 0 {
+			e.int("step", r.Step)
+		}
+		if r.FirstLayer != 0 {
+			e.int("first_layer", r.FirstLayer)
+		}
+		if r.Times != 1 {
+			e.int("times", r.Times)
+		}
+		if r.Past != 0 || r.Phase == Decode {
+			e.int("past", r.Past)
+		}
+		e.end()
+	}
+}
+
+// block writes tensors in their order, each as late as the operators allow, so that what precedes a
+// cut is complete.
+func (e *encoder) block(b *Block, name string) {
+	e.begin(recBlock, name)
+	e.end()
+	next := 0
+	tensors := func(end int) {
+		for ; next < end; next++ {
+			t := &b.Tensors[next]
+			e.begin(recTensor, t.Name)
+			e.ints("shape", t.Shape)
+			if t.Type != e.g.DType {
+				e.word("dtype", t.Type.String())
+			}
+			if t.Role != Activation {
+				e.word("role", t.Role.String())
+			}
+			e.end()
+		}
+	}
+	for j := range b.Ops {
+		op := &b.Ops[j]
+		for _, ids := range [2][]TensorID{op.Inputs, op.Outputs} {
+			for _, id := range ids {
+				tensors(int(id) + 1)
+			}
+		}
+		e.op(op, b)
+	}
+	tensors(len(b.Tensors))
+}
+
+func (e *encoder) op(op *Op, b *Block) {
+	e.begin(recOp, op.Name)
+	e.word("kind", op.Kind.String())
+	e.operands("inputs", op.Inputs, b)
+	e.operands("outputs", op.Outputs, b)
+	if op.Split != Whole {
+		e.word("split", op.Split.String())
+	}
+	family := kinds[op.Kind].family
+	for i := range dims {
+		if d := &dims[i]; d.family == family {
+			if v, without := *d.of(op), d.without(op, e.g); v != without {
+				e.int(d.name, v)
+			}
+		}
+	}
+	switch family {
+	case product:
+		if len(op.Parts) > 0 {
+			e.ints("parts", op.Parts)
+		}
+	case attending:
+		if !op.Causal {
+			e.key("causal")
+			e.line = append(e.line, "false"...)
+		}
+	case collective:
+		e.int("bytes", int64(op.Bytes))
+	}
+	if op.DType != e.g.DType {
+		e.word("dtype", op.DType.String())
+	}
+	if oneOf(Gemm, Embedding)(op.Kind) && op.WeightDType != op.DType {
+		e.word("weight_dtype", op.WeightDType.String())
+	}
+	if oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType {
+		e.word("kv_dtype", op.KVDType.String())
+	}
+	if op.lacksWeight(b.Tensors) {
+		e.key("weight")
+		e.line = append(e.line, "false"...)
+	}
+	e.end()
+}
+
+// without returns what a dimension is when a record does not say, 0 where it must.
+func (d *dim) without(op *Op, g *Graph) int64 {
+	switch {
+	case d.name == "batch" && d.family == product:
+		return 1
+	case d.name == "batch":
+		return max(g.Batch, 1)
+	case d.name == "kv_heads":
+		return op.Heads
+	}
+	return 0
+}

@@ -1,0 +1,230 @@
+package traces
+
+import "fmt"
+
+// Kind is what an operator does.
+type Kind uint8
+
+// The kinds of operators. Gemm is a (batched) matrix product, Attention softmax(QKᵀ)V over cached
+// and new tokens, Embedding a table look-up, KVAppend the copy of new keys and values into the
+// cache; row-wise and element-wise operators and collectives are named as in the literature.
+const (
+	Gemm Kind = iota
+	Attention
+	Embedding
+	KVAppend
+	LayerNorm
+	RMSNorm
+	Softmax
+	GELU
+	SiLU
+	SiLUMul
+	GELUMul
+	ReLU
+	LeakyReLU
+	ELU
+	SELU
+	Tanh
+	Sigmoid
+	Add
+	Mul
+	RoPE
+	Copy
+	AllReduce
+	AllGather
+	ReduceScatter
+	AllToAll
+	Broadcast
+	SendRecv
+	numKinds = iota
+)
+
+// family says which fields of an operator a kind uses.
+type family uint8
+
+const (
+	product    family = iota // Batch, M, N, K
+	attending                // Batch, Heads, KVHeads, HeadDim, QLen, Past
+	rowWise                  // Rows, Cols
+	collective               // Bytes
+)
+
+// kinds describes every kind: its name and fields; for row-wise kinds, how many tensors of
+// Rows×Cols elements it reads and writes, the weights and statistics per column and row, and its
+// operations per element and per row. Operations are those of the usual fp32 kernel: a
+// multiply-add counts one slot of a vector unit here, since lanes are counted so.
+var kinds = [numKinds]struct {
+	name           string
+	family         family
+	reads, writes  int64 // tensors of Rows×Cols
+	columnWeights  int64 // weights per column
+	vector         int64 // simple operations per element
+	special        int64 // transcendental operations per element
+	vectorPerRow   int64
+	specialPerRow  int64
+	indexPerRow    bool // an INT32 index per row is read
+	readsFromTable bool // what is read belongs to the weights
+}{
+	Gemm:      {name: "gemm", family: product},
+	Attention: {name: "attention", family: attending},
+	Embedding: {name: "embedding", family: rowWise, reads: 1, writes: 1, indexPerRow: true, readsFromTable: true},
+	KVAppend:  {name: "kv-append", family: rowWise, reads: 1, writes: 1},
+	// Mean, centred square sum, normalise, scale and shift: 2+2+1+1.
+	LayerNorm: {name: "layernorm", family: rowWise, reads: 1, writes: 1, columnWeights: 2, vector: 6, vectorPerRow: 3, specialPerRow: 1},
+	// Square sum, normalise, scale.
+	RMSNorm: {name: "rmsnorm", family: rowWise, reads: 1, writes: 1, columnWeights: 1, vector: 3, vectorPerRow: 2, specialPerRow: 1},
+	// Maximum, subtract, sum, scale; one exponential.
+	Softmax: {name: "softmax", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1, specialPerRow: 1},
+	// x·½·(1+erf(x/√2)); one transcendental.
+	GELU:      {name: "gelu", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1},
+	SiLU:      {name: "silu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 2},
+	SiLUMul:   {name: "silu-mul", family: rowWise, reads: 2, writes: 1, vector: 3, special: 2},
+	GELUMul:   {name: "gelu-mul", family: rowWise, reads: 2, writes: 1, vector: 5, special: 1},
+	ReLU:      {name: "relu", family: rowWise, reads: 1, writes: 1, vector: 1},
+	LeakyReLU: {name: "leaky-relu", family: rowWise, reads: 1, writes: 1, vector: 2},
+	ELU:       {name: "elu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 1},
+	SELU:      {name: "selu", family: rowWise, reads: 1, writes: 1, vector: 3, special: 1},
+	Tanh:      {name: "tanh", family: rowWise, reads: 1, writes: 1, special: 1},
+	Sigmoid:   {name: "sigmoid", family: rowWise, reads: 1, writes: 1, vector: 1, special: 2},
+	Add:       {name: "add", family: rowWise, reads: 2, writes: 1, vector: 1},
+	Mul:       {name: "mul", family: rowWise, reads: 2, writes: 1, vector: 1},
+	// A rotation is two multiply-adds and a multiply for each pair of elements.
+	RoPE:          {name: "rope", family: rowWise, reads: 1, writes: 1, vector: 2},
+	Copy:          {name: "copy", family: rowWise, reads: 1, writes: 1},
+	AllReduce:     {name: "all-reduce", family: collective},
+	AllGather:     {name: "all-gather", family: collective},
+	ReduceScatter: {name: "reduce-scatter", family: collective},
+	AllToAll:      {name: "all-to-all", family: collective},
+	Broadcast:     {name: "broadcast", family: collective},
+	SendRecv:      {name: "send-recv", family: collective},
+}
+
+// String returns the name used in files, e.g. "silu-mul".
+func (k Kind) String() string {
+	return nameOf(k, len(kinds), func(i int) string { return kinds[i].name }, "kind")
+}
+
+// Kinds lists the names of all kinds.
+func Kinds() []string { return names(len(kinds), func(i int) string { return kinds[i].name }) }
+
+// ParseKind reads the name of a kind.
+func ParseKind(s string) (Kind, error) {
+	i, err := parseName(s, "kind of operator", Kinds())
+	return Kind(i), err
+}
+
+// RowWise reports whether operators of the kind work on Rows×Cols elements.
+func (k Kind) RowWise() bool { return int(k) < len(kinds) && kinds[k].family == rowWise }
+
+// Collective reports whether the kind is a collective over chips.
+func (k Kind) Collective() bool { return int(k) < len(kinds) && kinds[k].family == collective }
+
+// Phase is the part of a run that an operator belongs to.
+type Phase uint8
+
+// The phases: Prefill works on prompts, Decode on one new token per sequence.
+const (
+	Prefill Phase = iota
+	Decode
+	numPhases = iota
+)
+
+var phaseNames = [numPhases]string{"prefill", "decode"}
+
+// String returns the name used in files.
+func (p Phase) String() string {
+	return nameOf(p, len(phaseNames), func(i int) string { return phaseNames[i] }, "phase")
+}
+
+// ParsePhase reads the name of a phase.
+func ParsePhase(s string) (Phase, error) {
+	i, err := parseName(s, "phase", phaseNames[:])
+	return Phase(i), err
+}
+
+// Split is how tensor parallelism may divide an operator.
+type Split uint8
+
+// The ways to divide an operator. Whole is not divided (every chip does all of it). Column divides
+// the output columns of a product, Row its reduction, with an all-reduce after it; Vocab divides the
+// rows of an embedding table (all-reduce) or the columns of the head (all-gather) and pads; Heads
+// divides attention heads, Sharded the columns of an operator between divided ones.
+const (
+	Whole Split = iota
+	Column
+	Row
+	Vocab
+	Heads
+	Sharded
+	numSplits = iota
+)
+
+var splitNames = [numSplits]string{"whole", "column", "row", "vocab", "heads", "sharded"}
+
+// String returns the name used in files.
+func (s Split) String() string {
+	return nameOf(s, len(splitNames), func(i int) string { return splitNames[i] }, "split")
+}
+
+// ParseSplit reads the name of a split.
+func ParseSplit(s string) (Split, error) {
+	i, err := parseName(s, "split", splitNames[:])
+	return Split(i), err
+}
+
+// Role is what a tensor is for.
+type Role uint8
+
+// The roles of tensors.
+const (
+	Activation Role = iota
+	Weight
+	KV
+	Index
+	numRoles = iota
+)
+
+var roleNames = [numRoles]string{"activation", "weight", "kv", "index"}
+
+// String returns the name used in files.
+func (r Role) String() string {
+	return nameOf(r, len(roleNames), func(i int) string { return roleNames[i] }, "role")
+}
+
+// ParseRole reads the name of a role.
+func ParseRole(s string) (Role, error) {
+	i, err := parseName(s, "role", roleNames[:])
+	return Role(i), err
+}
+
+func nameOf[T ~uint8](v T, n int, name func(int) string, what string) string {
+	if int(v) < n {
+		return name(int(v))
+	}
+	return fmt.Sprintf("%s(%d)", what, uint8(v))
+}
+
+func names(n int, name func(int) string) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = name(i)
+	}
+	return all
+}
+
+// UnknownName says that a word is none of those that may stand in its place.
+type UnknownName struct {
+	What, Name string
+	Known      []string
+}
+
+func (e *UnknownName) Error() string { return fmt.Sprintf("unknown %s %q", e.What, shorten(e.Name)) }
+
+func parseName(s, what string, known []string) (int, error) {
+	for i, k := range known {
+		if s == k {
+			return i, nil
+		}
+	}
+	return 0, &UnknownName{what, s, known}
+}

@@ -1,0 +1,132 @@
+package traces
+
+import (
+	"errors"
+
+	"github.com/stratasim/strata/sim/units"
+)
+
+// Work is what an operator asks for at the least: operations, and each operand moved once.
+type Work struct {
+	MatrixOps   units.Ops // of matrix products; a multiply-add is two
+	VectorOps   units.Ops // simple operations on elements
+	SpecialOps  units.Ops // transcendental operations
+	ReadBytes   units.Bytes
+	WeightBytes units.Bytes // weights and tables, read
+	WriteBytes  units.Bytes
+}
+
+var errTooMuch = errors.New("operations or bytes exceed a 64-bit count")
+
+// count multiplies checked; a failed product stays failed.
+type count struct{ ok bool }
+
+func (c *count) mul(xs ...int64) int64 {
+	p := int64(1)
+	for _, x := range xs {
+		var ok bool
+		if p, ok = units.Mul(p, x); !ok {
+			c.ok = false
+			return 0
+		}
+	}
+	return p
+}
+
+func (c *count) add(xs ...int64) int64 {
+	var s int64
+	for _, x := range xs {
+		var ok bool
+		if s, ok = units.Add(s, x); !ok {
+			c.ok = false
+			return 0
+		}
+	}
+	return s
+}
+
+func (c *count) bytes(d DType, xs ...int64) units.Bytes {
+	n := c.mul(xs...)
+	if n > MaxElements {
+		c.ok = false
+		return 0
+	}
+	return d.Bytes(n)
+}
+
+// Pairs returns how many pairs of a query and a key attention visits per head and sequence: all of
+// them, or with a causal mask past + i for the i-th query.
+func Pairs(qlen, past int64, causal bool) int64 {
+	if !causal {
+		return qlen * (past + qlen)
+	}
+	return qlen*past + qlen*(qlen+1)/2
+}
+
+// Work counts the operator with past cached tokens on top of its own. The error says that a count
+// does not fit 64 bits.
+func (op *Op) Work(past int64) (Work, error) {
+	c := count{true}
+	var w Work
+	k := &kinds[op.Kind]
+	switch k.family {
+	case product:
+		w.MatrixOps = units.Ops(c.mul(2, op.Batch, op.M, op.N, op.K))
+		w.ReadBytes = c.bytes(op.DType, op.Batch, op.M, op.K)
+		if b := c.bytes(op.WeightDType, op.Batch, op.K, op.N); op.Batch == 1 {
+			w.WeightBytes = b
+		} else { // both operands are activations
+			w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(b)))
+		}
+		w.WriteBytes = c.bytes(op.DType, op.Batch, op.M, op.N)
+	case attending:
+		past = c.add(past, op.Past)
+		keys := c.add(past, op.QLen)
+		all := c.mul(op.QLen, keys) // checks what Pairs multiplies
+		pairs := int64(0)
+		if c.ok && all >= 0 {
+			pairs = Pairs(op.QLen, past, op.Causal)
+		}
+		scores := c.mul(op.Batch, op.Heads, pairs)
+		w.MatrixOps = units.Ops(c.mul(4, scores, op.HeadDim))
+		w.VectorOps = units.Ops(c.mul(scores, kinds[Softmax].vector))
+		w.SpecialOps = units.Ops(c.mul(scores, kinds[Softmax].special))
+		q := c.bytes(op.DType, op.Batch, op.Heads, op.QLen, op.HeadDim)
+		w.ReadBytes = units.Bytes(c.add(int64(q), int64(c.bytes(op.KVDType, 2, op.Batch, op.KVHeads, keys, op.HeadDim))))
+		w.WriteBytes = q
+	case rowWise:
+		elements := c.mul(op.Rows, op.Cols)
+		read := c.bytes(op.DType, k.reads, elements)
+		if k.readsFromTable {
+			w.WeightBytes = c.bytes(op.WeightDType, k.reads, elements)
+			read = 0
+		}
+		if k.indexPerRow {
+			read = units.Bytes(c.add(int64(read), int64(c.bytes(INT32, op.Rows))))
+		}
+		w.ReadBytes = read
+		w.WeightBytes = units.Bytes(c.add(int64(w.WeightBytes), int64(c.bytes(op.DType, k.columnWeights, op.Cols))))
+		out := op.DType
+		if op.Kind == KVAppend {
+			out = op.KVDType
+		}
+		w.WriteBytes = c.bytes(out, k.writes, elements)
+		w.VectorOps = units.Ops(c.add(c.mul(k.vector, elements), c.mul(k.vectorPerRow, op.Rows)))
+		w.SpecialOps = units.Ops(c.add(c.mul(k.special, elements), c.mul(k.specialPerRow, op.Rows)))
+	case collective:
+		w.ReadBytes, w.WriteBytes = op.Bytes, op.Bytes
+	}
+	if !c.ok {
+		return Work{}, errTooMuch
+	}
+	return w, nil
+}
+
+// ModelOps counts the operations of the model as MFU does: matrix products, and attention over all
+// keys as if nothing were masked.
+func (op *Op) ModelOps(past int64) (units.Ops, error) {
+	whole := *op
+	whole.Causal = false
+	w, err := whole.Work(past)
+	return w.MatrixOps, err
+}
