@@ -2,6 +2,8 @@ package arch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
 )
 
 // Machine is one accelerator system and the software on it.
@@ -56,7 +59,10 @@ type System struct {
 // Runtime is the software: what it can fuse, what a launch costs, how its kernels are built.
 type Runtime struct {
 	// Default names the profile used unless another is asked for.
-	Default  string    `yaml:"default" spec:"required"`
+	Default string `yaml:"default" spec:"required"`
+	// HostTimed names the profile used for operators that the host launches and waits for one by
+	// one, unless another is asked for; "" is the default.
+	HostTimed string    `yaml:"host_timed,omitempty"`
 	Profiles []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
 }
 
@@ -193,6 +199,9 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if _, err := m.Profile(""); err != nil {
 		report("runtime.default", err.Error(), "")
 	}
+	if _, err := m.ProfileFor("", true); err != nil {
+		report("runtime.host_timed", err.Error(), "")
+	}
 	if m.System.Chips > 1 && m.System.ScaleUp == nil {
 		report("system.scale_up", fmt.Sprintf("%d chips need a network between them", m.System.Chips), "add system.scale_up or set chips: 1")
 	}
@@ -202,19 +211,9 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if m.SharedSRAM() == nil && m.PrivateSRAM() == nil {
 		report("chip.memory", "no on-chip tier", "add a tier of kind sram")
 	}
-	known := map[string]bool{}
-	for _, t := range m.Chip.Memory {
-		known[t.Name] = true
-		if _, ok := m.Energy.Memory[t.Name]; !ok {
-			report("energy.memory", fmt.Sprintf("no energy per byte for tier %q", t.Name), fmt.Sprintf("add %q: … pJ/B", t.Name))
-		}
-	}
-	for name := range m.Energy.Memory {
-		if !known[name] {
-			report("energy.memory."+name, "there is no such memory tier", "")
-		}
-	}
-	for _, p := range m.Runtime.Profiles {
+	m.validateEnergy(report)
+	for i := range m.Runtime.Profiles {
+		p := &m.Runtime.Profiles[i]
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
 		for _, t := range p.Gemm.Tiles {
 			if _, _, err := ParseTile(t); err != nil {
@@ -231,18 +230,81 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		if !one {
 			report(at+".gemm.splits", "1 must be among the splits", "")
 		}
-		rest := false
-		for _, v := range p.Vector {
-			for _, k := range v.Kinds {
-				rest = rest || k == "*"
-			}
-		}
-		if !rest {
-			report(at+".vector", `no entry for the rest of the kinds`, `add one with kinds: ["*"]`)
-		}
+		p.validateKinds(at, report)
 		if p.Fuses("flash-attention") && p.Attention == nil {
 			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")
 		}
+	}
+}
+
+// parts are the parts of a chip that work and energy are charged to besides its memory tiers.
+var parts = []string{"matrix", "vector", "special", "issue", "link", "idle", "active"}
+
+// validateEnergy reports tiers and data types without an energy and energies without a tier or type.
+func (m *Machine) validateEnergy(report func(path, message, hint string)) {
+	tiers := map[string]bool{}
+	for _, t := range m.Chip.Memory {
+		tiers[t.Name] = true
+		if _, ok := m.Energy.Memory[t.Name]; !ok {
+			report("energy.memory", fmt.Sprintf("no energy per byte for tier %q", t.Name), fmt.Sprintf("add %q: … pJ/B", t.Name))
+		}
+		if slices.Contains(parts, t.Name) {
+			report(fmt.Sprintf("chip.memory[%s].name", t.Name), "is the name of another part of a chip", "choose another name")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Energy.Memory)) {
+		if !tiers[name] {
+			report("energy.memory."+name, "there is no such memory tier", "")
+		}
+	}
+	types := m.Chip.Cores.Matrix.Rates()
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		if _, ok := m.Energy.Matrix[t]; !ok {
+			report("energy.matrix", fmt.Sprintf("no energy per operation for %s", t), fmt.Sprintf("add %s: … pJ/op", t))
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(m.Energy.Matrix)) {
+		if _, ok := types[t]; !ok {
+			report("energy.matrix."+t, "the matrix unit has no such data type", "")
+		}
+	}
+}
+
+// validateKinds reports operator kinds that a profile names and that do not exist, those that it names
+// twice, and whether any are left out.
+func (p *Profile) validateKinds(at string, report func(path, message, hint string)) {
+	check := func(path, kind string, known []string) {
+		if !slices.Contains(known, kind) {
+			hint := ""
+			if s := spec.Suggest(kind, known); s != "" {
+				hint = fmt.Sprintf("did you mean %q?", s)
+			}
+			report(path, fmt.Sprintf("%.60q: there is no such kind of operator here", kind), hint)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.HostSync)) {
+		check(at+".host_sync."+k, k, append(traces.Kinds(), "default"))
+	}
+	rows := []string{"*", "gemv"}
+	for _, name := range traces.Kinds() {
+		if k, err := traces.ParseKind(name); err == nil && k.RowWise() {
+			rows = append(rows, name)
+		}
+	}
+	first := map[string]string{}
+	for _, v := range p.Vector {
+		path := fmt.Sprintf("%s.vector[%s].kinds", at, v.Name)
+		for _, k := range v.Kinds {
+			check(path, k, rows)
+			if by, ok := first[k]; ok {
+				report(path, fmt.Sprintf("%q is in the kinds of %q already", k, by), "leave one of them out")
+			} else {
+				first[k] = v.Name
+			}
+		}
+	}
+	if _, ok := first["*"]; !ok {
+		report(at+".vector", `no entry for the rest of the kinds`, `add one with kinds: ["*"]`)
 	}
 }
 
@@ -259,10 +321,19 @@ func ParseTile(s string) (rows, cols int64, err error) {
 	r, c, _ := strings.Cut(s, "x")
 	rows, err1 := strconv.ParseInt(r, 10, 32)
 	cols, err2 := strconv.ParseInt(c, 10, 32)
-	if err1 != nil || err2 != nil || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 {
-		return 0, 0, fmt.Errorf("%q is not a tile", s)
+	if err1 != nil || err2 != nil || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 || fmt.Sprintf("%dx%d", rows, cols) != s {
+		return 0, 0, fmt.Errorf("%.60q is not a tile", s)
 	}
 	return rows, cols, nil
+}
+
+// ProfileFor returns the runtime profile of that name; for "" the default one, or the one for
+// operators that the host times.
+func (m *Machine) ProfileFor(name string, hostTimed bool) (*Profile, error) {
+	if name == "" && hostTimed {
+		name = m.Runtime.HostTimed
+	}
+	return m.Profile(name)
 }
 
 // Profile returns the runtime profile of that name, the default one for "".
@@ -332,9 +403,13 @@ func (m *Machine) Tier(name string) *memory.Spec {
 }
 
 // Hash identifies the machine by content: everything that can change an answer, and neither its
-// sources nor its description.
+// sources nor its descriptions.
 func (m *Machine) Hash() string {
 	c := *m
 	c.Sources, c.Description = nil, ""
+	c.Runtime.Profiles = slices.Clone(m.Runtime.Profiles)
+	for i := range c.Runtime.Profiles {
+		c.Runtime.Profiles[i].Description = ""
+	}
 	return spec.Hash(&c)
 }

@@ -147,7 +147,7 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": int64(0),
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
 	}}
-	if profile, err := r.Machine.Profile(p.Runtime); err == nil {
+	if profile, err := r.Machine.ProfileFor(p.Runtime, p.HostSync); err == nil {
 		row.Values["runtime"] = profile.Name
 	}
 	for _, in := range inputs {

@@ -171,7 +171,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a.Parallel = Parallel{TP: mapping.TP, PP: 1, DP: 1, EP: 1}
 	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch, g.Prompt, g.Generate, g.DType.String()
 	a.WeightDType, a.KVDType = weightTypes(g)
-	profile, err := m.Profile(mapping.Profile)
+	profile, err := m.ProfileFor(mapping.Profile, mapping.HostSync)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func (r *runner) serviceOf(s *plan.Step) *service {
 	v.alone, v.cause = s.Serve(r.p.Resources)
 	if v.alone > 0 {
 		for _, u := range s.Uses {
-			if part := float64(r.p.Resources[u.Resource].Time(u.Amount)) / float64(v.alone); part > 0 {
+			if part := float64(u.Time(r.p.Resources)) / float64(v.alone); part > 0 {
 				v.shares = append(v.shares, share{u.Resource, part})
 			}
 		}

@@ -88,7 +88,7 @@ type flashStage struct {
 
 // flashLoop streams rounds of key tiles through two buffers.
 func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float64) Node {
-	reads := []Use{b.use(b.off.Name, b.asked(s.load, share))}
+	reads := []Use{b.useAt(b.off.Name, s.load, share)}
 	counts := []Count{b.count(b.off.Name+".read", "B", s.load)}
 	if b.shared != nil {
 		reads = append(reads, b.use(b.shared.Name, s.stream))
@@ -99,7 +99,7 @@ func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float
 	work := []Use{b.use("matrix", s.matrix+s.extra)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", (s.matrix+s.extra)*s.cores)}
 	p := b.profile.Gemm.Overlap
-	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "keys and values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, s.cores))}}}
+	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "tiles of keys and of values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, 2*s.cores))}}}
 	body.Nodes = []Node{
 		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: p, Counts: counts, Cores: s.cores}, Acquire: []Tokens{{0, 1}}},
 		{Name: "attend", Step: &Step{Kind: "compute", Uses: work, Beside: reads, Overlap: p, Counts: done, Cores: s.cores}, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
@@ -119,7 +119,7 @@ func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	return b.asked(int64(qk.Steady+pv.Steady), b.profile.Attention.MatrixShare), nil
+	return int64(math.Ceil(float64(qk.Steady+pv.Steady) / b.profile.Attention.MatrixShare)), nil
 }
 
 // flashPrefill plans a fused kernel for many queries. Thread blocks of Rows queries each walk the

@@ -76,7 +76,7 @@ type kernelKey struct {
 }
 
 func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
-	profile, err := m.Profile(p.Profile)
+	profile, err := m.ProfileFor(p.Profile, p.HostSync)
 	if err != nil {
 		return nil, &Invalid{"runtime", err.Error(), ""}
 	}
@@ -228,7 +228,14 @@ func (b *builder) counter(name, unit string) int {
 
 func (b *builder) count(name, unit string, n int64) Count { return Count{b.counter(name, unit), n} }
 
-func (b *builder) use(resource string, amount int64) Use { return Use{b.res[resource], amount} }
+func (b *builder) use(resource string, amount int64) Use {
+	return Use{Resource: b.res[resource], Amount: amount}
+}
+
+// useAt is a use by a kernel that reaches only a share of the resource's rate.
+func (b *builder) useAt(resource string, amount int64, share float64) Use {
+	return Use{Resource: b.res[resource], Amount: amount, Share: share}
+}
 
 // operator plans one operator of the graph as a list of kernels that follow each other.
 func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, error) {

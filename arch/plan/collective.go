@@ -21,7 +21,7 @@ func (b *builder) collective(name string, phase traces.Phase, kind traces.Kind, 
 	k := b.kernel(name, phase, kind.String())
 	sent := int64(s.Sent)
 	k.then(Node{Name: "transfer, " + s.Protocol, Step: &Step{Kind: "collective", Latency: s.Latency, Charge: sim.Link,
-		Uses: []Use{b.use("link", int64(s.Occupied)), b.use(b.off.Name, 2*b.off.Sectors(sent))},
+		Uses: []Use{b.useAt("link", sent, float64(s.Sent)/float64(s.Occupied)), b.use(b.off.Name, 2*b.off.Sectors(sent))},
 		Counts: []Count{b.count("link.sent", "B", sent),
 			b.count(b.off.Name+".read", "B", b.off.Sectors(sent)), b.count(b.off.Name+".write", "B", b.off.Sectors(sent))}}})
 	b.kernels[key] = k

@@ -55,24 +55,26 @@ func (e *explainer) sections() {
 			}
 			continue
 		}
-		e.node(&nodes[i], 0)
+		e.node(e.p.Entry, i, 0)
 		e.printf("\n")
 	}
 }
 
-func (e *explainer) node(n *Node, depth int) {
+func (e *explainer) node(body *Body, i, depth int) {
+	n := &body.Nodes[i]
 	in := strings.Repeat("  ", depth)
 	deps := ""
 	for _, d := range n.After {
-		if d.Distance > 0 {
-			deps += fmt.Sprintf(" after node %d of %d before", d.Node, d.Distance)
+		// That a sequence starts again when its last node is done goes without saying.
+		if d.Distance > 0 && !(i == 0 && d.Node == len(body.Nodes)-1) {
+			deps += fmt.Sprintf("; waits for %s of the iteration %d before", body.Nodes[d.Node].Name, d.Distance)
 		}
 	}
 	for _, t := range n.Acquire {
-		deps += fmt.Sprintf(" acquires %d", t.N)
+		deps += fmt.Sprintf("; takes %d of buffer %s", t.N, body.Buffers[t.Buffer].Name)
 	}
 	for _, t := range n.Release {
-		deps += fmt.Sprintf(" releases %d", t.N)
+		deps += fmt.Sprintf("; frees %d of buffer %s", t.N, body.Buffers[t.Buffer].Name)
 	}
 	if n.Step != nil {
 		e.printf("%s%s: %s%s\n", in, n.Name, e.step(n.Step), deps)
@@ -96,8 +98,8 @@ func (e *explainer) node(n *Node, depth int) {
 		b := &n.Body.Buffers[i]
 		e.printf("%s  buffer %s: %d × %s per core\n", in, b.Name, b.Capacity, Human(b.Token))
 	}
-	for i := range n.Body.Nodes {
-		e.node(&n.Body.Nodes[i], depth+1)
+	for k := range n.Body.Nodes {
+		e.node(n.Body, k, depth+1)
 	}
 }
 
@@ -109,14 +111,18 @@ func (e *explainer) step(s *Step) string {
 			continue
 		}
 		r := &e.p.Resources[u.Resource]
-		parts = append(parts, fmt.Sprintf("%s of %s (%v)", countText(u.Amount, r.Unit), r.Name, r.Time(u.Amount)))
+		at := ""
+		if u.Share != 0 && u.Share != 1 {
+			at = fmt.Sprintf(" at %.3g %% of its rate", 100*u.Share)
+		}
+		parts = append(parts, fmt.Sprintf("%s of %s%s (%s)", countText(u.Amount, r.Unit), r.Name, at, u.Time(e.p.Resources).Short()))
 	}
 	t, cause := s.Serve(e.p.Resources)
 	if len(parts) > 0 {
-		parts = append(parts, fmt.Sprintf("takes %v alone, limited by %s", t, cause))
+		parts = append(parts, fmt.Sprintf("takes %s alone, limited by %s", t.Short(), cause))
 	}
 	if s.Latency > 0 {
-		parts = append(parts, fmt.Sprintf("%v of %s", s.Latency, s.Charge))
+		parts = append(parts, fmt.Sprintf("%s of %s", s.Latency.Short(), s.Charge))
 	}
 	if len(parts) == 0 {
 		return "nothing"
@@ -125,10 +131,16 @@ func (e *explainer) step(s *Step) string {
 }
 
 func rateText(r *Resource) string {
+	v, unit := float64(r.Rate), "Hz"
 	if r.Unit == "B" {
-		return units.BytesPerSecond(r.Rate).String()
+		unit = "B/s"
 	}
-	return units.Hertz(r.Rate).String()
+	i := 0
+	for v >= 1000 && i < 4 {
+		v /= 1000
+		i++
+	}
+	return fmt.Sprintf("%.4g %s%s", v, []string{"", "k", "M", "G", "T"}[i], unit)
 }
 
 func countText(n int64, unit string) string {
@@ -141,7 +153,11 @@ func countText(n int64, unit string) string {
 			f /= 1000
 			i++
 		}
-		return fmt.Sprintf("%.4g %s%ss", f, []string{"", "k", "M", "G", "T", "P", "E"}[i], unit)
+		many := "s"
+		if unit == "launch" {
+			many = "es"
+		}
+		return fmt.Sprintf("%.4g %s%s%s", f, []string{"", "k", "M", "G", "T", "P", "E"}[i], unit, many)
 	}
 	return fmt.Sprintf("%d %s", n, unit)
 }

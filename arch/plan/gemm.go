@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -117,6 +118,9 @@ func (b *builder) bestTiling(g *gemm) (tiling, error) {
 				continue
 			}
 			t, err := b.tile(g, rows, cols, split)
+			if errors.Is(err, errNoRoom) {
+				continue
+			}
 			if err != nil {
 				return tiling{}, err
 			}
@@ -126,12 +130,15 @@ func (b *builder) bestTiling(g *gemm) (tiling, error) {
 		}
 	}
 	if best.tiles == 0 {
-		return tiling{}, fmt.Errorf("no tile of the menu suits %d×%d×%d: %w", g.m, g.n, g.k, ErrUnsupported)
+		return tiling{}, fmt.Errorf("no tile of the library fits twice into the private memory of a core: %w", ErrUnsupported)
 	}
 	return best, nil
 }
 
-// tile works out one tiling.
+// errNoRoom says that a tile is too large for the private memory of a core.
+var errNoRoom = errors.New("no room for two buffers of operands")
+
+// tile works out one tiling, or returns errNoRoom.
 func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 	t := tiling{rows: rows, cols: cols, split: split, depth: b.profile.Gemm.Depth}
 	t.mt, t.nt = units.CeilDiv(g.m, rows), units.CeilDiv(g.n, cols)
@@ -148,7 +155,13 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 	t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(rows*cols)))
 	t.buffers = kernel.Stages
 	if b.private != nil {
-		t.buffers = max(2, min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident)))
+		// A pipeline needs two buffers; what has no room for them at a time comes one after the other.
+		pairs := int64(b.private.Capacity) / (2 * t.feed)
+		if pairs == 0 {
+			return t, errNoRoom
+		}
+		t.resident = min(t.resident, pairs)
+		t.buffers = min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident))
 	}
 	t.store = int64(g.a.Bytes(min(rows, g.m) * min(cols, g.n)))
 	t.read = b.traffic(g, &t)
@@ -376,13 +389,13 @@ func (b *builder) resident(bytes int64) bool {
 // copyIn and copyOut move a whole operand between off-chip and on-chip memory.
 func (b *builder) copyIn(k *Body, name string, bytes int64) {
 	s := b.off.Sectors(bytes)
-	k.then(Node{Name: name, Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, b.asked(s, b.profile.Resident.Load)), b.use(b.shared.Name, s)},
+	k.then(Node{Name: name, Step: &Step{Kind: "load", Uses: []Use{b.useAt(b.off.Name, s, b.profile.Resident.Load), b.use(b.shared.Name, s)},
 		Counts: []Count{b.count(b.off.Name+".read", "B", s), b.count(b.shared.Name+".write", "B", s)}}})
 }
 
 func (b *builder) copyOut(k *Body, name string, bytes int64) {
 	s := b.off.Sectors(bytes)
-	k.then(Node{Name: name, Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, b.asked(s, b.profile.Resident.Store)), b.use(b.shared.Name, s)},
+	k.then(Node{Name: name, Step: &Step{Kind: "store", Uses: []Use{b.useAt(b.off.Name, s, b.profile.Resident.Store), b.use(b.shared.Name, s)},
 		Counts: []Count{b.count(b.off.Name+".write", "B", s), b.count(b.shared.Name+".read", "B", s)}}})
 }
 
@@ -439,9 +452,4 @@ func (b *builder) wholeGemm(k *Body, g *gemm) error {
 	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})
 	b.copyOut(k, "copy C out", c)
 	return nil
-}
-
-// asked is what a kernel that reaches only a share of a resource's rate asks of it.
-func (b *builder) asked(amount int64, share float64) int64 {
-	return int64(math.Ceil(float64(amount) / share))
 }

@@ -111,7 +111,20 @@ type Tokens struct {
 type Use struct {
 	Resource int
 	Amount   int64
+	// Share is the part of the resource's sustained rate that the kernel reaches; 0 means all of it.
+	Share float64
 }
+
+// Occupied is the amount that could be served at the full rate while the use is.
+func (u *Use) Occupied() int64 {
+	if u.Share == 0 {
+		return u.Amount
+	}
+	return int64(math.Min(math.Ceil(float64(u.Amount)/u.Share), math.MaxInt64/2))
+}
+
+// Time returns how long the use takes when it has the resource to itself.
+func (u *Use) Time(res []Resource) units.Time { return res[u.Resource].Time(u.Occupied()) }
 
 // Count is an increment of a counter.
 type Count struct {
@@ -144,18 +157,18 @@ func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 	var own, beside units.Time
 	cause := s.Charge
 	for _, u := range s.Uses {
-		t := res[u.Resource].Time(u.Amount)
+		t := u.Time(res)
 		ts = append(ts, t)
 		if t > own || t == own && t > 0 && res[u.Resource].Cause < cause {
 			own, cause = t, res[u.Resource].Cause
 		}
 	}
 	for _, u := range s.Beside {
-		beside = max(beside, res[u.Resource].Time(u.Amount))
+		beside = max(beside, u.Time(res))
 	}
 	if own >= beside {
 		for _, u := range s.Beside {
-			ts = append(ts, res[u.Resource].Time(u.Amount))
+			ts = append(ts, u.Time(res))
 		}
 	}
 	if s.Overlap == 0 || own > units.MaxTime {
@@ -168,7 +181,7 @@ func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 func (s *Step) Floor(res []Resource) units.Time {
 	var t units.Time
 	for _, u := range s.Uses {
-		t = max(t, res[u.Resource].Time(u.Amount))
+		t = max(t, u.Time(res))
 	}
 	return t
 }
@@ -239,8 +252,8 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 			return fail(n, "bad latency, cores or overlap")
 		}
 		for _, u := range append(append([]Use(nil), s.Uses...), s.Beside...) {
-			if u.Resource < 0 || u.Resource >= len(p.Resources) || u.Amount < 0 {
-				return fail(n, "uses %d of resource %d", u.Amount, u.Resource)
+			if u.Resource < 0 || u.Resource >= len(p.Resources) || u.Amount < 0 || !(u.Share >= 0 && u.Share <= 1) {
+				return fail(n, "uses %d of resource %d at a share of %g", u.Amount, u.Resource, u.Share)
 			}
 		}
 		for i, u := range s.Uses {
@@ -304,7 +317,7 @@ func (p *Program) checkSize() error {
 				t[c.Counter] += float64(c.N)
 			}
 			for _, u := range n.Step.Uses {
-				t[len(p.Counters)+u.Resource] += float64(u.Amount)
+				t[len(p.Counters)+u.Resource] += float64(u.Occupied())
 			}
 		}
 		memo[b] = t
@@ -364,7 +377,7 @@ func (p *Program) Amounts(b *Body, times int64, memo map[*Body][]int64) []int64 
 				continue
 			}
 			for _, u := range n.Step.Uses {
-				one[u.Resource] += u.Amount
+				one[u.Resource] += u.Occupied()
 			}
 		}
 		if memo != nil {

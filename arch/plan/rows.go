@@ -97,9 +97,9 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
 	stream.Buffers = []Buffer{{Name: "rows", Capacity: 3, Token: units.Bytes(units.CeilDiv(load+store, cores))}}
-	reads := []Use{b.use(b.off.Name, b.asked(load, lib.Efficiency))}
+	reads := []Use{b.useAt(b.off.Name, load, lib.Efficiency)}
 	readCounts := []Count{b.count(b.off.Name+".read", "B", load)}
-	writes := []Use{b.use(b.off.Name, b.asked(store, lib.Efficiency))}
+	writes := []Use{b.useAt(b.off.Name, store, lib.Efficiency)}
 	writeCounts := []Count{b.count(b.off.Name+".write", "B", store)}
 	work := []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue)}
 	done := []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores)}

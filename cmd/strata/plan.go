@@ -22,7 +22,8 @@ func newPlanShow() *cobra.Command {
 		Use:   "show",
 		Short: "Print placement, loops, buffers and waves",
 		Long: `Print the plan that strata run would play with the same flags: what lives in which memory, the rates
-of all resources, and the loop nest of every kernel with what each step needs.`,
+of all resources, and the loop nest of every kernel with what each step needs. The plan of a model
+that does not fit is shown too, with a note that says by how much; strata run would refuse it.`,
 		Example: `strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -30,6 +31,7 @@ of all resources, and the loop nest of every kernel with what each step needs.`,
 			if err != nil {
 				return err
 			}
+			req.Mapping.Overfull = true
 			p, err := req.Plan()
 			if err != nil {
 				return err
@@ -37,6 +39,9 @@ of all resources, and the loop nest of every kernel with what each step needs.`,
 			held, err := plan.Footprint(req.Machine, req.Graph, req.Mapping)
 			if err != nil {
 				return err
+			}
+			if full := held.Check(req.Machine, req.Mapping); full != nil {
+				note(c, full.Error())
 			}
 			return printTo(c, func(w io.Writer) error {
 				style := styleOf(c)

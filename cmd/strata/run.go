@@ -111,7 +111,7 @@ func (r *runCommand) notes(c *cobra.Command, notes ...string) {
 		return
 	}
 	for _, n := range notes {
-		fmt.Fprintf(c.ErrOrStderr(), "strata: note: %s\n", n)
+		note(c, n)
 	}
 }
 
@@ -160,4 +160,9 @@ func printStats(w io.Writer, events int64, wall time.Duration) {
 		MemoryBytes  uint64  `json:"memory_bytes"` // obtained from the system
 	}{"strata.stats/1", wall.Seconds(), events, float64(events) / max(wall.Seconds(), 1e-9), m.Sys}
 	_ = json.NewEncoder(w).Encode(s)
+}
+
+// note says something on standard error that is no error.
+func note(c *cobra.Command, text string) {
+	fmt.Fprintf(c.ErrOrStderr(), "strata: note: %s\n", text)
 }
