@@ -273,7 +273,7 @@ func (r *Request) phases(res *Result) float64 {
 		}
 	}
 	switch {
-	case a.TTFTSeconds > 0 && decode > 0: // prefill gives the first token
+	case g.Generate > 0: // prefill gives the first token
 		return float64(g.Batch) * float64(decode+1)
 	case decode > 0:
 		return float64(g.Batch) * float64(decode)

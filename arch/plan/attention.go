@@ -212,7 +212,7 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 		if tier == nil {
 			tier = b.off
 		}
-		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Launch, Uses: []Use{b.use(tier.Name, 2*part)},
+		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
 			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
 	}
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".write", "B", qBytes)}}})
