@@ -1,0 +1,308 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/oracle"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+func newOp() *cobra.Command {
+	o := &opCommand{}
+	c := &cobra.Command{
+		Use:   "op KIND",
+		Short: "One operator on one machine: time, rate, stalls, tiling",
+		Long: `Simulate a single operator: the device time of its kernels as a profiler sees it, or with --host-sync
+the time as a host that waits for it sees it.
+
+Kinds:
+` + wrapWords(traces.Kinds()) + `
+
+Each kind has its own dimensions:
+` + dimensionsText(),
+		Example: `strata op gemm --arch tpu-v4 --m 4096 --n 4096 --k 4096 --dtype bf16
+strata op attention --arch a100-sxm-80gb --batch 16 --heads 32 --kv-heads 8 --head-dim 128 --q-len 1 --past-len 4096
+strata op rmsnorm --arch a100-sxm-80gb --rows 4096 --cols 8192
+strata op all-reduce --arch a100-sxm-80gb --bytes 1048576 --ranks 8 -o json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeArgs(traces.Kinds),
+		RunE:              o.run,
+	}
+	o.register(c)
+	return c
+}
+
+// opCommand is strata op.
+type opCommand struct {
+	op                oracle.Op
+	arch, runtime     string
+	set               []string
+	dtype, weight, kv string
+	fidelity, form    string
+	exact, hostSync   bool
+	plan              bool
+	timeline          string
+	problems          experiments.Problems
+	machine           *arch.Machine
+	result            *eval.Result
+	answer            oracle.OpAnswer
+}
+
+// families are a kind of each family of operators, for what all of the family have in common.
+var families = []struct {
+	name string
+	kind traces.Kind
+}{{"gemm", traces.Gemm}, {"attention", traces.Attention}, {"collectives", traces.AllReduce}, {"all others", traces.Copy}}
+
+// wrapWords sets words in indented lines for the help.
+func wrapWords(words []string) string {
+	const width = 96
+	var b strings.Builder
+	column := width
+	for _, w := range words {
+		if column+1+len(w) > width {
+			b.WriteString("\n ")
+			column = 1
+		}
+		b.WriteString(" " + w)
+		column += 1 + len(w)
+	}
+	return b.String()[1:]
+}
+
+// dimensionsText lists the flags of each family.
+func dimensionsText() string {
+	var b strings.Builder
+	for _, f := range families {
+		fmt.Fprintf(&b, "  %-12s %s\n", f.name, takes(f.kind))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// flagOf is the flag for a member of an estimate request.
+func flagOf(member string) string { return strings.ReplaceAll(member, "_", "-") }
+
+// takes lists the dimensions of a kind as flags, those that may be left out in brackets.
+func takes(k traces.Kind) string {
+	var words []string
+	for _, d := range oracle.Dims(k) {
+		word := "--" + flagOf(d.Name)
+		if d.Otherwise != oracle.Needed {
+			word = "[" + word + "]"
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func (o *opCommand) register(c *cobra.Command) {
+	const machine, dims, how, output = "Machine", "Operator", "Simulation", "Output"
+	fs := c.Flags()
+	fs.StringVarP(&o.arch, "arch", "a", "", "the machine: `NAME` of a preset, or a file")
+	fs.StringArrayVar(&o.set, "set", nil, "change a figure of the machine: `PATH=VALUE`, with a unit; may be repeated")
+	fs.StringVar(&o.runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
+	group(fs, machine, "arch", "set", "runtime")
+	for _, f := range families {
+		for _, d := range oracle.Dims(f.kind) {
+			name := flagOf(d.Name)
+			if fs.Lookup(name) != nil {
+				continue
+			}
+			fs.Var(&dimension{name, d.Of(&o.op), &o.problems}, name, d.Usage)
+			group(fs, dims, name)
+		}
+	}
+	fs.BoolVar(&o.op.Causal, "causal", true, "attention sees earlier tokens only")
+	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
+	fs.StringVar(&o.weight, "weight-dtype", "", "`TYPE` of weights (default as --dtype)")
+	fs.StringVar(&o.kv, "kv-dtype", "", "`TYPE` of cached keys and values (default as --dtype)")
+	group(fs, dims, "causal", "dtype", "weight-dtype", "kv-dtype")
+	o.fidelity = eval.Event
+	fs.Var(&choice{"fidelity", &o.fidelity, fidelities, &o.problems}, "fidelity", "`HOW`: event (simulated) or analytic (closed form)")
+	fs.BoolVar(&o.exact, "exact", false, "play every iteration of every loop: the same answer, slower")
+	fs.BoolVar(&o.hostSync, "host-sync", false, "time it from the host, as benchmarks of single operators do")
+	group(fs, how, "fidelity", "exact", "host-sync")
+	formFlag(c, &o.form, &o.problems)
+	fs.BoolVar(&o.plan, "plan", false, "print the plan: loops, buffers, waves and what each step needs")
+	fs.StringVar(&o.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
+	group(fs, output, "output", "plan", "timeline")
+	complete(c, "arch", machineNames)
+	complete(c, "fidelity", func() []string { return fidelities })
+	for _, name := range []string{"dtype", "weight-dtype", "kv-dtype"} {
+		complete(c, name, traces.DTypes)
+	}
+	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return profileNames(o.arch), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// dimension is a flag that holds a whole number; a number of bytes may carry a unit.
+type dimension struct {
+	name     string
+	into     *int64
+	problems *experiments.Problems
+}
+
+func (d *dimension) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil && d.name == "bytes" {
+		err = (*units.Bytes)(&n).UnmarshalText([]byte(text))
+	}
+	if err != nil {
+		d.problems.Add(&experiments.Invalid{Field: d.name, Message: fmt.Sprintf("%q: must be a whole number in plain digits, such as 4096", shorten(text))})
+		return nil
+	}
+	*d.into = n
+	return nil
+}
+
+func (d *dimension) String() string { return "" }
+func (d *dimension) Type() string   { return "N" }
+
+func (o *opCommand) run(c *cobra.Command, args []string) error {
+	kind, bad := oracle.ParseKind(args[0])
+	if bad != nil {
+		text := bad.Message
+		if bad.Hint != "" {
+			text += "; " + bad.Hint
+		}
+		return &usageError{text, c.CommandPath()}
+	}
+	o.op.Kind = kind
+	o.check(c)
+	o.dtypes(c)
+	if o.timeline != "" && o.fidelity != eval.Event {
+		o.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
+	}
+	o.findMachine()
+	var out *outFile
+	if o.timeline != "" && len(o.problems) == 0 {
+		var err error
+		out, err = createFile("timeline", o.timeline)
+		o.problems.Add(err)
+		if out != nil {
+			defer out.discard()
+		}
+	}
+	if err := o.problems.Err(); err != nil {
+		return err
+	}
+	o.op.Complete()
+	if err := o.simulate(c, out); err != nil {
+		return err
+	}
+	return printTo(c, func(w io.Writer) error { return o.print(w, styleOf(c)) })
+}
+
+// check notes dimensions that the kind lacks, does not have, or whose value is out of range.
+func (o *opCommand) check(c *cobra.Command) {
+	kind := o.op.Kind
+	add := func(flag, hint, format string, args ...any) {
+		o.problems.Add(&experiments.Invalid{Field: flag, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	own := oracle.Dims(kind)
+	for _, d := range own {
+		flag, v := flagOf(d.Name), d.Of(&o.op)
+		switch {
+		case c.Flags().Changed(flag):
+			if *v < d.Least || *v > d.Most {
+				add(flag, "", "%d: must be from %d to %d", *v, d.Least, d.Most)
+			}
+		case d.Otherwise == oracle.Needed:
+			add(flag, d.Usage, "%s needs it", kind)
+		default:
+			*v = d.Otherwise
+		}
+	}
+	hint := fmt.Sprintf("%s takes %s", kind, takes(kind))
+	for _, f := range families {
+		for _, d := range oracle.Dims(f.kind) {
+			flag := flagOf(d.Name)
+			foreign := !slices.ContainsFunc(own, func(of oracle.Dim) bool { return of.Name == d.Name })
+			if foreign && c.Flags().Changed(flag) && f.kind != kind {
+				add(flag, hint, "%s has no such dimension", kind)
+				hint = ""
+				*d.Of(&o.op) = 0
+			}
+		}
+	}
+	if kind == traces.Attention {
+		if kv := o.op.KVHeads; kv > 0 && o.op.Heads%kv != 0 {
+			add("kv-heads", "heads must be a multiple of it", "%d query heads cannot share %d key/value heads evenly", o.op.Heads, kv)
+		}
+		return
+	}
+	if c.Flags().Changed("causal") {
+		add("causal", "it goes with attention", "%s has no mask", kind)
+	}
+	o.op.Causal = false
+}
+
+// dtypes reads the number formats.
+func (o *opCommand) dtypes(c *cobra.Command) {
+	read := func(flag, text string, otherwise traces.DType, has bool) traces.DType {
+		if text == "" || !has && !c.Flags().Changed(flag) {
+			return otherwise
+		}
+		d, err := traces.ParseDType(text)
+		if err != nil {
+			o.problems.Add(&experiments.Invalid{Field: flag, Message: err.Error()})
+		} else if !has {
+			o.problems.Add(&experiments.Invalid{Field: flag, Message: fmt.Sprintf("%s has no operand of that sort", o.op.Kind)})
+		}
+		return d
+	}
+	o.op.DType = read("dtype", o.dtype, traces.BF16, !o.op.Kind.Collective())
+	o.op.WeightDType = read("weight-dtype", o.weight, o.op.DType, oracle.HasWeight(o.op.Kind))
+	o.op.KVDType = read("kv-dtype", o.kv, o.op.DType, oracle.HasKV(o.op.Kind))
+}
+
+// findMachine finds the machine and notes what is wrong with what concerns it.
+func (o *opCommand) findMachine() {
+	if o.arch == "" {
+		o.problems.Add(&experiments.Invalid{Field: "arch", Message: "which machine?", Hint: "a preset (see: strata arch list) or a file"})
+		return
+	}
+	m, err := experiments.MachineOf(o.arch, o.set)
+	o.problems.Add(inputError(err))
+	if m == nil {
+		return
+	}
+	o.machine = m
+	if _, err := m.Profile(o.runtime); err != nil {
+		o.problems.Add(&experiments.Invalid{Field: "runtime", Message: err.Error()})
+	}
+	if o.op.Ranks > m.System.Chips {
+		o.problems.Add(&experiments.Invalid{Field: "ranks", Message: fmt.Sprintf("%d: one node of %s has %d chips", o.op.Ranks, m.Name, m.System.Chips), Hint: "collectives over several nodes are not simulated by this version"})
+	}
+}
+
+// simulate runs the operator and, if asked for, writes its timeline.
+func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
+	req := o.op.Request(o.machine, o.runtime, o.hostSync)
+	req.Fidelity, req.Exact = o.fidelity, o.exact
+	var timeline *eval.Timeline
+	if out != nil {
+		timeline = eval.NewTimeline(out)
+		req.Observer = timeline
+	}
+	res, err := eval.Run(c.Context(), req)
+	if err != nil {
+		return err
+	}
+	o.result, o.answer = res, oracle.OfOp(&o.op, &res.Answer)
+	if out == nil {
+		return nil
+	}
+	return writeTimeline(out, timeline, res)
+}

@@ -1,0 +1,190 @@
+package oracle
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/traces"
+)
+
+// answer is what came of a job: the members of the answer from "status" on, without the braces, and
+// the figures that limits may be put on.
+type answer struct {
+	members []byte
+	figures []figure
+	err     *Error // in place of both
+}
+
+// figure is one number of an answer.
+type figure struct {
+	name  string
+	value float64
+}
+
+// figureNames are the figures that a limit may name.
+var figureNames = []string{"seconds", "joules", "ttft_seconds", "tpot_seconds", "joules_per_token", "average_watts", "peak_watts", "usd_per_million_tokens"}
+
+// OpAnswer is the answer for an operator.
+type OpAnswer struct {
+	Status  Status  `json:"status"`
+	Seconds float64 `json:"seconds"`
+	Joules  float64 `json:"joules"`
+	BoundBy string  `json:"bound_by"` // the cause that most of the time went to
+	// FloorSeconds is what no schedule of the same plan can beat.
+	FloorSeconds float64 `json:"floor_seconds"`
+	// Tflops is the operations asked for in 10¹² per second; masked scores of attention do not count.
+	Tflops float64 `json:"tflops,omitempty"`
+	// Bytes are read from and written to memory off the chip; GigabytesPerSecond is their rate.
+	Bytes              int64   `json:"bytes"`
+	GigabytesPerSecond float64 `json:"gigabytes_per_second"`
+	// BusBW is the bus bandwidth of a collective, see Op.BusBandwidth.
+	BusBW        float64           `json:"busbw_gigabytes_per_second,omitempty"`
+	AverageWatts float64           `json:"average_watts"`
+	PeakWatts    float64           `json:"peak_watts"`
+	Stalls       eval.StallSeconds `json:"stalls"`
+	Fidelity     string            `json:"fidelity"`
+	Runtime      string            `json:"runtime"`
+	Notes        []string          `json:"notes,omitempty"`
+}
+
+// modelAnswer is the answer for a model: the fields of strata.run/1, and the energy once more at the
+// place where all answers have it.
+type modelAnswer struct {
+	Status Status  `json:"status"`
+	Joules float64 `json:"joules"`
+	*eval.Answer
+}
+
+// arrayAnswer is the answer for a systolic array.
+type arrayAnswer struct {
+	Status Status `json:"status"`
+	Cycles int64  `json:"cycles"`
+}
+
+// OfOp is the answer for an operator that the simulator answered with a.
+func OfOp(o *Op, a *eval.Answer) OpAnswer {
+	out := OpAnswer{Status: OK, Seconds: a.Seconds, Joules: a.Energy.Joules, BoundBy: a.BoundBy, FloorSeconds: a.FloorSeconds,
+		AverageWatts: a.Power.AverageWatts, PeakWatts: a.Power.PeakWatts, Stalls: a.Stalls, Fidelity: a.Fidelity, Runtime: a.Runtime, Notes: a.Notes}
+	for i := range a.Memory {
+		if t := &a.Memory[i]; t.Kind != "sram" {
+			out.Bytes += t.ReadBytes + t.WrittenBytes
+		}
+	}
+	if a.Seconds == 0 {
+		return out // launches may be free
+	}
+	if w, err := o.Work(); err == nil {
+		out.Tflops = float64(w.MatrixOps) / a.Seconds / 1e12
+	}
+	out.GigabytesPerSecond = float64(out.Bytes) / a.Seconds / 1e9
+	if o.Kind.Collective() {
+		out.BusBW = o.BusBandwidth(a.Seconds) / 1e9
+	}
+	return out
+}
+
+// ofOp writes the answer for an operator.
+func ofOp(o *Op, a *eval.Answer) *answer {
+	out := OfOp(o, a)
+	return encode(out, []figure{{"seconds", out.Seconds}, {"joules", out.Joules}, {"average_watts", out.AverageWatts}, {"peak_watts", out.PeakWatts}})
+}
+
+// ofModel writes the answer for a model.
+func ofModel(a *eval.Answer, detail bool) *answer {
+	if !detail {
+		a.Operators, a.Advice = []eval.Operator{}, []eval.Advice{}
+	}
+	figures := []figure{{"seconds", a.Seconds}, {"joules", a.Energy.Joules}, {"joules_per_token", a.Energy.JoulesPerToken},
+		{"average_watts", a.Power.AverageWatts}, {"peak_watts", a.Power.PeakWatts}}
+	if a.Phase != traces.Decode.String() {
+		figures = append(figures, figure{"ttft_seconds", a.TTFTSeconds})
+	}
+	if a.TPOTSeconds > 0 {
+		figures = append(figures, figure{"tpot_seconds", a.TPOTSeconds})
+	}
+	if a.Cost.USDPerMillionTokens > 0 {
+		figures = append(figures, figure{"usd_per_million_tokens", a.Cost.USDPerMillionTokens})
+	}
+	return encode(modelAnswer{OK, a.Energy.Joules, a}, figures)
+}
+
+// encode writes an answer. A number that JSON does not have is a fault of the simulator.
+func encode(v any, figures []figure) *answer {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return failed(&Error{Failed, "internal", "", shorten(err.Error()), ""})
+	}
+	text := bytes.TrimSuffix(b.Bytes(), []byte("}\n"))
+	return &answer{members: bytes.Clone(text[1:]), figures: figures}
+}
+
+// failed is the answer that an error takes the place of.
+func failed(err *Error) *answer {
+	a := encode(struct {
+		Status Status `json:"status"`
+		Error  *Error `json:"error"`
+	}{err.Status, err}, nil)
+	a.err = err
+	return a
+}
+
+// size is about how many bytes the answer takes in memory.
+func (a *answer) size() int64 { return int64(len(a.members)) + 32*int64(len(a.figures)) + 128 }
+
+// write appends the answer to one request: the request's id, what is the same for all requests that
+// ask for the same, and how the figures compare with the request's limits.
+func (a *answer) write(to []byte, q *request) []byte {
+	violations, err := a.violations(q.limits)
+	if err != nil {
+		a = failed(err)
+	}
+	to = append(to, '{')
+	if q.id != nil {
+		to = append(append(append(to, `"id":`...), q.id...), ',')
+	}
+	return append(append(append(to, a.members...), violations...), '}')
+}
+
+// violations returns the member that says by how much of the limit each figure exceeds it, or stays
+// below it.
+func (a *answer) violations(limits []limit) ([]byte, *Error) {
+	if len(limits) == 0 || a.err != nil {
+		return nil, nil
+	}
+	to := []byte(`,"violations":{`)
+next:
+	for i, l := range limits {
+		for _, f := range a.figures {
+			if f.name != l.name {
+				continue
+			}
+			text, err := json.Marshal((f.value - l.most) / l.most)
+			if err != nil {
+				break
+			}
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = append(append(append(append(to, '"'), l.name...), `":`...), text...)
+			continue next
+		}
+		var names []string
+		for _, f := range a.figures {
+			names = append(names, f.name)
+		}
+		return nil, invalid("not-applicable", "/limits/"+l.name, "this answer has "+strings.Join(names, ", "), "the answer has no figure %s", l.name)
+	}
+	return append(to, '}'), nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,66 @@
+package oracle_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stratasim/strata/experiments/oracle"
+)
+
+// FuzzEstimate: whatever the text, Serve does not fail, and every line that is not blank gets one line
+// of JSON with a status, or an array of such.
+func FuzzEstimate(f *testing.F) {
+	data, err := os.ReadFile(filepath.Join("testdata", "requests.jsonl"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range bytes.Lines(data) {
+		f.Add(line)
+	}
+	f.Add(data)
+	for _, s := range []string{"\ufeff\n", "{}\r\n\r\n[]", `{"id":"\ud83d\ude00","op":{"kind":"gelu","rows":1e2,"cols":-0}}`, "[{},[[]],null]", "\x00", `{"a":"\ud800"}`} {
+		f.Add([]byte(s))
+	}
+	o := oracle.New(oracle.Options{Workers: 2, CacheBytes: 1 << 20})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if bytes.Contains(text, []byte("timeout_seconds")) {
+			t.Skip() // time is not reproducible
+		}
+		var out bytes.Buffer
+		if err := o.Serve(context.Background(), bytes.NewReader(text), &out); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for i, line := range bytes.Split(text, []byte("\n")) {
+			if i == 0 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			}
+			if len(bytes.Trim(line, " \t\r")) > 0 {
+				want++
+			}
+		}
+		if got := bytes.Count(out.Bytes(), []byte("\n")); got != want {
+			t.Fatalf("%d answers to %d lines", got, want)
+		}
+		for line := range bytes.Lines(out.Bytes()) {
+			type short struct{ Status oracle.Status }
+			answers := make([]short, 1)
+			var into any = &answers[0]
+			if line[0] == '[' {
+				into = &answers
+			}
+			if err := json.Unmarshal(line, into); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			for _, a := range answers {
+				if a.Status == "" || a.Status == oracle.Failed {
+					t.Fatalf("status %q: %s", a.Status, line)
+				}
+			}
+		}
+	})
+}

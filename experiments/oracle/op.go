@@ -1,0 +1,213 @@
+package oracle
+
+import (
+	"slices"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+// Op is one operator with its dimensions; those that its kind does not have are 0.
+type Op struct {
+	Kind traces.Kind
+
+	Batch, M, N, K int64 // matrix product, batch of them; B is a weight if Batch is 1
+
+	// Attention: Batch sequences, QLen new tokens each after Past cached ones.
+	Heads, KVHeads, HeadDim, QLen, Past int64
+	Causal                              bool
+
+	Rows, Cols int64 // row-wise and element-wise
+
+	// Collectives: the full buffer per rank, for all-gather and reduce-scatter the total.
+	Bytes, Ranks int64
+
+	DType, WeightDType, KVDType traces.DType
+}
+
+// Dim describes a dimension of a kind of operator.
+type Dim struct {
+	Name        string // in requests, e.g. "head_dim"
+	Usage       string
+	Least, Most int64
+	Otherwise   int64 // if it is left out; Needed if it may not be
+	Of          func(*Op) *int64
+}
+
+// Needed in place of a default says that a dimension may not be left out.
+const Needed = -1
+
+const (
+	maxDim = 1 << 31
+	// maxBytes is more than any node's memory and small enough to be a tensor of page-sized rows.
+	maxBytes = 1 << 42
+	page     = 4096
+)
+
+var (
+	gemmDims = []Dim{
+		{"m", "rows of A and C", 1, maxDim, Needed, func(o *Op) *int64 { return &o.M }},
+		{"n", "columns of B and C", 1, maxDim, Needed, func(o *Op) *int64 { return &o.N }},
+		{"k", "columns of A, rows of B: the reduction", 1, maxDim, Needed, func(o *Op) *int64 { return &o.K }},
+		{"batch", "independent products", 1, maxDim, 1, func(o *Op) *int64 { return &o.Batch }},
+	}
+	attentionDims = []Dim{
+		{"batch", "sequences", 1, maxDim, 1, func(o *Op) *int64 { return &o.Batch }},
+		{"heads", "query heads", 1, maxDim, Needed, func(o *Op) *int64 { return &o.Heads }},
+		{"kv_heads", "key/value heads; as many as query heads if left out", 1, maxDim, 0, func(o *Op) *int64 { return &o.KVHeads }},
+		{"head_dim", "elements of a head", 1, maxDim, Needed, func(o *Op) *int64 { return &o.HeadDim }},
+		{"q_len", "new tokens of each sequence", 1, maxDim, Needed, func(o *Op) *int64 { return &o.QLen }},
+		{"past_len", "tokens of each sequence that are cached already", 0, maxDim, 0, func(o *Op) *int64 { return &o.Past }},
+	}
+	rowDims = []Dim{
+		{"rows", "product of all dimensions but the last", 1, maxDim, Needed, func(o *Op) *int64 { return &o.Rows }},
+		{"cols", "the last dimension", 1, maxDim, Needed, func(o *Op) *int64 { return &o.Cols }},
+	}
+	collectiveDims = []Dim{
+		{"bytes", "full buffer of each rank; for all-gather and reduce-scatter the total", 1, maxBytes, Needed, func(o *Op) *int64 { return &o.Bytes }},
+		{"ranks", "chips that take part", 2, maxDim, Needed, func(o *Op) *int64 { return &o.Ranks }},
+	}
+)
+
+// laterKinds are kinds of operators that are part of the protocol but not simulated.
+var laterKinds = []string{"conv2d", "attention-mixed", "moe", "ffn"}
+
+// kinds finds a kind by its name.
+var kinds = func() map[string]traces.Kind {
+	m := map[string]traces.Kind{}
+	for i, name := range traces.Kinds() {
+		m[name] = traces.Kind(i)
+	}
+	return m
+}()
+
+// ParseKind reads the name of a kind of operator.
+func ParseKind(name string) (traces.Kind, *Error) {
+	if k, ok := kinds[name]; ok {
+		return k, nil
+	}
+	if slices.Contains(laterKinds, name) {
+		return 0, unsupported("not-simulated", "/op/kind", "", "operators of kind %s are not simulated by this version", name)
+	}
+	return 0, invalid("unknown-kind", "/op/kind", nearest(name, traces.Kinds()), "%q is no kind of operator", shorten(name))
+}
+
+// Dims returns the dimensions of a kind of operator.
+func Dims(k traces.Kind) []Dim {
+	switch {
+	case k == traces.Gemm:
+		return gemmDims
+	case k == traces.Attention:
+		return attentionDims
+	case k.Collective():
+		return collectiveDims
+	}
+	return rowDims
+}
+
+// HasWeight reports whether operators of the kind have a number format of their own for weights.
+func HasWeight(k traces.Kind) bool { return k == traces.Gemm || k == traces.Embedding }
+
+// HasKV reports whether operators of the kind have a number format of their own for cached keys and values.
+func HasKV(k traces.Kind) bool { return k == traces.Attention || k == traces.KVAppend }
+
+// Complete fills in what follows from other dimensions.
+func (o *Op) Complete() {
+	if o.Kind == traces.Attention && o.KVHeads == 0 {
+		o.KVHeads = o.Heads
+	}
+}
+
+// operator returns the operator without its tensors.
+func (o *Op) operator() traces.Op {
+	return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.KVDType,
+		Batch: o.Batch, M: o.M, N: o.N, K: o.K,
+		Heads: o.Heads, KVHeads: o.KVHeads, HeadDim: o.HeadDim, QLen: o.QLen, Past: o.Past, Causal: o.Causal,
+		Rows: o.Rows, Cols: o.Cols, Bytes: units.Bytes(o.Bytes)}
+}
+
+// Work counts what the operator asks for at the least. The error says that a count does not fit 64 bits.
+func (o *Op) Work() (traces.Work, error) {
+	op := o.operator()
+	return op.Work(0)
+}
+
+// Graph returns the operator as a graph that runs nothing else. The tensors are there because a chip
+// has to hold them.
+func (o *Op) Graph() *traces.Graph {
+	op := o.operator()
+	b := traces.Block{Name: op.Name}
+	tensor := func(name string, role traces.Role, d traces.DType, shape ...int64) traces.TensorID {
+		b.Tensors = append(b.Tensors, traces.Tensor{Name: name, Shape: shape, Type: d, Role: role})
+		return traces.TensorID(len(b.Tensors) - 1)
+	}
+	in := func(name string, role traces.Role, d traces.DType, shape ...int64) {
+		op.Inputs = append(op.Inputs, tensor(name, role, d, shape...))
+	}
+	out := func(d traces.DType, shape ...int64) {
+		op.Outputs = append(op.Outputs, tensor("out", traces.Activation, d, shape...))
+	}
+	switch {
+	case o.Kind == traces.Gemm:
+		in("a", traces.Activation, o.DType, o.Batch, o.M, o.K)
+		if o.Batch == 1 {
+			in("b", traces.Weight, o.WeightDType, o.K, o.N)
+		} else {
+			in("b", traces.Activation, o.WeightDType, o.Batch, o.K, o.N)
+		}
+		out(o.DType, o.Batch, o.M, o.N)
+	case o.Kind == traces.Attention:
+		// Keys and values are counted by the operator's own dimensions.
+		in("q", traces.Activation, o.DType, o.Batch, o.QLen, o.Heads, o.HeadDim)
+		out(o.DType, o.Batch, o.QLen, o.Heads, o.HeadDim)
+	case o.Kind.Collective():
+		in("buffer", traces.Activation, traces.INT8, units.CeilDiv(o.Bytes, page), page) // in place
+	default:
+		for i := range o.operands() {
+			in("in"+string(rune('1'+i)), traces.Activation, o.DType, o.Rows, o.Cols)
+		}
+		d := o.DType
+		if o.Kind == traces.KVAppend {
+			d = o.KVDType
+		}
+		out(d, o.Rows, o.Cols)
+	}
+	b.Ops = []traces.Op{op}
+	return &traces.Graph{Name: op.Name, Phase: traces.Prefill.String(), DType: o.DType, Blocks: []traces.Block{b}, Runs: []traces.Run{{Phase: traces.Prefill, Times: 1}}}
+}
+
+// operands returns how many tensors of Rows×Cols elements the operator reads, as its work counts them
+// for a single row of 64 elements.
+func (o *Op) operands() int64 {
+	small := traces.Op{Kind: o.Kind, Rows: 1, Cols: 64, DType: o.DType, WeightDType: o.DType, KVDType: o.DType}
+	w, err := small.Work(0)
+	if err != nil {
+		return 1
+	}
+	return int64(w.ReadBytes / o.DType.Bytes(64))
+}
+
+// Request is the operator as a request to the simulator.
+func (o *Op) Request(m *arch.Machine, profile string, hostSync bool) eval.Request {
+	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync}}
+	if o.Kind.Collective() {
+		r.Mapping.TP = o.Ranks
+	}
+	return r
+}
+
+// BusBandwidth is the rate in bytes per second that the collective's bytes come to on the busiest link
+// of a ring when it takes that long, as nccl-tests count it: independent of the number of ranks.
+func (o *Op) BusBandwidth(seconds float64) float64 {
+	share := 1.0
+	switch n := float64(o.Ranks); o.Kind {
+	case traces.AllReduce:
+		share = 2 * (n - 1) / n
+	case traces.AllGather, traces.ReduceScatter, traces.AllToAll:
+		share = (n - 1) / n
+	}
+	return share * float64(o.Bytes) / seconds
+}

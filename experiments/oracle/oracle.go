@@ -1,0 +1,210 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// Options of an Oracle. The zero value is ready to use.
+type Options struct {
+	// Workers is the number of requests that are worked on at a time; 0 means GOMAXPROCS.
+	Workers int
+	// Files lets requests name files of machines and models. An oracle that answers strangers must
+	// not set it.
+	Files bool
+	// CacheBytes is about the memory that remembered answers may take; 0 means 64 MiB.
+	CacheBytes int64
+}
+
+// Oracle answers estimate requests. It may be used by many goroutines at a time.
+type Oracle struct {
+	workers int
+	resolve *resolver
+	answers *lru[job, *answer]
+}
+
+// MaxBatch bounds the requests of one batch.
+const MaxBatch = 1 << 16
+
+// New returns an oracle that knows nothing yet.
+func New(o Options) *Oracle {
+	if o.Workers < 1 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	o.Workers = min(o.Workers, 1024)
+	if o.CacheBytes < 1 {
+		o.CacheBytes = 64 << 20
+	}
+	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes)}
+}
+
+// Answer answers one request, or a batch of them in an array. The answer is one line of JSON without
+// the end of the line, whatever the request. The only error is that the context was cancelled.
+func (o *Oracle) Answer(ctx context.Context, line []byte) ([]byte, error) {
+	v, err := parse(line)
+	if err == nil && v.kind == array {
+		return o.batch(ctx, v.items)
+	}
+	return o.one(ctx, &v, err)
+}
+
+// one answers one request; malformed says that the text is not JSON.
+func (o *Oracle) one(ctx context.Context, v *value, malformed *Error) ([]byte, error) {
+	q := new(request)
+	if malformed != nil {
+		// The id helps to find the request that was cut, if it comes before the fault.
+		var ignored *Error
+		q.readID(open(v, "", &ignored))
+		return failed(malformed).write(nil, q), nil
+	}
+	if err := readRequest(v, q); err != nil {
+		q.limits = nil
+		return failed(err).write(nil, q), nil
+	}
+	a, known := o.answers.get(q.job)
+	if !known {
+		var err error
+		if a, err = o.compute(ctx, q); err != nil {
+			return nil, err
+		}
+		if s := statusOf(a); s != Timeout && s != Failed {
+			a = o.answers.put(q.job, a, a.size()+jobSize(&q.job))
+		}
+	}
+	return a.write(make([]byte, 0, len(a.members)+len(q.id)+160), q), nil
+}
+
+func statusOf(a *answer) Status {
+	if a.err != nil {
+		return a.err.Status
+	}
+	return OK
+}
+
+// jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
+func jobSize(j *job) int64 {
+	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel))
+}
+
+// batch answers the requests of an array, several at a time, in their order.
+func (o *Oracle) batch(ctx context.Context, requests []value) ([]byte, error) {
+	if len(requests) > MaxBatch {
+		return failed(invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", len(requests), MaxBatch)).write(nil, new(request)), nil
+	}
+	answers, errs := make([][]byte, len(requests)), make([]error, len(requests))
+	var next atomic.Int64
+	var team sync.WaitGroup
+	for range min(o.workers, len(requests)) {
+		team.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(requests); i = int(next.Add(1)) - 1 {
+				answers[i], errs[i] = o.one(ctx, &requests[i], nil)
+			}
+		})
+	}
+	team.Wait()
+	to := []byte{'['}
+	for i, a := range answers {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = append(to, a...)
+	}
+	return append(to, ']'), nil
+}
+
+// compute works out an answer that is not known yet. A fault of the simulator becomes an answer too: it
+// must not take other requests with it.
+func (o *Oracle) compute(ctx context.Context, q *request) (a *answer, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			a = failed(&Error{Failed, "internal", "", shorten(fmt.Sprint(r)), "this is a fault of the simulator: please report it with the request"})
+		}
+	}()
+	within, cancel := q.withTimeout(ctx)
+	defer cancel()
+	a, err = o.evaluate(within, q)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		whole := wholeOp
+		if q.model != "" {
+			whole = wholeModel
+		}
+		a = failed(explain(err, whole, q.member))
+	}
+	return a, nil
+}
+
+// evaluate asks the simulator. Errors are the simulator's.
+func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
+	if q.array.rows > 0 {
+		cycles, err := q.array.cycles()
+		if err != nil {
+			return failed(err), nil
+		}
+		return encode(arrayAnswer{OK, cycles}, nil), nil
+	}
+	m, bad := o.resolve.machine(q.archAt, q.arch)
+	if bad != nil {
+		return failed(bad), nil
+	}
+	if bad := q.withinNode(m.Machine); bad != nil {
+		return failed(bad), nil
+	}
+	name := profile(m.Machine, q.framework, q.kernel)
+	if q.model == "" {
+		r := q.op.Request(m.Machine, name, q.hostSync)
+		r.Fidelity, r.ArchHash = q.fidelity, m.hash
+		res, err := eval.Run(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		return ofOp(&q.op, &res.Answer), nil
+	}
+	model, bad := o.resolve.model(q.modelAt, q.model)
+	if bad != nil {
+		return failed(bad), nil
+	}
+	g, err := model.Graph(q.workload(model))
+	if err != nil {
+		return nil, err
+	}
+	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
+	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync = q.tp, name, q.hostSync
+	res, err := eval.Run(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return ofModel(&res.Answer, q.detail), nil
+}
+
+// withinNode refuses more chips than one node of the machine has.
+func (q *request) withinNode(m *arch.Machine) *Error {
+	chips, at := q.tp, "/parallel/tp"
+	if q.model == "" {
+		chips, at = q.op.Ranks, "/op/ranks"
+	}
+	if chips <= m.System.Chips {
+		return nil
+	}
+	return unsupported("beyond-node", at, fmt.Sprintf("at most %d", m.System.Chips), "%d chips: one node of %s has %d, and several nodes are not simulated by this version", chips, m.Name, m.System.Chips)
+}
+
+// workload is what the request asks of the model.
+func (q *request) workload(m *llm.Model) llm.Workload {
+	w := llm.Workload{Phase: q.phase, Batch: q.batch, Prompt: q.context, Generate: q.generate, Layers: q.layers}
+	w.DType = q.dtype.or(m.DefaultDType())
+	w.WeightDType, w.KVDType = q.weight.or(w.DType), q.kv.or(w.DType)
+	return w
+}

@@ -1,0 +1,361 @@
+package oracle
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/traces"
+)
+
+// job is everything that an answer depends on, and nothing else: the key of the cache of answers.
+type job struct {
+	arch, model       string // canonical JSON of the members; model "" for an operator
+	op                Op
+	array             systolicArray
+	phase             string
+	batch, context    int64 // context is the prompt, in phase decode the cached tokens
+	generate, layers  int64
+	dtype, weight, kv maybeType
+	tp                int64
+	framework, kernel string
+	hostSync, detail  bool
+	fidelity          string
+}
+
+// maybeType is a number format that may be left out: 0, or one more than the format.
+type maybeType uint8
+
+func (m maybeType) or(otherwise traces.DType) traces.DType {
+	if m == 0 {
+		return otherwise
+	}
+	return traces.DType(m - 1)
+}
+
+// request is one request as it was read: a job, and what concerns this request only.
+type request struct {
+	job
+	id      []byte // as written, nil if there is none
+	archAt  *value
+	modelAt *value
+	limits  []limit
+	timeout time.Duration // 0: none
+	pastLen bool          // the cached tokens are called past_len
+}
+
+// limit is an upper bound that a figure of the answer is compared with.
+type limit struct {
+	name string
+	most float64
+}
+
+// readRequest reads one request. The id is read even if the rest is wrong.
+func readRequest(v *value, q *request) *Error {
+	var err *Error
+	f := open(v, "", &err)
+	q.readID(f)
+	f.refuse("dram", "a DRAM request")
+	f.refuse("network", "a network request")
+	op, model, array := f.get("op"), f.get("model"), f.get("systolic")
+	switch {
+	case err != nil:
+	case op != nil && model != nil || array != nil && (op != nil || model != nil):
+		err = invalid("conflict", "", "", "op, model and systolic exclude one another")
+	case op != nil:
+		q.readOp(f, op)
+	case model != nil:
+		q.readModel(f, model)
+	case array != nil:
+		q.array.read(open(array, "/systolic", &err))
+	default:
+		f.arch(q)
+		f.misplaced()
+		if err == nil {
+			err = invalid("missing", "", `e.g. "op":{"kind":"gemm",…} or "model":"llama2-7b"`, "neither op nor model")
+		}
+	}
+	if err == nil {
+		q.readLimits(f)
+		q.timeout = time.Duration(f.real("timeout_seconds", 1e-3, 1e6, 0) * float64(time.Second))
+	}
+	f.close()
+	return err
+}
+
+// readID takes the id, which may be any string or number.
+func (q *request) readID(f *fields) {
+	v := f.get("id")
+	if v == nil {
+		return
+	}
+	if v.kind != text && v.kind != number {
+		f.fail(invalid("type", "/id", "", "must be a string or a number, is %s", v.kind))
+		return
+	}
+	q.id = v.raw
+}
+
+// misplaced names the members of an operator that stand beside it.
+func (f *fields) misplaced() {
+	for _, name := range []string{"kind", "m", "n", "k", "rows", "cols", "heads"} {
+		if f.has(name) {
+			f.fail(invalid("missing", "/op", `{"arch":…,"op":{"kind":…,…}}`, "the dimensions of an operator belong into op"))
+		}
+	}
+}
+
+// arch takes the machine, which must be there.
+func (f *fields) arch(q *request) {
+	v := f.get("arch")
+	switch {
+	case *f.err != nil:
+	case v == nil:
+		f.missing = append(f.missing, "arch")
+	case v.kind != text && v.kind != object:
+		f.fail(invalid("type", "/arch", "", "must be the name of a machine or an object with base and set, is %s", v.kind))
+	default:
+		q.archAt, q.arch = v, f.canonical(v, "/arch")
+	}
+}
+
+func (f *fields) canonical(v *value, at string) string {
+	text, err := v.canonical(nil, at)
+	if err != nil {
+		f.fail(err)
+	}
+	return string(text)
+}
+
+// hints reads what picks a profile of the runtime, from beside the operator or from within.
+func (q *request) hints(f, within *fields) {
+	read := func(f *fields) {
+		q.framework, q.kernel = f.text("framework", q.framework), f.text("kernel", q.kernel)
+		q.hostSync = f.flag("host_sync", q.hostSync)
+	}
+	read(f)
+	if within == nil {
+		return
+	}
+	for _, name := range []string{"framework", "kernel", "host_sync"} {
+		if f.has(name) && within.has(name) {
+			f.fail(invalid("conflict", pointer(within.at, name), "leave one of them out", "%s is given twice, in the operator and beside it", name))
+		}
+	}
+	read(within)
+}
+
+// readOp reads a request for an operator.
+func (q *request) readOp(f *fields, v *value) {
+	f.arch(q)
+	q.fidelity = f.word("fidelity", eval.Analytic, eval.Event)
+	within := open(v, "/op", f.err)
+	q.op.read(within)
+	q.hints(f, within)
+	within.close()
+}
+
+// read reads the operator.
+func (o *Op) read(f *fields) {
+	name := f.text("kind", "")
+	if *f.err == nil && !f.has("kind") {
+		f.fail(invalid("missing", "/op/kind", nearest("", traces.Kinds()), "missing: kind"))
+	}
+	k, bad := ParseKind(name)
+	if bad != nil {
+		f.fail(bad)
+	}
+	if *f.err != nil {
+		return
+	}
+	o.Kind = k
+	for _, d := range Dims(k) {
+		if d.Otherwise == Needed {
+			*d.Of(o) = f.need(d.Name, d.Least, d.Most)
+		} else {
+			*d.Of(o) = f.integer(d.Name, d.Least, d.Most, d.Otherwise)
+		}
+	}
+	o.DType = f.dtype("dtype", traces.BF16)
+	o.WeightDType, o.KVDType = o.DType, o.DType
+	if HasWeight(k) {
+		o.WeightDType = f.dtype("weight_dtype", o.DType)
+	}
+	if HasKV(k) {
+		o.KVDType = f.dtype("kv_dtype", o.DType)
+	}
+	switch {
+	case k == traces.Attention:
+		o.Causal = f.flag("causal", true)
+		if f.word("pass", "fwd", "fwd+bwd") != "fwd" {
+			f.fail(unsupported("not-simulated", "/op/pass", "fwd", "the backward pass is not simulated by this version"))
+		}
+		f.refuse("algorithm", "a choice of attention algorithm")
+		f.refuse("page", "a page size of the key/value cache")
+		if h := f.get("heads"); o.KVHeads > 0 && o.Heads%o.KVHeads != 0 && h != nil {
+			f.fail(invalid("value", "/op/kv_heads", "heads must be a multiple of kv_heads", "%d query heads cannot share %d key/value heads evenly", o.Heads, o.KVHeads))
+		}
+	case k.Collective():
+		// The data type says nothing about a collective of so many bytes.
+		o.DType, o.WeightDType, o.KVDType = traces.BF16, traces.BF16, traces.BF16
+		if per := f.integer("ranks_per_node", 1, maxDim, o.Ranks); per < o.Ranks {
+			f.fail(unsupported("not-simulated", "/op/ranks_per_node", "", "collectives over several nodes are not simulated by this version"))
+		}
+		if a := f.text("algorithm", "ring"); a != "ring" && a != "auto" {
+			f.fail(unsupported("not-simulated", "/op/algorithm", "ring or nothing", "the collective algorithm %q is not simulated by this version", shorten(a)))
+		}
+	}
+	o.Complete()
+}
+
+// readModel reads a request for a model.
+func (q *request) readModel(f *fields, v *value) {
+	if v.kind != text && v.kind != object {
+		f.fail(invalid("type", "/model", "", "must be the name of a model or a Hugging Face configuration, is %s", v.kind))
+		return
+	}
+	q.phase = f.word("phase", "generate", "prefill", "decode", "train", "finetune")
+	if q.phase == "train" || q.phase == "finetune" {
+		f.fail(unsupported("not-simulated", "/phase", "prefill, decode or generate", "phase %s is not simulated by this version", q.phase))
+		return
+	}
+	f.arch(q)
+	q.modelAt, q.model = v, f.canonical(v, "/model")
+	q.fidelity = f.word("fidelity", eval.Analytic, eval.Event)
+	q.batch = f.integer("batch", 1, maxDim, 1)
+	q.layers = f.integer("layers", 1, maxDim, 0)
+	q.lengths(f)
+	d := f.dtypes()
+	q.dtype, q.weight, q.kv = d[0], d[1], d[2]
+	q.parallel(f)
+	q.hints(f, nil)
+	q.detail = f.flag("detail", false)
+	for _, m := range notSimulated {
+		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).text) == "none" {
+			continue
+		}
+		f.refuse(m.name, m.what)
+	}
+}
+
+// notSimulated are members of model requests that are part of the protocol but not simulated.
+var notSimulated = []struct{ name, what string }{
+	{"seq_len", "training (seq_len)"}, {"global_batch", "training (global_batch)"}, {"micro_batch", "pipelining of micro-batches"},
+	{"recompute", "recomputation"}, {"zero", "a sharded optimizer"}, {"power_limit", "a power limit other than the machine's"},
+	{"schedule", "a pipeline schedule"}, {"stages", "a pipeline"}, {"master_dtype", "training (master_dtype)"}, {"lora", "low-rank adaptation"},
+}
+
+// lengths reads the lengths of prompts, caches and answers.
+func (q *request) lengths(f *fields) {
+	const usualPrompt, usualGenerate = 512, 128
+	if q.pastLen = f.has("past_len"); q.pastLen {
+		if q.phase != "decode" {
+			f.fail(invalid("conflict", "/past_len", "call it prompt, or ask for phase decode", "past_len goes with phase decode, the phase is %s", q.phase))
+		}
+		if f.has("prompt") {
+			f.fail(invalid("conflict", "/past_len", "leave one of them out", "prompt and past_len both say how many tokens are cached"))
+		}
+	}
+	if q.phase == "decode" {
+		q.context = f.integer("past_len", 0, maxDim, usualPrompt)
+		q.context = f.integer("prompt", 0, maxDim, q.context)
+	} else {
+		q.context = f.integer("prompt", 1, maxDim, usualPrompt)
+	}
+	if q.phase == "generate" {
+		q.generate = f.integer("generate", 1, maxGenerate, usualGenerate)
+	} else if f.integer("generate", 0, maxDim, 0) > 0 {
+		f.fail(invalid("conflict", "/generate", `"phase":"generate"`, "generate goes with phase generate, the phase is %s", q.phase))
+	}
+}
+
+// maxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
+const maxGenerate = 1 << 15
+
+// dtypes reads the three number formats, which depend on the model if they are left out.
+func (f *fields) dtypes() (d [3]maybeType) {
+	for i, name := range [...]string{"dtype", "weight_dtype", "kv_dtype"} {
+		if f.has(name) {
+			d[i] = maybeType(f.dtype(name, 0)) + 1
+		} else {
+			f.get(name)
+		}
+	}
+	return d
+}
+
+// parallel reads the mapping over chips.
+func (q *request) parallel(f *fields) {
+	q.tp = 1
+	v := f.get("parallel")
+	if v == nil {
+		return
+	}
+	p := open(v, "/parallel", f.err)
+	q.tp = p.integer("tp", 1, maxDim, 1)
+	p.one("pp", "pipeline parallelism")
+	p.one("dp", "data parallelism")
+	p.one("ep", "expert parallelism")
+	p.one("cp", "context parallelism")
+	p.one("moe_tp", "tensor parallelism of experts")
+	p.one("attn_dp", "data parallelism of attention")
+	p.one("interleave", "an interleaved pipeline")
+	if p.flag("sp", false) {
+		p.fail(unsupported("not-simulated", "/parallel/sp", "false or nothing", "sequence parallelism is not simulated by this version"))
+	}
+	p.close()
+}
+
+// readLimits reads what the figures are to be compared with.
+func (q *request) readLimits(f *fields) {
+	v := f.get("limits")
+	if v == nil {
+		return
+	}
+	l := open(v, "/limits", f.err)
+	for i := range figureNames {
+		name := figureNames[i]
+		if most := l.real(name, 1e-30, 1e30, 0); most > 0 {
+			q.limits = append(q.limits, limit{name, most})
+		}
+	}
+	l.close()
+}
+
+// member finds the pointer of a field that the simulator names.
+func (q *request) member(field string) string {
+	field = strings.ReplaceAll(field, "-", "_")
+	if field == "runtime" {
+		return "/framework"
+	}
+	if q.model == "" {
+		switch field {
+		case "tp":
+			return "/op/ranks"
+		case "dtype":
+			return "/op/dtype"
+		}
+		return wholeOp
+	}
+	switch field {
+	case "tp":
+		return "/parallel/tp"
+	case "prompt":
+		if q.pastLen {
+			return "/past_len"
+		}
+		return "/prompt"
+	case "phase", "batch", "generate", "layers", "dtype", "weight_dtype", "kv_dtype", "fidelity":
+		return "/" + field
+	}
+	return wholeModel
+}
+
+// withTimeout gives the request's own time limit to a context.
+func (q *request) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if q.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, q.timeout)
+}
