@@ -1,9 +1,11 @@
 package arch
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/sim/spec"
 )
@@ -16,86 +18,189 @@ type Overlay struct {
 	Description string `yaml:"description,omitempty"`
 	// Set maps paths to values, e.g. "chip.memory[hbm].bandwidth": 3 TB/s.
 	Set map[string]string `yaml:"set,omitempty"`
-	// Sources of the changed leaves.
+	// Sources of the changed leaves, by the path of the leaf or of a part around it.
 	Sources spec.Sources `yaml:"sources,omitempty" spec:"-"`
 }
 
 // Load reads a machine file: a whole machine, or an overlay (with "base:"). The resolver finds the
 // bases of overlays. Errors are of type *spec.Error and name file, line and field.
 func Load(file string, data []byte, resolve func(name string) (*Machine, error)) (*Machine, error) {
-	if !isOverlay(data) {
-		m := &Machine{}
-		if err := spec.Decode(file, data, m); err != nil {
-			return nil, err
-		}
+	m := &Machine{}
+	err := spec.Decode(file, data, m)
+	switch {
+	case err == nil:
 		return m, nil
+	case isOverlay(err):
+		return loadOverlay(file, data, resolve)
 	}
+	return nil, err
+}
+
+// isOverlay reports whether the file that cannot be read as a whole machine is an overlay. A machine
+// has no field "base", so there is a complaint about it just if the file has that key.
+func isOverlay(err error) bool {
+	var e *spec.Error
+	return errors.As(err, &e) && slices.ContainsFunc(e.Problems, func(p spec.Problem) bool { return p.Path == "base" })
+}
+
+func loadOverlay(file string, data []byte, resolve func(name string) (*Machine, error)) (*Machine, error) {
 	var o Overlay
 	if err := spec.Decode(file, data, &o); err != nil {
 		return nil, err
 	}
+	lines := linesOf(data)
 	base, err := resolve(o.Base)
 	if err != nil {
-		return nil, &spec.Error{Problems: []spec.Problem{{File: file, Line: lineOf(data, "base:"), Path: "base", Message: err.Error()}}}
+		return nil, &spec.Error{Problems: []spec.Problem{{File: file, Line: lines["base"], Path: "base", Message: err.Error()}}}
 	}
+	m := *base
 	if o.Name != "" {
-		base.Name = o.Name
+		m.Name = o.Name
 	}
 	if o.Description != "" {
-		base.Description = o.Description
+		m.Description = o.Description
 	}
-	paths := make([]string, 0, len(o.Set))
-	for p := range o.Set {
-		paths = append(paths, p)
-	}
-	sort.Strings(paths)
 	var problems []spec.Problem
-	for _, p := range paths {
-		if err := base.Set(p, o.Set[p]); err != nil {
-			problems = append(problems, spec.Problem{File: file, Line: lineOf(data, p), Path: "set." + p, Message: err.Error()})
-			continue
+	if err := m.Apply(o.Set); err != nil {
+		for _, p := range err.(*spec.Error).Problems {
+			at := "base" // of which something was wrong before
+			if _, ok := o.Set[p.Path]; ok {
+				at = "set." + p.Path
+			}
+			p.File, p.Line, p.Path = file, lines[at], at
+			problems = append(problems, p)
 		}
-		src, ok := o.Sources[p]
-		if !ok {
-			src = "set in " + file
-		}
-		if base.Sources == nil {
-			base.Sources = spec.Sources{}
-		}
-		base.Sources[p] = src
 	}
+	problems = append(problems, o.addSources(&m, file, lines)...)
 	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b spec.Problem) int { return a.Line - b.Line })
 		return nil, &spec.Error{Problems: problems}
 	}
-	return base, nil
+	return &m, nil
 }
 
-// isOverlay reports whether the text has a top-level key "base".
-func isOverlay(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("base:")) || bytes.Contains(data, []byte("\nbase:"))
-}
-
-// lineOf returns the first line that contains the text, 1 if none does.
-func lineOf(data []byte, text string) int {
-	if i := bytes.Index(data, []byte(text)); i >= 0 {
-		return bytes.Count(data[:i], []byte("\n")) + 1
+// addSources gives each leaf that the overlay sets its source, and returns what is wrong with those
+// that it has.
+func (o *Overlay) addSources(m *Machine, file string, lines map[string]int) (problems []spec.Problem) {
+	used := map[string]bool{}
+	m.Sources = maps.Clone(m.Sources)
+	if m.Sources == nil {
+		m.Sources = spec.Sources{}
 	}
-	return 1
+	for _, p := range slices.Sorted(maps.Keys(o.Set)) {
+		text, at, ok := o.Sources.Of(p)
+		if used[at] = ok; !ok {
+			text = "set in " + file
+		}
+		m.Sources[leaf(m, p)] = text
+	}
+	for _, p := range slices.Sorted(maps.Keys(o.Sources)) {
+		bad := spec.Problem{File: file, Line: lines["sources."+p], Path: "sources." + p}
+		switch {
+		case !used[p]:
+			bad.Message = "nothing with this path is set here"
+		case strings.TrimSpace(o.Sources[p]) == "":
+			bad.Message, bad.Hint = "the source is empty", "say where the value is from, or estimated: and how"
+		default:
+			continue
+		}
+		problems = append(problems, bad)
+	}
+	return problems
+}
+
+// leaf returns the path of a leaf as spec.Walk writes it: with the names of elements in place of their
+// indices, and that of the whole list for one of its scalars.
+func leaf(m *Machine, path string) string {
+	const below = ".below"
+	_, err := spec.Get(m, path+below) // the complaint that a leaf has nothing below it has its path
+	var p spec.Problem
+	if errors.As(err, &p) {
+		path = strings.TrimSuffix(p.Path, below)
+	}
+	if strings.HasSuffix(path, "]") {
+		path = path[:strings.LastIndexByte(path, '[')]
+	}
+	return path
+}
+
+// refusal is a text that refuses every value.
+type refusal struct{}
+
+func (*refusal) UnmarshalText([]byte) error  { return errors.New("no value is right") }
+func (refusal) MarshalText() ([]byte, error) { return nil, nil }
+
+// linesOf returns the line of each part of an overlay by its path: those of the complaints when no
+// value is right.
+func linesOf(data []byte) map[string]int {
+	var wrong struct {
+		Base    refusal            `yaml:"base"`
+		Set     map[string]refusal `yaml:"set"`
+		Sources map[string]refusal `yaml:"sources"`
+	}
+	lines := map[string]int{}
+	var e *spec.Error
+	if errors.As(spec.Decode("", data, &wrong), &e) {
+		for _, p := range e.Problems {
+			lines[p.Path] = p.Line
+		}
+	}
+	return lines
 }
 
 // Set changes one leaf, such as chip.memory[hbm].bandwidth, and checks the machine as a whole again.
-func (m *Machine) Set(path, value string) error {
-	if err := spec.Set(m, path, value); err != nil {
-		return err
-	}
-	var err error
-	m.Validate(func(at, message, hint string) {
-		if err == nil {
-			err = fmt.Errorf("%s = %s: %s: %s", path, value, at, message)
-			if hint != "" {
-				err = fmt.Errorf("%w (%s)", err, hint)
+// When there is an error, a *spec.Error, the machine is as it was.
+func (m *Machine) Set(path, value string) error { return m.Apply(map[string]string{path: value}) }
+
+// Apply makes several changes, in alphabetical order of their paths, and then checks the machine as a
+// whole again, so that each change may need the others. When there is an error the machine is as it
+// was. The error is a *spec.Error; each of its problems has the path of the change that it is about, or
+// one that was not changed if the machine was not in order before.
+func (m *Machine) Apply(changes map[string]string) error {
+	next := *m // what both share is replaced and not changed
+	paths := slices.Sorted(maps.Keys(changes))
+	var problems []spec.Problem
+	for _, path := range paths {
+		var p spec.Problem
+		if err := spec.Set(&next, path, changes[path]); errors.As(err, &p) {
+			if p.Path != path {
+				p.Message = p.Path + ": " + p.Message
 			}
+			p.Path = path
+			problems = append(problems, p)
 		}
-	})
-	return err
+	}
+	var e *spec.Error
+	if len(problems) == 0 && errors.As(spec.Validate(&next), &e) {
+		for _, p := range e.Problems {
+			if path := nearest(p.Path, paths); path != "" {
+				if p.Path != path {
+					p.Message = p.Path + ": " + p.Message
+				}
+				p.Message, p.Path = fmt.Sprintf("%.60q does not fit: %s", changes[path], p.Message), path
+			}
+			problems = append(problems, p)
+		}
+	}
+	if len(problems) > 0 {
+		return &spec.Error{Problems: problems}
+	}
+	*m = next
+	return nil
+}
+
+// nearest returns the path that has most in common with the given one from its beginning, "" if none
+// has anything.
+func nearest(to string, paths []string) (best string) {
+	most := 0
+	for _, p := range paths {
+		n := 0
+		for n < len(p) && n < len(to) && p[n] == to[n] {
+			n++
+		}
+		if n > most {
+			best, most = p, n
+		}
+	}
+	return best
 }

@@ -63,7 +63,7 @@ type Runtime struct {
 	// HostTimed names the profile used for operators that the host launches and waits for one by
 	// one, unless another is asked for; "" is the default.
 	HostTimed string    `yaml:"host_timed,omitempty"`
-	Profiles []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
+	Profiles  []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
 }
 
 // Profile is one way of running operators: a framework with its kernel library.
@@ -100,6 +100,9 @@ type Resident struct {
 type GemmKernel struct {
 	// Tiles is the menu of output tiles, "rows x columns"; the best for the shape is taken.
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
+	// Shrink says that tiles shrink to the shape of a small product, as a compiler makes them; a
+	// library's tile costs the same however little of it is used.
+	Shrink bool `yaml:"shrink,omitempty"`
 	// Depth is the part of the reduction that one pipeline stage holds, in elements.
 	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
 	// Resident is the most thread blocks that a core works on at a time, and Accumulators the output

@@ -41,7 +41,7 @@ func EnergyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) Energy {
 		}
 		var j units.Joules
 		for _, part := range parts(m, p, op.Work, op.Time, op.Stalls) {
-			j += part.Joules * chips
+			j += units.Joules(part.Joules * chips)
 		}
 		if w := j.Per(op.Time); w > e.Peak {
 			e.Peak, e.PeakOp = w, p.Ops[i].Name

@@ -12,8 +12,11 @@
 // dataflow there are F = ⌈Sr/R⌉·⌈Sc/C⌉ folds. A fold takes T+R+C−2 cycles (os) or T+2R+C−2 (ws, is:
 // R cycles load the stationary tile). In mode "serial" folds follow one another; in "hidden-load"
 // the load of the next stationary tile hides behind the stream of the current one; in "chained"
-// folds follow at max(T, R) cycles and the skew is paid once. Edge folds cost a full fold. What is
-// paid once is kept apart (Cycles.Fill), so that tiles which follow one another pay it once too.
+// folds follow at max(T, R) cycles and the skew is paid once: a column takes R cycles to pass on the
+// next stationary values (ws, is) or the results of the fold before (os). Edge folds cost a full fold.
+// What is paid once is kept apart (Cycles.Fill), so that tiles which follow one another pay it once
+// too; F folds take Steady + Fill cycles to the last multiply-add. Results on their way out of the
+// array after that are not counted.
 //
 // A vector unit does Lanes simple operations per cycle, a special-function unit Special
 // transcendental ones.

@@ -32,9 +32,9 @@ type Matrix struct {
 
 // Validate reports what does not fit together.
 func (u Matrix) Validate(report func(path, message, hint string)) {
-	table, name := u.FMA, "fma_per_cycle"
+	table, name := u.Rates(), "fma_per_cycle"
 	if u.Kind == "systolic" {
-		table, name = u.Types, "passes"
+		name = "passes"
 		for _, f := range []struct {
 			n string
 			v int64
@@ -59,10 +59,22 @@ func (u Matrix) Validate(report func(path, message, hint string)) {
 		report(name, "at least one data type is needed", "e.g. {bf16: 1024}")
 	}
 	for _, k := range sortedKeys(table) {
-		if _, err := traces.ParseDType(k); err != nil {
+		t, err := traces.ParseDType(k)
+		if err != nil {
 			report(name+"."+k, err.Error(), "")
+		} else if t.String() != k {
+			report(name+"."+k, "another name of "+t.String(), "write "+t.String())
 		}
 	}
+}
+
+// Rates returns what the unit says about each data type that it multiplies: the multiply-adds per
+// cycle of an MMA unit, the passes of a systolic one.
+func (u Matrix) Rates() map[string]int64 {
+	if u.Kind == "systolic" {
+		return u.Types
+	}
+	return u.FMA
 }
 
 func sortedKeys(m map[string]int64) []string {
@@ -92,14 +104,14 @@ func (e *UnsupportedType) Error() string {
 	return fmt.Sprintf("the matrix unit has no rate for %s; it knows %s", e.Type, strings.Join(e.Known, ", "))
 }
 
-// Rate returns the multiply-adds per cycle of the whole unit at full use.
+// Rate returns the multiply-adds per cycle of the whole unit at full use, rounded down but at least 1.
 func (u Matrix) Rate(t traces.DType) (int64, error) {
 	if u.Kind == "systolic" {
 		p, ok := u.Types[t.String()]
 		if !ok {
 			return 0, &UnsupportedType{t, sortedKeys(u.Types)}
 		}
-		return u.Rows * u.Columns * u.Arrays / p, nil
+		return max(1, u.Rows*u.Columns*u.Arrays/p), nil
 	}
 	f, ok := u.FMA[t.String()]
 	if !ok {
@@ -112,8 +124,8 @@ func (u Matrix) Rate(t traces.DType) (int64, error) {
 // take Steady each and Fill once: what the first one waits for until the pipeline runs.
 type Cycles struct{ Steady, Fill units.Cycles }
 
-// Cycles returns the cycles one core's unit takes for an m×k by k×n tile. For a systolic unit the
-// folds of the tile are dealt out to the arrays of the core.
+// Cycles returns the cycles one core's unit takes for an m×k by k×n tile; all three are at least 1. For
+// a systolic unit the folds of the tile are dealt out to the arrays of the core.
 func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
 	if u.Kind == "systolic" {
 		p, ok := u.Types[t.String()]
@@ -156,13 +168,16 @@ func (u Matrix) systolic(m, n, k, passes int64) (Cycles, bool) {
 		return Cycles{}, false
 	}
 	skew := u.Rows + u.Columns - 2
-	first := load + t + skew // a fold by itself
+	first, ok := units.Add(t, load+skew) // a fold by itself
+	if !ok {
+		return Cycles{}, false
+	}
 	fold := first
 	switch u.Mode {
 	case "hidden-load": // unless the stream before was shorter than the load
 		fold = max(t+skew, load)
-	case "chained":
-		fold = max(t, load)
+	case "chained": // a column takes in its stationary values, or gives up its results, one a cycle
+		fold = max(t, u.Rows)
 	}
 	steady, ok := units.Mul(folds, fold)
 	return Cycles{units.Cycles(steady), units.Cycles(first - fold)}, ok

@@ -38,7 +38,7 @@ type tiling struct {
 	read       int64 // operand bytes that come from off chip, whole product
 	store      int64 // result bytes of a full tile
 	cycles     int64 // matrix cycles of one stage on one core
-	fill       int64 // matrix cycles before the first stage of a wave runs at that pace
+	fill       int64 // matrix cycles before the first stage of the kernel runs at that pace
 	feed       int64 // operand bytes of one stage of one tile
 	resident   int64 // tiles that a core works on at a time
 	buffers    int64 // operand buffers of each of them
@@ -141,6 +141,10 @@ var errNoRoom = errors.New("no room for two buffers of operands")
 // tile works out one tiling, or returns errNoRoom.
 func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 	t := tiling{rows: rows, cols: cols, split: split, depth: b.profile.Gemm.Depth}
+	if b.profile.Gemm.Shrink {
+		rows, cols, t.depth = min(rows, g.m), min(cols, g.n), min(t.depth, g.k)
+		t.rows, t.cols = rows, cols
+	}
 	t.mt, t.nt = units.CeilDiv(g.m, rows), units.CeilDiv(g.n, cols)
 	t.tiles = t.mt * t.nt * split * g.batch
 	part := units.CeilDiv(g.k, split)
@@ -171,7 +175,7 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 // traffic returns the operand bytes that come from off chip. The tiles of one wave cover a patch of
 // the output and walk the reduction together, so an operand is read once per wave at most. Over
 // waves, an operand is read once in all if its part for the patch stays on chip while the other
-// operand sweeps past, or if all operands fit.
+// operand sweeps past; both are if one stays whole beside the patch's part of the other.
 func (b *builder) traffic(g *gemm, t *tiling) int64 {
 	a, w, _ := g.operands()
 	if b.shared == nil {
@@ -188,6 +192,13 @@ func (b *builder) traffic(g *gemm, t *tiling) int64 {
 	r = min(t.mt, units.CeilDiv(wave, c))
 	part := units.CeilDiv(g.k, t.split)
 	patchA, patchB := int64(g.a.Bytes(r*t.rows*part)), int64(g.w.Bytes(c*t.cols*part))
+	oneA, oneB := a/g.batch, w
+	if !g.shared {
+		oneB /= g.batch
+	}
+	if oneA+patchB <= room || oneB+patchA <= room {
+		return a + w
+	}
 	sweepsA, sweepsB := units.CeilDiv(t.nt, c), units.CeilDiv(t.mt, r)
 	best := a*sweepsA + w*sweepsB // nothing survives from wave to wave
 	if patchA <= room {
@@ -234,7 +245,7 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	if rest > 0 {
 		parts[1], times[1] = b.stageParts(t, b.wave(t, rest)), 1
 	}
-	other := float64(b.waveFill(t)) * float64(times[0]+times[1])
+	other := float64(float64(b.profile.Gemm.Fill)*float64(times[0]+times[1])) + float64(b.arrayFill(t))
 	if t.split > 1 {
 		other += float64(b.splitTime(g, t) + b.profile.Gemm.Reduce)
 	}
@@ -323,6 +334,9 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 func (b *builder) tiledGemm(k *Body, g *gemm, t tiling) {
 	slots := b.slots(&t)
 	full, rest := t.tiles/slots, t.tiles%slots
+	if t.fill > 0 {
+		k.then(Node{Name: "fill of the arrays", Step: wait("fill", b.arrayFill(&t))})
+	}
 	if full > 0 {
 		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", slots, t.rows, t.cols), Body: b.waveBody(g, &t, slots), Times: full})
 	}
@@ -353,10 +367,9 @@ func (b *builder) countOps(k *Body, g *gemm) {
 	launch.Counts = append(launch.Counts, b.count("matrix."+g.multiplies().String()+".ops", "op", 2*g.batch*g.m*g.n*g.k))
 }
 
-// waveFill is the time a wave spends before its pipeline runs and after it has run.
-func (b *builder) waveFill(t *tiling) units.Time {
-	return b.profile.Gemm.Fill + b.m.Chip.Clock.At(units.Cycles(t.fill))
-}
+// arrayFill is the time until a systolic unit works at its pace. Waves follow one another without a
+// gap, so the kernel pays for it once.
+func (b *builder) arrayFill(t *tiling) units.Time { return b.m.Chip.Clock.At(units.Cycles(t.fill)) }
 
 // waveBody is one wave: it starts, streams its reduction through the operand buffers, and stores its
 // tiles while the next wave starts.
@@ -369,9 +382,10 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 		{Name: "multiply", Step: compute, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
 	}
 	body := &Body{Name: "wave", Op: -1}
-	body.then(Node{Name: "start", Step: wait("fill", b.waveFill(t))})
+	if fill := b.profile.Gemm.Fill; fill > 0 {
+		body.then(Node{Name: "start", Step: wait("fill", fill), After: []Dep{{Node: 1, Distance: 1}}})
+	}
 	body.then(Node{Name: "reduction", Body: stream, Times: t.stages})
-	body.Nodes[0].After = []Dep{{Node: 1, Distance: 1}}
 	if t.split == 1 {
 		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: w.cores}
 		body.then(Node{Name: "store", Step: store})

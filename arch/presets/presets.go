@@ -49,7 +49,7 @@ func Source(name string) ([]byte, error) {
 	return data, nil
 }
 
-// Machine returns a preset. The caller may change it.
+// Machine returns a preset, a new one for each call: the caller may change it.
 func Machine(name string) (*arch.Machine, error) {
 	data, err := Source(name)
 	if err != nil {
