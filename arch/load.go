@@ -61,11 +61,12 @@ func loadOverlay(file string, data []byte, resolve func(name string) (*Machine, 
 		m.Description = o.Description
 	}
 	var problems []spec.Problem
-	if err := m.Apply(o.Set); err != nil {
-		for _, p := range err.(*spec.Error).Problems {
-			at := "base" // of which something was wrong before
-			if _, ok := o.Set[p.Path]; ok {
-				at = "set." + p.Path
+	var e *spec.Error
+	if errors.As(m.Apply(o.Set), &e) {
+		for _, p := range e.Problems {
+			at := "set." + p.Path
+			if _, ok := o.Set[p.Path]; !ok { // it was wrong before
+				at, p.Message = "base", p.Path+": "+p.Message
 			}
 			p.File, p.Line, p.Path = file, lines[at], at
 			problems = append(problems, p)
@@ -149,8 +150,14 @@ func linesOf(data []byte) map[string]int {
 }
 
 // Set changes one leaf, such as chip.memory[hbm].bandwidth, and checks the machine as a whole again.
-// When there is an error, a *spec.Error, the machine is as it was.
-func (m *Machine) Set(path, value string) error { return m.Apply(map[string]string{path: value}) }
+// When there is an error, a spec.Problem, the machine is as it was.
+func (m *Machine) Set(path, value string) error {
+	var e *spec.Error
+	if errors.As(m.Apply(map[string]string{path: value}), &e) {
+		return e.Problems[0]
+	}
+	return nil
+}
 
 // Apply makes several changes, in alphabetical order of their paths, and then checks the machine as a
 // whole again, so that each change may need the others. When there is an error the machine is as it
@@ -170,10 +177,12 @@ func (m *Machine) Apply(changes map[string]string) error {
 			problems = append(problems, p)
 		}
 	}
-	var e *spec.Error
+	var e, before *spec.Error
 	if len(problems) == 0 && errors.As(spec.Validate(&next), &e) {
+		errors.As(spec.Validate(m), &before)
 		for _, p := range e.Problems {
-			if path := nearest(p.Path, paths); path != "" {
+			if len(paths) > 0 && (before == nil || !slices.Contains(before.Problems, p)) {
+				path := nearest(p.Path, paths)
 				if p.Path != path {
 					p.Message = p.Path + ": " + p.Message
 				}
@@ -189,10 +198,10 @@ func (m *Machine) Apply(changes map[string]string) error {
 	return nil
 }
 
-// nearest returns the path that has most in common with the given one from its beginning, "" if none
-// has anything.
+// nearest returns the path that has most in common with the given one from its beginning, the first
+// among equals.
 func nearest(to string, paths []string) (best string) {
-	most := 0
+	most := -1
 	for _, p := range paths {
 		n := 0
 		for n < len(p) && n < len(to) && p[n] == to[n] {

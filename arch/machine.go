@@ -202,7 +202,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if _, err := m.Profile(""); err != nil {
 		report("runtime.default", err.Error(), "")
 	}
-	if _, err := m.ProfileFor("", true); err != nil {
+	if _, err := m.Profile(m.Runtime.HostTimed); err != nil && m.Runtime.HostTimed != "" {
 		report("runtime.host_timed", err.Error(), "")
 	}
 	if m.System.Chips > 1 && m.System.ScaleUp == nil {

@@ -16,13 +16,13 @@ type Options struct {
 
 // Evaluate times the program.
 func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
-	return plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}, ideal: o.IdealContention})
+	return plan.Fold(p, &timer{p: p, ideal: o.IdealContention})
 }
 
 // Floor returns a time that no evaluation of the program can beat: the larger of every resource's
 // amount at its best rate, and the dependency path with perfectly overlapping uses and no sharing.
 func Floor(p *plan.Program) (units.Time, error) {
-	o, err := plan.Fold(p, &timer{p: p, amounts: map[*plan.Body][]int64{}, floor: true})
+	o, err := plan.Fold(p, &timer{p: p, floor: true})
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +32,6 @@ func Floor(p *plan.Program) (units.Time, error) {
 // timer times overlapping bodies by a max-plus recurrence.
 type timer struct {
 	p       *plan.Program
-	amounts map[*plan.Body][]int64
 	floor   bool
 	ideal   bool
 	history history // of the recurrence that is being evaluated; kept for its memory
@@ -47,15 +46,21 @@ func (e *timer) Serve(s *plan.Step) (units.Time, sim.Cause) {
 	return t, cause
 }
 
-// Bound implements plan.Timer: it raises the time of a body to what its busiest resource needs,
-// and charges that resource.
-func (e *timer) Bound(b *plan.Body, times int64, r *plan.Result) {
+// bound raises the time of a pipeline to what its busiest resource needs, and charges that resource.
+// A chain needs no bound: each of its parts takes at least what it needs of any resource.
+func (e *timer) bound(b *plan.Body, times int64, r *plan.Result) {
 	if e.ideal {
 		return
 	}
-	for i, a := range e.p.Amounts(b, times, e.amounts) {
-		if t := e.p.Resources[i].Time(a); t > r.Time {
-			r.Stalls[e.p.Resources[i].Cause] += t - r.Time
+	for i := range e.p.Resources {
+		res := &e.p.Resources[i]
+		amount, ok := units.Mul(b.Amount(i), times)
+		t := res.Time(amount)
+		if !ok {
+			t = units.MaxTime + 1
+		}
+		if t > r.Time {
+			r.Stalls[res.Cause] += t - r.Time
 			r.Time = t
 		}
 	}
@@ -166,6 +171,9 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		}
 	}
 	res.Time, res.Stalls = end.at, end.stalls
+	if e.bound(b, times, res); res.Time > units.MaxTime {
+		return nil, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
+	}
 	return res, nil
 }
 

@@ -70,8 +70,8 @@ func TestFloor(t *testing.T) {
 		if e := play(t, p, event.Options{}).Makespan; e < floor {
 			t.Errorf("event %v is below the floor %v", e, floor)
 		}
-		for i, amount := range p.Amounts(p.Entry, 1, map[*plan.Body][]int64{}) {
-			if least := p.Resources[i].Time(amount); least > floor {
+		for i := range p.Resources {
+			if least := p.Resources[i].Time(p.Entry.Amount(i)); least > floor {
 				t.Errorf("the floor %v is below what %s needs, %v", floor, p.Resources[i].Name, least)
 			}
 		}

@@ -68,9 +68,6 @@ func Evaluate(ctx context.Context, p *plan.Program, o Options) (*sim.Outcome, er
 // Serve implements plan.Timer.
 func (r *runner) Serve(s *plan.Step) (units.Time, sim.Cause) { return s.Serve(r.p.Resources) }
 
-// Bound implements plan.Timer; playing needs no bound.
-func (r *runner) Bound(*plan.Body, int64, *plan.Result) {}
-
 // Pipeline implements plan.Timer: it plays the body from rest.
 func (r *runner) Pipeline(b *plan.Body, times int64, _ *plan.Folder) (*plan.Result, error) {
 	return r.play(b, times)

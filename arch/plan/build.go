@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/memory"
@@ -51,7 +52,18 @@ type builder struct {
 	ops      map[opKey]int
 	kernels  map[kernelKey]*Body
 	blocks   map[blockKey]*Body
+	firsts   map[blockKey]*planned
 }
+
+// planned is the first plan of a block: its body, and where in it each operator's kernels are. Other
+// runs of the block differ in the length of the cache alone, and so in nothing but attention.
+type planned struct {
+	body      *Body
+	attention []span
+}
+
+// span is an operator of a block and its nodes in the block's body.
+type span struct{ op, from, to int }
 
 type opKey struct{ phase, name string }
 
@@ -83,7 +95,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	b := &builder{m: m, profile: profile, mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}}
+		kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.TP}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
@@ -164,9 +176,17 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, nil
 	}
 	blk := &g.Blocks[run.Block]
-	body := &Body{Name: blk.Name, Op: -1}
+	firstKey := blockKey{block: run.Block, phase: run.Phase}
+	body, err := b.again(blk, run, b.firsts[firstKey])
+	if body != nil || err != nil {
+		b.blocks[key] = body
+		return body, err
+	}
+	body = &Body{Name: blk.Name, Op: -1, Nodes: make([]Node, 0, len(blk.Ops)+4)}
+	first := &planned{body: body}
 	for i := 0; i < len(blk.Ops); i++ {
 		op := &blk.Ops[i]
+		at := span{op: i, from: len(body.Nodes)}
 		var fused *traces.Op
 		if i+1 < len(blk.Ops) && b.fusesNorm(op, &blk.Ops[i+1]) {
 			fused = &blk.Ops[i+1]
@@ -179,12 +199,38 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		for _, k := range kernels {
 			body.then(Node{Name: b.p.Ops[k.Op].Name, Body: k, Times: 1})
 		}
+		if at.to = len(body.Nodes); op.Kind == traces.Attention {
+			first.attention = append(first.attention, at)
+		}
 	}
 	if len(body.Nodes) == 0 {
 		return nil, fmt.Errorf("block %s has no operators", blk.Name)
 	}
 	body.loop()
-	b.blocks[key] = body
+	b.blocks[key], b.firsts[firstKey] = body, first
+	return body, nil
+}
+
+// again plans a block anew for another length of the cache: a copy of its first plan with other
+// attention kernels. It returns nil if there is no first plan, or one with other numbers of kernels.
+func (b *builder) again(blk *traces.Block, run *traces.Run, first *planned) (*Body, error) {
+	if first == nil {
+		return nil, nil
+	}
+	body := &Body{Name: blk.Name, Op: -1, Nodes: slices.Clone(first.body.Nodes), like: first.body}
+	for _, at := range first.attention {
+		op := &blk.Ops[at.op]
+		kernels, err := b.operator(op, nil, run)
+		if err != nil {
+			return nil, fmt.Errorf("operator %s of %s: %w", op.Name, blk.Name, err)
+		}
+		if len(kernels) != at.to-at.from {
+			return nil, nil
+		}
+		for i, k := range kernels {
+			body.Nodes[at.from+i].Name, body.Nodes[at.from+i].Body = b.p.Ops[k.Op].Name, k
+		}
+	}
 	return body, nil
 }
 

@@ -13,12 +13,15 @@ type Result struct {
 	Stalls sim.Stalls // sums to Time
 	Work   sim.Counts
 	Events int64
-	ops    []opResult // operators inside, in order of appearance
+	parts  []part // the operators inside
 }
 
-type opResult struct {
-	op   int
-	stat sim.OpStat
+// part is an operator's share of a result: runs of the operator's body, each of which calls it a
+// number of times.
+type part struct {
+	op          int
+	of          *Result
+	calls, runs int64
 }
 
 // Timer times the parts of a program that Fold cannot add up by itself.
@@ -27,8 +30,6 @@ type Timer interface {
 	Serve(*Step) (units.Time, sim.Cause)
 	// Pipeline times a body whose nodes overlap, run times times from rest.
 	Pipeline(b *Body, times int64, f *Folder) (*Result, error)
-	// Bound may raise the time of a finished body.
-	Bound(b *Body, times int64, r *Result)
 }
 
 // Folder evaluates a program by adding up chains, each distinct body once.
@@ -63,19 +64,14 @@ func (f *Folder) Outcome() (*sim.Outcome, error) {
 	sum := f.empty()
 	if p.Entry.Chain(1) {
 		for i := range p.Entry.Nodes {
-			r, err := f.Node(&p.Entry.Nodes[i])
-			if err != nil {
-				return nil, err
-			}
 			start := sum.Time
-			if err := sum.add(r, 1); err != nil {
+			if err := f.node(sum, &p.Entry.Nodes[i]); err != nil {
 				return nil, err
 			}
 			if len(p.Sections) > 0 {
 				out.Marks = append(out.Marks, sim.Mark{Section: i, Start: start, End: sum.Time})
 			}
 		}
-		f.timer.Bound(p.Entry, 1, sum)
 	} else {
 		var err error
 		if sum, err = f.Body(p.Entry, 1); err != nil {
@@ -83,43 +79,48 @@ func (f *Folder) Outcome() (*sim.Outcome, error) {
 		}
 	}
 	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
-	for i := range sum.ops {
-		out.Ops[sum.ops[i].op] = sum.ops[i].stat
+	for _, q := range sum.parts {
+		o := &out.Ops[q.op]
+		o.Calls += q.calls * q.runs
+		o.Time += q.of.Time * units.Time(q.runs)
+		o.Stalls.Add(&q.of.Stalls, q.runs)
+		o.Work.Add(q.of.Work, q.runs)
 	}
 	return out, nil
 }
 
 func (f *Folder) empty() *Result { return &Result{Work: make(sim.Counts, len(f.p.Counters))} }
 
-// add appends n runs of r.
-func (s *Result) add(r *Result, n int64) error {
-	t, ok := units.Mul(int64(r.Time), n)
-	if !ok || units.Time(t) > units.MaxTime-s.Time {
+// add appends one run of r.
+func (s *Result) add(r *Result) error {
+	if r.Time > units.MaxTime-s.Time {
 		return tooLong("the program")
 	}
-	s.Time += units.Time(t)
-	s.Stalls.Add(&r.Stalls, n)
-	s.Work.Add(r.Work, n)
+	s.Time += r.Time
+	s.Stalls.Add(&r.Stalls, 1)
+	s.Work.Add(r.Work, 1)
 	s.Events += r.Events
-	for i := range r.ops {
-		o := &r.ops[i]
-		to := s.op(o.op)
-		to.Calls += o.stat.Calls * n
-		to.Time += o.stat.Time * units.Time(n)
-		to.Stalls.Add(&o.stat.Stalls, n)
-		to.Work.Add(o.stat.Work, n)
-	}
+	s.parts = append(s.parts, r.parts...)
 	return nil
 }
 
-func (s *Result) op(op int) *sim.OpStat {
-	for i := range s.ops {
-		if s.ops[i].op == op {
-			return &s.ops[i].stat
-		}
+// times makes the result n runs of itself.
+func (s *Result) times(n int64) error {
+	t, ok := units.Mul(int64(s.Time), n)
+	if !ok || units.Time(t) > units.MaxTime {
+		return tooLong("the program")
 	}
-	s.ops = append(s.ops, opResult{op, sim.OpStat{Work: make(sim.Counts, len(s.Work))}})
-	return &s.ops[len(s.ops)-1].stat
+	s.Time = units.Time(t)
+	for i := range s.Stalls {
+		s.Stalls[i] *= units.Time(n)
+	}
+	for i := range s.Work {
+		s.Work[i] *= n
+	}
+	for i := range s.parts {
+		s.parts[i].runs *= n
+	}
+	return nil
 }
 
 func tooLong(what string) error {
@@ -132,52 +133,57 @@ func (f *Folder) Node(n *Node) (*Result, error) {
 		return f.Body(n.Body, n.Times)
 	}
 	r := f.empty()
+	return r, f.node(r, n)
+}
+
+// node appends one run of a node that starts with everything at rest.
+func (f *Folder) node(to *Result, n *Node) error {
+	if n.Body != nil {
+		r, err := f.Body(n.Body, n.Times)
+		if err != nil {
+			return err
+		}
+		return to.add(r)
+	}
 	busy, cause := f.timer.Serve(n.Step)
-	if busy > units.MaxTime || n.Step.Latency > units.MaxTime-busy {
-		return nil, tooLong("step " + n.Name)
+	if busy > units.MaxTime || n.Step.Latency > units.MaxTime-busy || busy+n.Step.Latency > units.MaxTime-to.Time {
+		return tooLong("step " + n.Name)
 	}
-	r.Time = busy + n.Step.Latency
-	r.Stalls[cause] += busy
-	r.Stalls[n.Step.Charge] += n.Step.Latency
+	to.Time += busy + n.Step.Latency
+	to.Stalls[cause] += busy
+	to.Stalls[n.Step.Charge] += n.Step.Latency
 	for _, c := range n.Step.Counts {
-		r.Work[c.Counter] += c.N
+		to.Work[c.Counter] += c.N
 	}
-	return r, nil
+	return nil
 }
 
 // Body times a body that starts with everything at rest.
 func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 	k := foldKey{b, times}
 	if r, ok := f.memo[k]; ok {
-		// Events were handled once; asking again costs none.
-		c := *r
-		c.Events = 0
-		return &c, nil
+		r.Events = 0 // they were handled once, and counted by who asked first
+		return r, nil
 	}
-	r := f.empty()
+	var r *Result
+	var err error
 	if b.Chain(times) {
-		one := f.empty()
+		r = f.empty()
+		r.parts = make([]part, 0, len(b.Nodes))
 		for i := range b.Nodes {
-			n, err := f.Node(&b.Nodes[i])
-			if err == nil {
-				err = one.add(n, 1)
-			}
-			if err != nil {
+			if err := f.node(r, &b.Nodes[i]); err != nil {
 				return nil, err
 			}
 		}
-		if err := r.add(one, times); err != nil {
-			return nil, err
-		}
+		err = r.times(times)
 	} else {
-		var err error
-		if r, err = f.timer.Pipeline(b, times, f); err != nil {
-			return nil, err
-		}
+		r, err = f.timer.Pipeline(b, times, f)
 	}
-	f.timer.Bound(b, times, r)
+	if err != nil {
+		return nil, err
+	}
 	if b.Op >= 0 {
-		r.ops = []opResult{{b.Op, sim.OpStat{Calls: times, Time: r.Time, Stalls: r.Stalls, Work: r.Work}}}
+		r.parts = []part{{b.Op, r, times, 1}}
 	}
 	f.memo[k] = r
 	return r, nil

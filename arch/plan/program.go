@@ -64,9 +64,13 @@ type Body struct {
 	Nodes   []Node
 	Buffers []Buffer
 
-	sequence bool    // each node waits for the one before it
-	wraps    bool    // the first node waits for the last one of the iteration before
-	succ     [][]int // nodes that depend on a node
+	like *Body // a body with the same dependencies and no buffers, whose nodes were checked before
+
+	sequence bool       // each node waits for the one before it
+	wraps    bool       // the first node waits for the last one of the iteration before
+	succ     [][]int    // nodes that depend on a node
+	work     sim.Counts // counters and amounts of one iteration, bodies inside included
+	amounts  []int64
 }
 
 // Chain reports whether nodes of the body never overlap when it runs times times: each waits for
@@ -186,12 +190,33 @@ func (s *Step) Floor(res []Resource) units.Time {
 	return t
 }
 
-// finish derives what evaluation needs from the nodes and checks the body.
+// finish derives what evaluation needs from the nodes and checks the body and those inside.
 func (b *Body) finish(p *Program, seen map[*Body]bool) error {
-	if seen[b] {
+	if done, ok := seen[b]; ok {
+		if !done {
+			return fmt.Errorf("plan: body %q contains itself", b.Name)
+		}
 		return nil
 	}
+	seen[b] = false
+	for n := range b.Nodes {
+		if inner := b.Nodes[n].Body; inner != nil {
+			if err := inner.finish(p, seen); err != nil {
+				return err
+			}
+		}
+	}
+	if b.like != nil && b.like.succ != nil {
+		b.sequence, b.wraps, b.succ = b.like.sequence, b.like.wraps, b.like.succ
+	} else if err := b.check(p); err != nil {
+		return err
+	}
 	seen[b] = true
+	return b.total(p)
+}
+
+// check verifies the nodes of a body and derives how they depend on one another.
+func (b *Body) check(p *Program) error {
 	fail := func(n int, format string, a ...any) error {
 		return fmt.Errorf("plan: body %q, node %d (%s): %s", b.Name, n, b.Nodes[n].Name, fmt.Sprintf(format, a...))
 	}
@@ -242,18 +267,17 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 			if node.Times < 1 {
 				return fail(n, "runs %d times", node.Times)
 			}
-			if err := node.Body.finish(p, seen); err != nil {
-				return err
-			}
 			continue
 		}
 		s := node.Step
 		if s.Latency < 0 || s.Cores < 0 || math.IsNaN(s.Overlap) || s.Overlap < 0 || s.Overlap > 0 && s.Overlap < 1 {
 			return fail(n, "bad latency, cores or overlap")
 		}
-		for _, u := range append(append([]Use(nil), s.Uses...), s.Beside...) {
-			if u.Resource < 0 || u.Resource >= len(p.Resources) || u.Amount < 0 || !(u.Share >= 0 && u.Share <= 1) {
-				return fail(n, "uses %d of resource %d at a share of %g", u.Amount, u.Resource, u.Share)
+		for _, list := range [][]Use{s.Uses, s.Beside} {
+			for _, u := range list {
+				if u.Resource < 0 || u.Resource >= len(p.Resources) || u.Amount < 0 || !(u.Share >= 0 && u.Share <= 1) {
+					return fail(n, "uses %d of resource %d at a share of %g", u.Amount, u.Resource, u.Share)
+				}
 			}
 		}
 		for i, u := range s.Uses {
@@ -290,106 +314,66 @@ func (p *Program) Finish() error {
 	if len(p.Sections) != 0 && len(p.Sections) != len(p.Entry.Nodes) {
 		return fmt.Errorf("plan: %d sections for %d entry nodes", len(p.Sections), len(p.Entry.Nodes))
 	}
-	if err := p.Entry.finish(p, map[*Body]bool{}); err != nil {
-		return err
-	}
-	return p.checkSize()
+	return p.Entry.finish(p, map[*Body]bool{})
 }
 
-// checkSize makes sure that no counter and no resource amount of the whole program overflows.
-func (p *Program) checkSize() error {
-	memo := map[*Body][]float64{}
-	var total func(b *Body) []float64
-	total = func(b *Body) []float64 {
-		if t, ok := memo[b]; ok {
-			return t
-		}
-		t := make([]float64, len(p.Counters)+len(p.Resources))
-		for i := range b.Nodes {
-			n := &b.Nodes[i]
-			if n.Body != nil {
-				for j, v := range total(n.Body) {
-					t[j] += float64(v * float64(n.Times))
-				}
-				continue
-			}
-			for _, c := range n.Step.Counts {
-				t[c.Counter] += float64(c.N)
-			}
-			for _, u := range n.Step.Uses {
-				t[len(p.Counters)+u.Resource] += float64(u.Occupied())
+// total sums up counters and amounts over the nodes, and makes sure that none overflows.
+func (b *Body) total(p *Program) error {
+	sums := make([]int64, len(p.Counters)+len(p.Resources))
+	b.work, b.amounts = sums[:len(p.Counters):len(p.Counters)], sums[len(p.Counters):]
+	add := func(to []int64, i int, n, times int64) bool {
+		if n != 0 {
+			v, ok := units.Mul(n, times)
+			if to[i], ok = addTo(to[i], v, ok); !ok {
+				return false
 			}
 		}
-		memo[b] = t
-		return t
+		return true
 	}
-	for i, v := range total(p.Entry) {
-		if v > 9e18 {
-			name := "resource"
-			if i < len(p.Counters) {
-				name = p.Counters[i].Name
-			} else {
-				name = p.Resources[i-len(p.Counters)].Name
+	for i := range b.Nodes {
+		n := &b.Nodes[i]
+		if n.Body != nil {
+			for c, v := range n.Body.work {
+				if !add(b.work, c, v, n.Times) {
+					return tooMuch(p.Counters[c].Name)
+				}
 			}
-			return fmt.Errorf("plan: %s comes to %.3g, more than a 64-bit count holds: %w", name, v, ErrTooLarge)
+			for r, v := range n.Body.amounts {
+				if !add(b.amounts, r, v, n.Times) {
+					return tooMuch(p.Resources[r].Name)
+				}
+			}
+			continue
+		}
+		for _, c := range n.Step.Counts {
+			if !add(b.work, c.Counter, c.N, 1) {
+				return tooMuch(p.Counters[c.Counter].Name)
+			}
+		}
+		for k := range n.Step.Uses {
+			u := &n.Step.Uses[k]
+			if !add(b.amounts, u.Resource, u.Occupied(), 1) {
+				return tooMuch(p.Resources[u.Resource].Name)
+			}
 		}
 	}
 	return nil
 }
 
-// Work returns the planned work: every counter, summed over the whole program. Both fidelities
-// must come to exactly these numbers.
-func (p *Program) Work() sim.Counts {
-	memo := map[*Body]sim.Counts{}
-	var work func(b *Body) sim.Counts
-	work = func(b *Body) sim.Counts {
-		if w, ok := memo[b]; ok {
-			return w
-		}
-		w := make(sim.Counts, len(p.Counters))
-		for i := range b.Nodes {
-			n := &b.Nodes[i]
-			if n.Body != nil {
-				w.Add(work(n.Body), n.Times)
-				continue
-			}
-			for _, c := range n.Step.Counts {
-				w[c.Counter] += c.N
-			}
-		}
-		memo[b] = w
-		return w
+func addTo(a, b int64, ok bool) (int64, bool) {
+	if !ok {
+		return 0, false
 	}
-	return work(p.Entry)
+	return units.Add(a, b)
 }
 
-// Amounts returns the total amount of every resource over one run of the body times times.
-func (p *Program) Amounts(b *Body, times int64, memo map[*Body][]int64) []int64 {
-	one, ok := memo[b]
-	if !ok {
-		one = make([]int64, len(p.Resources))
-		for i := range b.Nodes {
-			n := &b.Nodes[i]
-			if n.Body != nil {
-				for r, a := range p.Amounts(n.Body, n.Times, memo) {
-					one[r] += a
-				}
-				continue
-			}
-			for _, u := range n.Step.Uses {
-				one[u.Resource] += u.Occupied()
-			}
-		}
-		if memo != nil {
-			memo[b] = one
-		}
-	}
-	if times == 1 {
-		return one
-	}
-	sum := make([]int64, len(one))
-	for r, a := range one {
-		sum[r] = a * times
-	}
-	return sum
+func tooMuch(what string) error {
+	return fmt.Errorf("plan: %s comes to more than a 64-bit count holds: %w", what, ErrTooLarge)
 }
+
+// Work returns the planned work: every counter, summed over the whole program. Both fidelities
+// must come to exactly these numbers.
+func (p *Program) Work() sim.Counts { return p.Entry.work }
+
+// Amount returns the amount of a resource that one iteration of the body occupies.
+func (b *Body) Amount(resource int) int64 { return b.amounts[resource] }

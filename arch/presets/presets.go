@@ -35,9 +35,9 @@ type Unknown struct {
 
 func (e *Unknown) Error() string {
 	if e.Near != "" {
-		return fmt.Sprintf("unknown machine %q; did you mean %q?", e.Name, e.Near)
+		return fmt.Sprintf("unknown machine %.80q; did you mean %q?", e.Name, e.Near)
 	}
-	return fmt.Sprintf("unknown machine %q; known: %s", e.Name, strings.Join(Names(), ", "))
+	return fmt.Sprintf("unknown machine %.80q; known: %s", e.Name, strings.Join(Names(), ", "))
 }
 
 // Source returns the file of a preset.

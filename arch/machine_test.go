@@ -1,0 +1,298 @@
+package arch_test
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// What parts demand of one another, each broken by one change to a machine that is in order.
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(m *arch.Machine)
+		want   string
+	}{
+		{"nothing", func(*arch.Machine) {}, ""},
+		{"one chip", func(m *arch.Machine) { m.System.Chips, m.System.ScaleUp = 1, nil }, ""},
+		{"no network", func(m *arch.Machine) { m.System.ScaleUp = nil }, "system.scale_up: 8 chips need a network between them (add system.scale_up or set chips: 1)"},
+		{"default", func(m *arch.Machine) { m.Runtime.Default = "compield" },
+			`runtime.default: a100-sxm-80gb has no runtime profile "compield"; it has [compiled eager]; did you mean "compiled"?`},
+		{"host timed", func(m *arch.Machine) { m.Runtime.HostTimed = "eagre" },
+			`runtime.host_timed: a100-sxm-80gb has no runtime profile "eagre"; it has [compiled eager]; did you mean "eager"?`},
+		{"nothing host timed", func(m *arch.Machine) { m.Runtime.HostTimed = "" }, ""},
+		{"only on chip", func(m *arch.Machine) { drop(m, "hbm") }, "chip.memory: no tier holds the weights (add a tier of kind hbm, gddr, lpddr or ddr)"},
+		{"only off chip", func(m *arch.Machine) { drop(m, "l2"); drop(m, "smem") }, "chip.memory: no on-chip tier (add a tier of kind sram)"},
+		{"one on-chip tier is enough", func(m *arch.Machine) { drop(m, "l2") }, ""},
+		{"tiers without energy", func(m *arch.Machine) { m.Energy.Memory = map[string]units.JoulesPerByte{"l2": 1} },
+			`energy.memory: no energy per byte for tier "smem" (add "smem": … pJ/B)
+energy.memory: no energy per byte for tier "hbm" (add "hbm": … pJ/B)`},
+		{"energy without a tier", func(m *arch.Machine) { m.Energy.Memory["l1"], m.Energy.Memory["hbm2"] = 1, 1 },
+			"energy.memory.hbm2: there is no such memory tier\nenergy.memory.l1: there is no such memory tier"},
+		{"types without energy", func(m *arch.Machine) { delete(m.Energy.Matrix, "int8"); delete(m.Energy.Matrix, "bf16") },
+			"energy.matrix: no energy per operation for bf16 (add bf16: … pJ/op)\nenergy.matrix: no energy per operation for int8 (add int8: … pJ/op)"},
+		{"energy without a type", func(m *arch.Machine) { m.Energy.Matrix["fp8"], m.Energy.Matrix["bfloat16"] = 1, 1 },
+			"energy.matrix.bfloat16: the matrix unit has no such data type\nenergy.matrix.fp8: the matrix unit has no such data type"},
+		{"tier named as a unit", func(m *arch.Machine) {
+			m.Chip.Memory[1].Name = "vector"
+			m.Energy.Memory["vector"] = m.Energy.Memory["l2"]
+			delete(m.Energy.Memory, "l2")
+		}, "chip.memory[vector].name: is the name of another part of a chip (choose another name)"},
+		{"tile", func(m *arch.Machine) { m.Runtime.Profiles[0].Gemm.Tiles = []string{"64x64", "64"} },
+			`runtime.profiles[compiled].gemm.tiles: "64" is not a tile (write "128x256")`},
+		{"splits", func(m *arch.Machine) { m.Runtime.Profiles[1].Gemm.Splits = []int64{2, 0, 1025} },
+			`runtime.profiles[eager].gemm.splits: 0: must be from 1 to 1024
+runtime.profiles[eager].gemm.splits: 1025: must be from 1 to 1024
+runtime.profiles[eager].gemm.splits: 1 must be among the splits`},
+		{"the rest", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"add"} },
+			`runtime.profiles[compiled].vector: no entry for the rest of the kinds (add one with kinds: ["*"])`},
+		{"unknown kinds", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Vector[1].Kinds = []string{"*", "sofmax", "gemm"}
+			m.Runtime.Profiles[0].HostSync = map[string]units.Time{"default": 1, "gemm": 1, "layer-norm": 1, "*": 1}
+		}, `runtime.profiles[compiled].host_sync.*: "*": there is no such kind of operator here
+runtime.profiles[compiled].host_sync.layer-norm: "layer-norm": there is no such kind of operator here (did you mean "layernorm"?)
+runtime.profiles[compiled].vector[row].kinds: "sofmax": there is no such kind of operator here (did you mean "softmax"?)
+runtime.profiles[compiled].vector[row].kinds: "gemm": there is no such kind of operator here (did you mean "gemv"?)`},
+		{"kinds twice", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"gemv", "*", "*"} },
+			`runtime.profiles[compiled].vector[row].kinds: "gemv" is in the kinds of "gemv" already (leave one of them out)
+runtime.profiles[compiled].vector[row].kinds: "*" is in the kinds of "row" already (leave one of them out)`},
+		{"fusion without its kernel", func(m *arch.Machine) { m.Runtime.Profiles[0].Attention = nil },
+			"runtime.profiles[compiled].attention: fusion lists flash-attention but its kernel is not described (add the attention block or remove the fusion)"},
+	} {
+		m := preset(t, a100)
+		c.change(m)
+		err := spec.Validate(m)
+		if got := fmt.Sprint(err); got != c.want && (c.want != "" || err != nil) {
+			t.Errorf("%s:\n%v\nwant\n%s", c.name, err, c.want)
+		}
+	}
+}
+
+// drop removes a memory tier and its energy.
+func drop(m *arch.Machine, tier string) {
+	m.Chip.Memory = slices.DeleteFunc(m.Chip.Memory, func(s memory.Spec) bool { return s.Name == tier })
+	delete(m.Energy.Memory, tier)
+}
+
+func TestParseTile(t *testing.T) {
+	for text, want := range map[string][2]int64{"1x1": {1, 1}, "128x256": {128, 256}, "1048576x1048576": {1 << 20, 1 << 20}} {
+		if r, c, err := arch.ParseTile(text); err != nil || [2]int64{r, c} != want {
+			t.Errorf("%q: %d, %d, %v", text, r, c, err)
+		}
+	}
+	for _, text := range []string{"", "x", "128", "128x", "x128", "0x128", "128x0", "-1x1", "1x-1", "+1x1", "01x1", "1x1x1", "1X1", "1 x 1", " 1x1", "1048577x1", "1x1048577",
+		"1x99999999999999999999", "0x10", "1_0x1", "١x1", strings.Repeat("9", 1000)} {
+		if r, c, err := arch.ParseTile(text); err == nil || r != 0 || c != 0 || !strings.HasSuffix(err.Error(), " is not a tile") || len(err.Error()) > 100 {
+			t.Errorf("%q: %d, %d, %v", text, r, c, err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		side := rapid.Int64Range(1, 1<<20)
+		r, c := side.Draw(t, "rows"), side.Draw(t, "columns")
+		if r2, c2, err := arch.ParseTile(fmt.Sprintf("%dx%d", r, c)); err != nil || r2 != r || c2 != c {
+			t.Fatalf("%d, %d, %v", r2, c2, err)
+		}
+	})
+}
+
+func TestProfile(t *testing.T) {
+	m := preset(t, a100)
+	for _, c := range []struct {
+		name  string
+		timed bool
+		want  string
+	}{{"", false, "compiled"}, {"", true, "eager"}, {"eager", false, "eager"}, {"compiled", true, "compiled"}} {
+		p, err := m.ProfileFor(c.name, c.timed)
+		if err != nil || p.Name != c.want {
+			t.Errorf("%q, host timed %v: %v, %v; want %s", c.name, c.timed, p, err, c.want)
+		}
+	}
+	m.Runtime.HostTimed = ""
+	if p, err := m.ProfileFor("", true); err != nil || p.Name != "compiled" {
+		t.Errorf("no profile for what the host times: %v, %v", p, err)
+	}
+	// What is returned is the machine's own, not a copy.
+	p, err := m.Profile("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Launch = 77; m.Runtime.Profiles[1].Launch != 77 {
+		t.Error("a profile is a copy")
+	}
+	for name, want := range map[string]string{
+		"Eager":  `a100-sxm-80gb has no runtime profile "Eager"; it has [compiled eager]; did you mean "eager"?`,
+		"compil": `a100-sxm-80gb has no runtime profile "compil"; it has [compiled eager]; did you mean "compiled"?`,
+		"vllm":   `a100-sxm-80gb has no runtime profile "vllm"; it has [compiled eager]`,
+	} {
+		if p, err := m.Profile(name); p != nil || err == nil || err.Error() != want {
+			t.Errorf("%q: %v, %v; want %s", name, p, err, want)
+		}
+	}
+}
+
+func TestTiers(t *testing.T) {
+	m := preset(t, a100)
+	name := func(s *memory.Spec) string {
+		if s == nil {
+			return "none"
+		}
+		return s.Name
+	}
+	if got := fmt.Sprintln(name(m.OffChip()), name(m.SharedSRAM()), name(m.PrivateSRAM()), name(m.Tier("hbm")), name(m.Tier("l3"))); got != "hbm l2 smem hbm none\n" {
+		t.Error(got)
+	}
+	// Of several tiers off the chip the fastest counts, wherever it stands; of equals the first.
+	m.Chip.Memory = append([]memory.Spec{{Name: "slow", Kind: "ddr", Bandwidth: 1e9}}, append(m.Chip.Memory, memory.Spec{Name: "same", Kind: "gddr", Bandwidth: 2039e9})...)
+	if got := name(m.OffChip()); got != "hbm" {
+		t.Error(got)
+	}
+	m.Chip.Memory = nil
+	if got := fmt.Sprintln(name(m.OffChip()), name(m.SharedSRAM()), name(m.PrivateSRAM()), name(m.Tier(""))); got != "none none none none\n" {
+		t.Error(got)
+	}
+}
+
+func TestCollectiveLibrary(t *testing.T) {
+	m := preset(t, a100)
+	if got := m.CollectiveLibrary(&m.Runtime.Profiles[0]); got != &m.System.ScaleUp.Library {
+		t.Errorf("%+v is not the network's own", got)
+	}
+	if got := m.CollectiveLibrary(&m.Runtime.Profiles[1]); got != m.Runtime.Profiles[1].Collective || got == nil {
+		t.Errorf("%+v is not the profile's", got)
+	}
+	p := arch.Profile{Fusion: []string{"norm-add"}}
+	if !p.Fuses("norm-add") || p.Fuses("norm") || p.Fuses("") {
+		t.Error("fuses what it does not")
+	}
+}
+
+// Nothing that cannot change an answer is in the hash: where figures are from, how the machine and its
+// profiles are described, how the file is written, in which order its keys stand.
+func TestHashIgnores(t *testing.T) {
+	for _, name := range presets.Names() {
+		m := preset(t, name)
+		want := m.Hash()
+		if len(want) != 64 || m.Hash() != want {
+			t.Errorf("%s: hash %s, then %s", name, want, m.Hash())
+		}
+		sources, text := maps.Clone(m.Sources), m.Description
+		m.Sources, m.Description = nil, ""
+		for i := range m.Runtime.Profiles {
+			m.Runtime.Profiles[i].Description += "."
+		}
+		if got := m.Hash(); got != want {
+			t.Errorf("%s without sources: %s, not %s", name, got, want)
+		}
+		if !strings.HasSuffix(m.Runtime.Profiles[0].Description, ".") {
+			t.Error("the hash changed the machine")
+		}
+		m.Sources, m.Description = sources, text
+		written, err := spec.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := load("# a comment\n" + string(written))
+		if err != nil || again.Hash() != want {
+			t.Errorf("%s written and read: %v", name, err)
+		}
+	}
+	if preset(t, a100).Hash() == preset(t, "tpu-v4").Hash() {
+		t.Error("two machines have one hash")
+	}
+}
+
+// Every other leaf of every preset is in the hash: change one, and it changes; change it back, and it is
+// the old one.
+func TestHashCovers(t *testing.T) {
+	for _, name := range presets.Names() {
+		m := preset(t, name)
+		want := m.Hash()
+		seen := map[string]string{want: "the machine itself"}
+		for _, l := range spec.Leaves(m) {
+			if strings.HasSuffix(l.Path, "description") {
+				continue
+			}
+			c := *m
+			to, err := another(&c, l)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, l.Path, err)
+				continue
+			}
+			got := c.Hash()
+			if by, ok := seen[got]; ok {
+				t.Errorf("%s: %s = %s has the hash of %s", name, l.Path, to, by)
+			}
+			seen[got] = l.Path
+			back := l.Path
+			if strings.HasSuffix(l.Path, ".name") { // which changed the path as well
+				if i := strings.LastIndex(l.Path, "["+l.Text+"]"); i >= 0 {
+					back = l.Path[:i] + "[" + to + "]" + l.Path[i+len(l.Text)+2:]
+				}
+			}
+			if err := spec.Set(&c, back, l.Text); err != nil || c.Hash() != want {
+				t.Errorf("%s: %s back to %s: %v", name, back, l.Text, err)
+			}
+		}
+		if m.Hash() != want {
+			t.Errorf("%s: the machine changed", name)
+		}
+		if len(seen) < 80 {
+			t.Errorf("%s: only %d leaves were tried", name, len(seen))
+		}
+	}
+}
+
+var number = regexp.MustCompile(`^[0-9.]+`)
+
+// words are other values of fields with a choice.
+var words = []string{"mma", "systolic", "os", "ws", "serial", "chained", "sram", "hbm", "ddr", "private", "shared", "ring", "torus", "true", "false", "[norm-add]", "[flash-attention]"}
+
+// another gives a leaf another value that its field allows, and returns it.
+func another(m *arch.Machine, l spec.Leaf) (string, error) {
+	var tries []string
+	if n := number.FindString(l.Text); n != "" {
+		if x, err := strconv.ParseFloat(n, 64); err == nil {
+			for _, y := range []float64{x + 1, x / 2, x * 0.9, x - 1} {
+				tries = append(tries, strconv.FormatFloat(y, 'f', -1, 64)+l.Text[len(n):])
+			}
+		}
+	}
+	if strings.HasPrefix(l.Text, "[") {
+		tries = append(tries, "[77x77]", "[77]", `["*", copy]`)
+	} else {
+		tries = append(tries, l.Text+"x")
+	}
+	var err error
+	for _, to := range append(tries, words...) {
+		if to == l.Text {
+			continue
+		}
+		if err = spec.Set(m, l.Path, to); err == nil {
+			return to, nil
+		}
+	}
+	return "", fmt.Errorf("no other value will do: %w", err)
+}
+
+// The least change of a figure that a file can make is a change of the machine.
+func TestHashLastBit(t *testing.T) {
+	m := preset(t, a100)
+	before := m.Hash()
+	m.Energy.Memory["hbm"] = units.JoulesPerByte(math.Nextafter(float64(m.Energy.Memory["hbm"]), 1))
+	if m.Hash() == before {
+		t.Error("the last bit of an energy is not in the hash")
+	}
+}

@@ -1,0 +1,202 @@
+package presets_test
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+)
+
+func preset(t *testing.T, name string) *arch.Machine {
+	t.Helper()
+	m, err := presets.Machine(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestNames(t *testing.T) {
+	names := presets.Names()
+	if !slices.IsSorted(names) || !slices.Contains(names, "a100-sxm-80gb") || !slices.Contains(names, "tpu-v4") {
+		t.Errorf("presets %q", names)
+	}
+	// The list belongs to whoever asks.
+	names[0] = "mine"
+	if slices.Contains(presets.Names(), "mine") {
+		t.Error("a caller can change the list")
+	}
+}
+
+// Every leaf says where it is from, and no source is for something that is not there.
+func TestSources(t *testing.T) {
+	for _, name := range presets.Names() {
+		m := preset(t, name)
+		for _, p := range m.Sources.Check(m) {
+			t.Errorf("%s: %v", name, p)
+		}
+		for path, text := range m.Sources {
+			// Whoever reads it must be able to look it up or to tell how it was come by.
+			if len(strings.Fields(text)) < 2 {
+				t.Errorf("%s: source of %s: %q", name, path, text)
+			}
+		}
+		if len(spec.Leaves(m)) < 80 {
+			t.Errorf("%s has only %d leaves", name, len(spec.Leaves(m)))
+		}
+	}
+}
+
+// Every preset loads, is in order as a whole, has the name of its file, and is the same machine after
+// being written and read.
+func TestPresets(t *testing.T) {
+	for _, name := range presets.Names() {
+		m := preset(t, name)
+		if m.Name != name {
+			t.Errorf("%s.yaml has the name %s", name, m.Name)
+		}
+		if m.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		if err := spec.Validate(m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		text, err := spec.Marshal(m)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		back, err := arch.Load("back.yaml", text, presets.Machine)
+		if err != nil || !reflect.DeepEqual(back, m) {
+			t.Errorf("%s written and read: %v", name, err)
+		}
+		for _, tier := range m.Chip.Memory {
+			if e, ok := m.Energy.Memory[tier.Name]; !ok || e <= 0 {
+				t.Errorf("%s: %v for a byte of %s", name, e, tier.Name)
+			}
+		}
+		for dtype := range m.Chip.Cores.Matrix.Rates() {
+			if e, ok := m.Energy.Matrix[dtype]; !ok || e <= 0 {
+				t.Errorf("%s: %v for an operation in %s", name, e, dtype)
+			}
+		}
+		if m.Power.Idle >= m.Power.Limit || m.Power.Idle+m.Power.Active > m.Power.Limit {
+			t.Errorf("%s: %v idle and %v active of %v", name, m.Power.Idle, m.Power.Active, m.Power.Limit)
+		}
+	}
+}
+
+// A preset belongs to whoever asks for it.
+func TestMachineIsNew(t *testing.T) {
+	m := preset(t, "a100-sxm-80gb")
+	m.Name = "mine"
+	m.Chip.Memory[0].Capacity = 1
+	m.Energy.Memory["hbm"] = 1
+	*m.Chip.Cores.Matrix.Efficiency = 0.5
+	if again := preset(t, "a100-sxm-80gb"); again.Name == "mine" || again.Chip.Memory[0].Capacity == 1 || again.Energy.Memory["hbm"] == 1 || *again.Chip.Cores.Matrix.Efficiency == 0.5 {
+		t.Error("a caller can change a preset")
+	}
+}
+
+// The peaks that the vendors publish follow from the parts: operations are cores × units × 2 × clock.
+// A100: NVIDIA A100 80GB data sheet (2021). TPU v4: Jouppi et al., ISCA 2023, table 4.
+func TestPeaks(t *testing.T) {
+	for _, c := range []struct {
+		machine, dtype string
+		exact          float64 // operations a second, by hand
+		published      float64 // to its last digit
+	}{
+		{"a100-sxm-80gb", "bf16", 108 * 1024 * 2 * 1.41e9, 312e12},
+		{"a100-sxm-80gb", "fp16", 108 * 1024 * 2 * 1.41e9, 312e12},
+		{"a100-sxm-80gb", "tf32", 108 * 512 * 2 * 1.41e9, 156e12},
+		{"a100-sxm-80gb", "int8", 108 * 2048 * 2 * 1.41e9, 624e12},
+		{"a100-sxm-80gb", "int4", 108 * 4096 * 2 * 1.41e9, 1248e12},
+		{"a100-sxm-80gb", "fp32", 108 * 64 * 2 * 1.41e9, 19.5e12},
+		{"tpu-v4", "bf16", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
+		{"tpu-v4", "int8", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
+	} {
+		m := preset(t, c.machine)
+		dtype, err := traces.ParseDType(c.dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rate, err := m.Chip.Cores.Matrix.Rate(dtype)
+		if err != nil {
+			t.Errorf("%s: %v", c.machine, err)
+			continue
+		}
+		got := 2 * float64(rate) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock)
+		if got != c.exact || math.Abs(got/c.published-1) > 0.003 {
+			t.Errorf("%s in %s: %g, by hand %g, published %g", c.machine, c.dtype, got, c.exact, c.published)
+		}
+	}
+}
+
+// The rates and sizes of the memory off the chip, from the same sources; a data sheet's GB of capacity
+// is 2^30 bytes, its GB/s of bandwidth 10^9 bytes a second.
+func TestMemories(t *testing.T) {
+	for _, c := range []struct {
+		machine   string
+		bandwidth int64
+		capacity  units.Bytes
+		onChip    units.Bytes // of all tiers on the chip, those of all cores counted
+	}{
+		{"a100-sxm-80gb", 2039e9, 80 << 30, 40<<20 + 108*164<<10},
+		{"tpu-v4", 1200e9, 32 << 30, 128<<20 + 2*16<<20},
+	} {
+		m := preset(t, c.machine)
+		off := m.OffChip()
+		if off.Name != "hbm" || off.Peak(m.Chip.Clock) != c.bandwidth || off.Capacity != c.capacity {
+			t.Errorf("%s: %+v", c.machine, off)
+		}
+		var on units.Bytes
+		for _, tier := range m.Chip.Memory {
+			switch {
+			case tier.Kind != "sram":
+			case tier.Private():
+				on += tier.Capacity * units.Bytes(m.Chip.Cores.Count)
+			default:
+				on += tier.Capacity
+			}
+		}
+		if on != c.onChip {
+			t.Errorf("%s: %v on the chip, want %v", c.machine, on, c.onChip)
+		}
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	all := strings.Join(presets.Names(), ", ")
+	for name, want := range map[string]string{
+		"a100-sxm-80":      `unknown machine "a100-sxm-80"; did you mean "a100-sxm-80gb"?`,
+		"A100-SXM-80GB":    `unknown machine "A100-SXM-80GB"; did you mean "a100-sxm-80gb"?`,
+		"a100-smx-80gb":    `unknown machine "a100-smx-80gb"; did you mean "a100-sxm-80gb"?`,
+		"tpuv4":            `unknown machine "tpuv4"; did you mean "tpu-v4"?`,
+		"sn40l":            `unknown machine "sn40l"; known: ` + all,
+		"":                 `unknown machine ""; known: ` + all,
+		".":                `unknown machine "."; known: ` + all,
+		"../presets":       `unknown machine "../presets"; known: ` + all,
+		"\x00\n":           `unknown machine "\x00\n"; known: ` + all,
+		"/a100-sxm-80gb/x": `unknown machine "/a100-sxm-80gb/x"; did you mean "a100-sxm-80gb"?`,
+	} {
+		m, err := presets.Machine(name)
+		var unknown *presets.Unknown
+		if m != nil || !errors.As(err, &unknown) || unknown.Name != name || err.Error() != want {
+			t.Errorf("%q: %v; want %s", name, err, want)
+		}
+		if text, err2 := presets.Source(name); text != nil || err2 == nil || err2.Error() != want {
+			t.Errorf("%q: %v; want %s", name, err2, want)
+		}
+	}
+	if _, err := presets.Machine(strings.Repeat("x", 1<<20)); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("a message of %d bytes", len(err.Error()))
+	}
+}
