@@ -43,12 +43,19 @@ func isOverlay(err error) bool {
 	return errors.As(err, &e) && slices.ContainsFunc(e.Problems, func(p spec.Problem) bool { return p.Path == "base" })
 }
 
+// maxChanges bounds the changes of an overlay: each is checked against all others, and a machine has
+// some hundred leaves.
+const maxChanges = 1000
+
 func loadOverlay(file string, data []byte, resolve func(name string) (*Machine, error)) (*Machine, error) {
 	var o Overlay
 	if err := spec.Decode(file, data, &o); err != nil {
 		return nil, err
 	}
 	lines := linesOf(data)
+	if n := len(o.Set); n > maxChanges {
+		return nil, &spec.Error{Problems: []spec.Problem{{File: file, Line: lines["base"], Path: "set", Message: fmt.Sprintf("%d changes: must be at most %d", n, maxChanges), Hint: "describe the machine as a whole"}}}
+	}
 	base, err := resolve(o.Base)
 	if err != nil {
 		return nil, &spec.Error{Problems: []spec.Problem{{File: file, Line: lines["base"], Path: "base", Message: err.Error()}}}
@@ -111,7 +118,7 @@ func (o *Overlay) addSources(m *Machine, file string, lines map[string]int) (pro
 }
 
 // leaf returns the path of a leaf as spec.Walk writes it: with the names of elements in place of their
-// indices, and that of the whole list for one of its scalars.
+// indices, and that of the whole list for one of its scalars. It leaves most other paths as they are.
 func leaf(m *Machine, path string) string {
 	const below = ".below"
 	_, err := spec.Get(m, path+below) // the complaint that a leaf has nothing below it has its path
@@ -119,8 +126,8 @@ func leaf(m *Machine, path string) string {
 	if errors.As(err, &p) {
 		path = strings.TrimSuffix(p.Path, below)
 	}
-	if strings.HasSuffix(path, "]") {
-		path = path[:strings.LastIndexByte(path, '[')]
+	if i := strings.LastIndexByte(path, '['); i >= 0 && strings.HasSuffix(path, "]") {
+		path = path[:i]
 	}
 	return path
 }

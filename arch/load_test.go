@@ -1,6 +1,7 @@
 package arch_test
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,26 +15,38 @@ import (
 	"github.com/stratasim/strata/sim/spec"
 )
 
-const a100 = "a100-sxm-80gb"
+// gpu is a machine that no change to a preset changes.
+//
+//go:embed testdata/gpu.yaml
+var gpu []byte
 
-func preset(t testing.TB, name string) *arch.Machine {
+// resolve finds the base of an overlay: a preset or that machine.
+func resolve(name string) (*arch.Machine, error) {
+	if name == "gpu" {
+		return arch.Load("gpu.yaml", gpu, nil)
+	}
+	return presets.Machine(name)
+}
+
+func machine(t testing.TB, name string) *arch.Machine {
 	t.Helper()
-	m, err := presets.Machine(name)
+	m, err := resolve(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-func load(text string) (*arch.Machine, error) {
-	return arch.Load("m.yaml", []byte(text), presets.Machine)
-}
+// machines are the names of all presets and of the machine of the tests.
+func machines() []string { return append(presets.Names(), "gpu") }
+
+func load(text string) (*arch.Machine, error) { return arch.Load("m.yaml", []byte(text), resolve) }
 
 // A whole machine in a file of its own is the machine that was written there, wherever it speaks of
 // bases.
 func TestLoadWhole(t *testing.T) {
-	for _, name := range presets.Names() {
-		m := preset(t, name)
+	for _, name := range machines() {
+		m := machine(t, name)
 		text, err := spec.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +57,7 @@ func TestLoadWhole(t *testing.T) {
 			}
 		}
 	}
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	m.Description = "on a\nbase: of sand"
 	text, err := spec.Marshal(m)
 	if err != nil {
@@ -57,7 +70,7 @@ func TestLoadWhole(t *testing.T) {
 
 // An overlay is one however its keys are written: as JSON too, which is YAML.
 func TestLoadOverlay(t *testing.T) {
-	want := preset(t, a100)
+	want := machine(t, "gpu")
 	if err := want.Set("chip.memory[hbm].bandwidth", "4 TB/s"); err != nil {
 		t.Fatal(err)
 	}
@@ -65,17 +78,17 @@ func TestLoadOverlay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{
-		"base: a100-sxm-80gb\nset:\n  chip.memory[hbm].bandwidth: 4 TB/s\n  system.chips: 4\n",
-		"set:\n  chip.memory[hbm].bandwidth: 4 TB/s\n  system.chips: 4\nbase: a100-sxm-80gb\n",
-		"  set:\n    chip.memory[hbm].bandwidth: 4 TB/s\n    system.chips: 4\n  base: a100-sxm-80gb\n",
-		"# a comment\n---\n\nbase:   a100-sxm-80gb # another\nset: {'chip.memory[hbm].bandwidth': 4 TB/s, system.chips: 4}\n",
-		"\"base\": a100-sxm-80gb\n'set': {\"chip.memory[hbm].bandwidth\": 4 TB/s, system.chips: '4'}\n",
-		"base : a100-sxm-80gb\r\nset :\r\n  chip.memory[hbm].bandwidth: 4 TB/s\r\n  system.chips: 4\r\n",
-		`{base: a100-sxm-80gb, set: {"chip.memory[hbm].bandwidth": 4 TB/s, system.chips: 4}}`,
-		`{"base":"a100-sxm-80gb","set":{"chip.memory[hbm].bandwidth":"4 TB/s","system.chips":4}}`,
-		"{\n  \"set\": {\n    \"system.chips\": 4,\n    \"chip.memory[hbm].bandwidth\": \"4 TB/s\"\n  },\n  \"base\": \"a100-sxm-80gb\"\n}\n",
+		"base: gpu\nset:\n  chip.memory[hbm].bandwidth: 4 TB/s\n  system.chips: 4\n",
+		"set:\n  chip.memory[hbm].bandwidth: 4 TB/s\n  system.chips: 4\nbase: gpu\n",
+		"  set:\n    chip.memory[hbm].bandwidth: 4 TB/s\n    system.chips: 4\n  base: gpu\n",
+		"# a comment\n---\n\nbase:   gpu # another\nset: {'chip.memory[hbm].bandwidth': 4 TB/s, system.chips: 4}\n",
+		"\"base\": gpu\n'set': {\"chip.memory[hbm].bandwidth\": 4 TB/s, system.chips: '4'}\n",
+		"base : gpu\r\nset :\r\n  chip.memory[hbm].bandwidth: 4 TB/s\r\n  system.chips: 4\r\n",
+		`{base: gpu, set: {"chip.memory[hbm].bandwidth": 4 TB/s, system.chips: 4}}`,
+		`{"base":"gpu","set":{"chip.memory[hbm].bandwidth":"4 TB/s","system.chips":4}}`,
+		"{\n  \"set\": {\n    \"system.chips\": 4,\n    \"chip.memory[hbm].bandwidth\": \"4 TB/s\"\n  },\n  \"base\": \"gpu\"\n}\n",
 		// Elements go by their index as well, and values need not differ.
-		`{base: a100-sxm-80gb, set: {"chip.memory[2].bandwidth": 4 TB/s, system.chips: 4, "chip.clock": 1410 MHz}}`,
+		`{base: gpu, set: {"chip.memory[2].bandwidth": 4 TB/s, system.chips: 4, "chip.clock": 1410 MHz}}`,
 	} {
 		got, err := load(text)
 		if err != nil {
@@ -114,7 +127,7 @@ func differences(a, b *arch.Machine) []string {
 // An overlay that changes nothing is its base, and one that says so has another name.
 func TestLoadNames(t *testing.T) {
 	m, err := load("base: tpu-v4")
-	if err != nil || m.Name != "tpu-v4" || !reflect.DeepEqual(m, preset(t, "tpu-v4")) {
+	if err != nil || m.Name != "tpu-v4" || !reflect.DeepEqual(m, machine(t, "tpu-v4")) {
 		t.Errorf("%v, %v", m, err)
 	}
 	m, err = load("{base: tpu-v4, name: mine, description: of my own}")
@@ -125,17 +138,17 @@ func TestLoadNames(t *testing.T) {
 
 // The base belongs to the resolver, which may keep it.
 func TestLoadLeavesBase(t *testing.T) {
-	base := preset(t, a100)
-	resolve := func(string) (*arch.Machine, error) { return base, nil }
-	m, err := arch.Load("m.yaml", []byte(`{base: x, name: mine, set: {chip.clock: 1 GHz, "chip.memory[l2].capacity": 1 MiB, energy.memory.l2: 1 pJ/B}, sources: {chip.clock: estimated}}`), resolve)
+	base := machine(t, "gpu")
+	kept := func(string) (*arch.Machine, error) { return base, nil }
+	m, err := arch.Load("m.yaml", []byte(`{base: x, name: mine, set: {chip.clock: 1 GHz, "chip.memory[l2].capacity": 1 MiB, energy.memory.l2: 1 pJ/B}, sources: {chip.clock: estimated}}`), kept)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.Name != "mine" || m.Chip.Clock != 1e9 || m.Tier("l2").Capacity != 1<<20 || m.Sources["chip.clock"] != "estimated" {
 		t.Errorf("changes are missing: %+v", m)
 	}
-	if !reflect.DeepEqual(base, preset(t, a100)) {
-		t.Errorf("the base changed: %v", differences(base, preset(t, a100)))
+	if !reflect.DeepEqual(base, machine(t, "gpu")) {
+		t.Errorf("the base changed: %v", differences(base, machine(t, "gpu")))
 	}
 }
 
@@ -143,7 +156,7 @@ func TestLoadLeavesBase(t *testing.T) {
 func TestLoadSources(t *testing.T) {
 	// A list is written in quotes, since values are texts.
 	m, err := load(`
-base: a100-sxm-80gb
+base: gpu
 set:
   chip.memory[2].bandwidth: 4 TB/s
   chip.memory[hbm].capacity: 96 GiB
@@ -159,7 +172,7 @@ sources:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := maps.Clone(preset(t, a100).Sources)
+	want := maps.Clone(machine(t, "gpu").Sources)
 	maps.Copy(want, spec.Sources{
 		"chip.memory[hbm].bandwidth":           "estimated: HBM4",
 		"chip.memory[hbm].capacity":            "data sheet",
@@ -189,7 +202,7 @@ func TestLoadErrors(t *testing.T) {
 		{"overlay with fields", "base: tpu-v4\nchip: {clock: 1 GHz}\n", "m.yaml:2: chip: unknown field; the fields here are base, name, description, set, sources"},
 		{"bad paths", `
 # chip.clok in a comment is in no line
-base: a100-sxm-80gb
+base: gpu
 description: chip.clok
 set:
   chip.memory[hbm].bandwidth: 3 TB/s
@@ -201,22 +214,22 @@ set:
 m.yaml:7: set.chip.memory[hbn].capacity: chip.memory[hbn]: no such element; it has smem, l2, hbm (did you mean "hbm"?)
 m.yaml:8: set.chip.clock.x: chip.clock: is a single value, without a part ".x"
 m.yaml:9: set.chip: is no single value; it has process, clock, cores, memory (name one of them)`},
-		{"bad values", "base: a100-sxm-80gb\nset:\n  chip.cores.count: 0\n  chip.clock: 1410\n  power.limit: -1 W\n",
+		{"bad values", "base: gpu\nset:\n  chip.cores.count: 0\n  chip.clock: 1410\n  power.limit: -1 W\n",
 			`m.yaml:3: set.chip.cores.count: "0": must be at least 1
 m.yaml:4: set.chip.clock: "1410": a frequency needs a unit, e.g. "1.41 GHz"
 m.yaml:5: set.power.limit: "-1 W": must be more than 0 W`},
 		// A path that begins as another does has its own line.
-		{"prefix", "{base: a100-sxm-80gb, set: {\n'runtime.profiles[eager].gemm.splits[1]': 2,\n'runtime.profiles[eager].gemm.splits': '[x]'}}",
+		{"prefix", "{base: gpu, set: {\n'runtime.profiles[eager].gemm.splits[1]': 2,\n'runtime.profiles[eager].gemm.splits': '[x]'}}",
 			`m.yaml:3: set.runtime.profiles[eager].gemm.splits: runtime.profiles[eager].gemm.splits[0]: "x": must be a whole number`},
 		// What only shows in the whole, at what has to do with it.
-		{"parts", "base: a100-sxm-80gb\nset:\n  chip.clock: 1 GHz\n  chip.memory[hbm].width: 64 B/cycle\n  runtime.default: eagre\n",
+		{"parts", "base: gpu\nset:\n  chip.clock: 1 GHz\n  chip.memory[hbm].width: 64 B/cycle\n  runtime.default: eagre\n",
 			`m.yaml:4: set.chip.memory[hbm].width: "64 B/cycle" does not fit: both bandwidth and width are given (an off-chip tier has a bandwidth, an on-chip tier a width; leave one out)`},
-		{"whole", "base: a100-sxm-80gb\nset:\n  chip.clock: 1 GHz\n  runtime.profiles[eager].gemm.splits: '[2]'\n  runtime.default: eagre\n",
+		{"whole", "base: gpu\nset:\n  chip.clock: 1 GHz\n  runtime.profiles[eager].gemm.splits: '[2]'\n  runtime.default: eagre\n",
 			`m.yaml:4: set.runtime.profiles[eager].gemm.splits: "[2]" does not fit: 1 must be among the splits
-m.yaml:5: set.runtime.default: "eagre" does not fit: a100-sxm-80gb has no runtime profile "eagre"; it has [compiled eager]; did you mean "eager"?`},
-		{"another place", "{base: a100-sxm-80gb, set: {\nchip.cores.matrix.fma_per_cycle.fp8: 2048}}",
+m.yaml:5: set.runtime.default: "eagre" does not fit: gpu has no runtime profile "eagre"; it has [compiled eager]; did you mean "eager"?`},
+		{"another place", "{base: gpu, set: {\nchip.cores.matrix.fma_per_cycle.fp8: 2048}}",
 			`m.yaml:2: set.chip.cores.matrix.fma_per_cycle.fp8: "2048" does not fit: energy.matrix: no energy per operation for fp8 (add fp8: … pJ/op)`},
-		{"sources", "base: a100-sxm-80gb\nset: {chip.clock: 1 GHz}\nsources:\n  chip.clock: ' '\n  chip.cores: me\n",
+		{"sources", "base: gpu\nset: {chip.clock: 1 GHz}\nsources:\n  chip.clock: ' '\n  chip.cores: me\n",
 			`m.yaml:4: sources.chip.clock: the source is empty (say where the value is from, or estimated: and how)
 m.yaml:5: sources.chip.cores: nothing with this path is set here`},
 		{"whole machine", "name: x\nchip: {clock: 5}\n", ""},
@@ -251,7 +264,7 @@ func complete(t *testing.T, err error) {
 
 // A change that does not stand alone, and one made of two that need each other.
 func TestSet(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	for _, c := range []struct{ path, value, want string }{
 		{"chip.clock", "1 GHz", ""},
 		{"chip.memory[hbm].bandwidth", "4 TB/s", ""},
@@ -263,7 +276,7 @@ func TestSet(t *testing.T) {
 		{"chip.memory[hbm].scope", "private", `chip.memory[hbm].scope: "private" does not fit: only sram can be private to a core (leave scope out or say "shared")`},
 		{"chip.memory[hbm].name", "dram", `chip.memory[hbm].name: "dram" does not fit: energy.memory: no energy per byte for tier "dram" (add "dram": … pJ/B)`},
 		{"energy.memory.l3", "1 pJ/B", `energy.memory.l3: "1 pJ/B" does not fit: there is no such memory tier`},
-		{"runtime.host_timed", "none", `runtime.host_timed: "none" does not fit: a100-sxm-80gb has no runtime profile "none"; it has [compiled eager]`},
+		{"runtime.host_timed", "none", `runtime.host_timed: "none" does not fit: gpu has no runtime profile "none"; it has [compiled eager]`},
 	} {
 		before := m.Hash()
 		err := m.Set(c.path, c.value)
@@ -277,12 +290,12 @@ func TestSet(t *testing.T) {
 	}
 	if m.Chip.Clock != 1e9 || m.OffChip().Bandwidth != 4e12 || m.Energy.Memory["l2"] != 1e-12 || m.Runtime.Default != "eager" ||
 		!slices.Equal(m.Runtime.Profiles[1].Gemm.Splits, []int64{1, 2}) {
-		t.Errorf("changes are missing: %v", differences(m, preset(t, a100)))
+		t.Errorf("changes are missing: %v", differences(m, machine(t, "gpu")))
 	}
 }
 
 func TestApply(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	if err := m.Apply(map[string]string{"chip.memory[l2].width": "0 B/cycle", "chip.memory[l2].bandwidth": "5 TB/s"}); err != nil {
 		t.Error(err)
 	}
@@ -308,9 +321,26 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// A file of many changes is refused before they are made one by one.
+func TestLoadTooMuch(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# much\nbase: tpu-v4\nset:\n")
+	for i := range 1001 {
+		fmt.Fprintf(&b, "  energy.matrix.t%d: 1 pJ/op\n", i)
+	}
+	_, err := load(b.String())
+	if want := "m.yaml:2: set: 1001 changes: must be at most 1000 (describe the machine as a whole)"; err == nil || err.Error() != want {
+		t.Errorf("%.300v; want %s", err, want)
+	}
+	_, err = load(strings.Replace(b.String(), "  energy.matrix.t7: 1 pJ/op\n", "", 1))
+	if want := `m.yaml:4: set.energy.matrix.t0: "1 pJ/op" does not fit: the matrix unit has no such data type` + "\n"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%.300v; want %s", err, want)
+	}
+}
+
 // A base with a mistake of its own is reported at the line that names it.
 func TestLoadBadBase(t *testing.T) {
-	bad := preset(t, a100)
+	bad := machine(t, "gpu")
 	bad.System.ScaleUp = nil
 	_, err := arch.Load("m.yaml", []byte("name: x\nbase: y\nset: {chip.clock: 1 GHz}\n"), func(string) (*arch.Machine, error) { return bad, nil })
 	if want := "m.yaml:2: base: system.scale_up: 8 chips need a network between them (add system.scale_up or set chips: 1)"; err == nil || err.Error() != want {
@@ -327,15 +357,16 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add(gpu)
 	for _, text := range []string{
-		"", "base: tpu-v4", "base: [", "{base: tpu-v4, set: {chip.clock: 1 GHz}}", `{"base":"a100-sxm-80gb","set":{"chip.memory[2].bandwidth":"4 TB/s"},"sources":{"chip":"x"}}`,
-		"base: a100-sxm-80gb\nset:\n  runtime.profiles[eager].gemm.tiles: '[1x1]'\n  runtime.profiles[0].gemm.tiles[0]: 64x64\n", "base: tpu-v4\nset: {energy.matrix.x: 1 pJ/op, system.scale_up.dimensions: '[]'}",
-		"base: tpu-v4\nset: {'chip.memory[9999999999999999999].x': 1, 'x[': 2, '.': 3, ' ': 4, 'chip.memory[]': 5}", "base: a100-sxm-80gb\nsources: {a: b}",
+		"", "base: tpu-v4", "base: [", "{base: tpu-v4, set: {chip.clock: 1 GHz}}", `{"base":"gpu","set":{"chip.memory[2].bandwidth":"4 TB/s"},"sources":{"chip":"x"}}`,
+		"base: gpu\nset:\n  runtime.profiles[eager].gemm.tiles: '[1x1]'\n  runtime.profiles[0].gemm.tiles[0]: 64x64\n", "base: tpu-v4\nset: {energy.matrix.x: 1 pJ/op, system.scale_up.dimensions: '[]'}",
+		"base: tpu-v4\nset: {'chip.memory[9999999999999999999].x': 1, 'x[': 2, '.': 3, ' ': 4, 'chip.memory[]': 5}", "{base: tpu-v4, set: {0]: 0}}", "base: gpu\nsources: {a: b}",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := arch.Load("m.yaml", data, presets.Machine)
+		m, err := arch.Load("m.yaml", data, resolve)
 		if err != nil {
 			if m != nil {
 				t.Error("a machine and an error")
@@ -348,7 +379,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		if text, err := spec.Marshal(m); err != nil {
 			t.Error(err)
-		} else if back, err := arch.Load("m.yaml", text, presets.Machine); err != nil || back.Hash() != m.Hash() {
+		} else if back, err := arch.Load("m.yaml", text, resolve); err != nil || back.Hash() != m.Hash() {
 			t.Errorf("written and read: %v\n%s", err, text)
 		}
 	})

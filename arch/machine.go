@@ -136,6 +136,9 @@ type RowKernel struct {
 	// Rows is how many rows a core works on at a time: if that many fit into its private memory,
 	// later passes find the input there; 0 means that it is never found there.
 	Rows int64 `yaml:"rows,omitempty" spec:"min=0,max=1000000"`
+	// Step is the time the rows in work take for each 1024 columns however few they are, in kernels
+	// that walk a row in a loop; 0 for others, which deal out elements instead of rows.
+	Step units.Time `yaml:"step,omitempty" spec:"min=0 ns,max=1 s"`
 	// Port is the rate at which one core can move this kernel's operands.
 	Port units.BytesPerCycle `yaml:"port" spec:"required,gt=0 B/cycle"`
 	// Fill is the time the kernel spends starting and draining.
@@ -160,8 +163,12 @@ type AttentionKernel struct {
 	Start units.Cycles `yaml:"start" spec:"min=0 cycles"`
 	// Block is what one tile of keys costs a decode thread block that works alone, in cycles.
 	Block units.Cycles `yaml:"block" spec:"min=0 cycles"`
-	// SplitKV says that decode divides the cached keys of a head over several thread blocks.
-	SplitKV bool `yaml:"split_kv,omitempty"`
+	// Split says when decode divides the cached keys of a head over several thread blocks: always,
+	// only for heads that share keys ("grouped"), or never ("").
+	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always"`
+	// Transpose is the time of the copies by which a library's wrapper reorders queries and results
+	// where several sequences have several groups of heads.
+	Transpose units.Time `yaml:"transpose,omitempty" spec:"min=0 ns,max=1 s"`
 	// Fill is the time the kernel spends starting and draining; Combine the time of the pass
 	// that joins split results.
 	Fill    units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`

@@ -13,7 +13,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stratasim/strata/arch"
-	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/sim/units"
@@ -30,9 +29,9 @@ func TestValidate(t *testing.T) {
 		{"one chip", func(m *arch.Machine) { m.System.Chips, m.System.ScaleUp = 1, nil }, ""},
 		{"no network", func(m *arch.Machine) { m.System.ScaleUp = nil }, "system.scale_up: 8 chips need a network between them (add system.scale_up or set chips: 1)"},
 		{"default", func(m *arch.Machine) { m.Runtime.Default = "compield" },
-			`runtime.default: a100-sxm-80gb has no runtime profile "compield"; it has [compiled eager]; did you mean "compiled"?`},
+			`runtime.default: gpu has no runtime profile "compield"; it has [compiled eager]; did you mean "compiled"?`},
 		{"host timed", func(m *arch.Machine) { m.Runtime.HostTimed = "eagre" },
-			`runtime.host_timed: a100-sxm-80gb has no runtime profile "eagre"; it has [compiled eager]; did you mean "eager"?`},
+			`runtime.host_timed: gpu has no runtime profile "eagre"; it has [compiled eager]; did you mean "eager"?`},
 		{"nothing host timed", func(m *arch.Machine) { m.Runtime.HostTimed = "" }, ""},
 		{"only on chip", func(m *arch.Machine) { drop(m, "hbm") }, "chip.memory: no tier holds the weights (add a tier of kind hbm, gddr, lpddr or ddr)"},
 		{"only off chip", func(m *arch.Machine) { drop(m, "l2"); drop(m, "smem") }, "chip.memory: no on-chip tier (add a tier of kind sram)"},
@@ -72,7 +71,7 @@ runtime.profiles[compiled].vector[row].kinds: "*" is in the kinds of "row" alrea
 		{"fusion without its kernel", func(m *arch.Machine) { m.Runtime.Profiles[0].Attention = nil },
 			"runtime.profiles[compiled].attention: fusion lists flash-attention but its kernel is not described (add the attention block or remove the fusion)"},
 	} {
-		m := preset(t, a100)
+		m := machine(t, "gpu")
 		c.change(m)
 		err := spec.Validate(m)
 		if got := fmt.Sprint(err); got != c.want && (c.want != "" || err != nil) {
@@ -109,7 +108,7 @@ func TestParseTile(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	for _, c := range []struct {
 		name  string
 		timed bool
@@ -133,9 +132,9 @@ func TestProfile(t *testing.T) {
 		t.Error("a profile is a copy")
 	}
 	for name, want := range map[string]string{
-		"Eager":  `a100-sxm-80gb has no runtime profile "Eager"; it has [compiled eager]; did you mean "eager"?`,
-		"compil": `a100-sxm-80gb has no runtime profile "compil"; it has [compiled eager]; did you mean "compiled"?`,
-		"vllm":   `a100-sxm-80gb has no runtime profile "vllm"; it has [compiled eager]`,
+		"Eager":  `gpu has no runtime profile "Eager"; it has [compiled eager]; did you mean "eager"?`,
+		"compil": `gpu has no runtime profile "compil"; it has [compiled eager]; did you mean "compiled"?`,
+		"sglang": `gpu has no runtime profile "sglang"; it has [compiled eager]`,
 	} {
 		if p, err := m.Profile(name); p != nil || err == nil || err.Error() != want {
 			t.Errorf("%q: %v, %v; want %s", name, p, err, want)
@@ -144,7 +143,7 @@ func TestProfile(t *testing.T) {
 }
 
 func TestTiers(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	name := func(s *memory.Spec) string {
 		if s == nil {
 			return "none"
@@ -166,7 +165,7 @@ func TestTiers(t *testing.T) {
 }
 
 func TestCollectiveLibrary(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	if got := m.CollectiveLibrary(&m.Runtime.Profiles[0]); got != &m.System.ScaleUp.Library {
 		t.Errorf("%+v is not the network's own", got)
 	}
@@ -182,8 +181,8 @@ func TestCollectiveLibrary(t *testing.T) {
 // Nothing that cannot change an answer is in the hash: where figures are from, how the machine and its
 // profiles are described, how the file is written, in which order its keys stand.
 func TestHashIgnores(t *testing.T) {
-	for _, name := range presets.Names() {
-		m := preset(t, name)
+	for _, name := range machines() {
+		m := machine(t, name)
 		want := m.Hash()
 		if len(want) != 64 || m.Hash() != want {
 			t.Errorf("%s: hash %s, then %s", name, want, m.Hash())
@@ -209,7 +208,7 @@ func TestHashIgnores(t *testing.T) {
 			t.Errorf("%s written and read: %v", name, err)
 		}
 	}
-	if preset(t, a100).Hash() == preset(t, "tpu-v4").Hash() {
+	if machine(t, "gpu").Hash() == machine(t, "tpu-v4").Hash() {
 		t.Error("two machines have one hash")
 	}
 }
@@ -217,8 +216,8 @@ func TestHashIgnores(t *testing.T) {
 // Every other leaf of every preset is in the hash: change one, and it changes; change it back, and it is
 // the old one.
 func TestHashCovers(t *testing.T) {
-	for _, name := range presets.Names() {
-		m := preset(t, name)
+	for _, name := range machines() {
+		m := machine(t, name)
 		want := m.Hash()
 		seen := map[string]string{want: "the machine itself"}
 		for _, l := range spec.Leaves(m) {
@@ -255,33 +254,45 @@ func TestHashCovers(t *testing.T) {
 	}
 }
 
-var number = regexp.MustCompile(`^[0-9.]+`)
-
-// words are other values of fields with a choice.
-var words = []string{"mma", "systolic", "os", "ws", "serial", "chained", "sram", "hbm", "ddr", "private", "shared", "ring", "torus", "true", "false", "[norm-add]", "[flash-attention]"}
+var (
+	number = regexp.MustCompile(`^[0-9.]+`)
+	choice = regexp.MustCompile(`must be one of ([^(]*)`)
+)
 
 // another gives a leaf another value that its field allows, and returns it.
 func another(m *arch.Machine, l spec.Leaf) (string, error) {
 	var tries []string
+	list := strings.HasPrefix(l.Text, "[")
 	if n := number.FindString(l.Text); n != "" {
 		if x, err := strconv.ParseFloat(n, 64); err == nil {
-			for _, y := range []float64{x + 1, x / 2, x * 0.9, x - 1} {
+			for _, y := range []float64{x + 1, x / 2, x - 1} {
 				tries = append(tries, strconv.FormatFloat(y, 'f', -1, 64)+l.Text[len(n):])
 			}
 		}
 	}
-	if strings.HasPrefix(l.Text, "[") {
-		tries = append(tries, "[77x77]", "[77]", `["*", copy]`)
-	} else {
+	switch {
+	case list:
+		tries = append(tries, "[77x77]", "[77]")
+	case l.Text == "true", l.Text == "false":
+		tries = append(tries, strconv.FormatBool(l.Text == "false"))
+	default:
 		tries = append(tries, l.Text+"x")
 	}
 	var err error
-	for _, to := range append(tries, words...) {
-		if to == l.Text {
+	for i := 0; i < len(tries); i++ {
+		if tries[i] == l.Text {
 			continue
 		}
-		if err = spec.Set(m, l.Path, to); err == nil {
-			return to, nil
+		if err = spec.Set(m, l.Path, tries[i]); err == nil {
+			return tries[i], nil
+		}
+		if c := choice.FindStringSubmatch(err.Error()); c != nil && len(tries) < 10 {
+			for _, word := range strings.Split(strings.TrimSpace(c[1]), ", ") {
+				if list {
+					word = "[" + word + "]"
+				}
+				tries = append(tries, word)
+			}
 		}
 	}
 	return "", fmt.Errorf("no other value will do: %w", err)
@@ -289,7 +300,7 @@ func another(m *arch.Machine, l spec.Leaf) (string, error) {
 
 // The least change of a figure that a file can make is a change of the machine.
 func TestHashLastBit(t *testing.T) {
-	m := preset(t, a100)
+	m := machine(t, "gpu")
 	before := m.Hash()
 	m.Energy.Memory["hbm"] = units.JoulesPerByte(math.Nextafter(float64(m.Energy.Memory["hbm"]), 1))
 	if m.Hash() == before {

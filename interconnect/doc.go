@@ -13,6 +13,9 @@
 // takes the one with the least time, as NCCL does. The square root is what optimal chunking of a pipeline leaves:
 // more chunks fill the ring sooner but pay the step latency more often.
 //
+// A direct protocol exchanges whole buffers at once, as the one-shot all-reduce of inference servers
+// does: w = n−1 in n−1 steps.
+//
 // # Units
 //
 // Bytes, bytes per second per direction and chip, picoseconds; chunk in picoseconds per √byte.

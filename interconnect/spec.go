@@ -12,7 +12,7 @@ type Spec struct {
 	// Topology of the network.
 	Topology string `yaml:"topology" spec:"required,oneof=switch|ring|torus|mesh|fully-connected"`
 	// Dimensions of a torus or mesh, in chips.
-	Dimensions []int64 `yaml:"dimensions,omitempty"`
+	Dimensions []int64 `yaml:"dimensions,omitempty" spec:"gt=0"`
 	// Bandwidth of all links of one chip together, per direction.
 	Bandwidth units.BytesPerSecond `yaml:"bandwidth" spec:"required,gt=0 B/s"`
 	// Library is the collective library that runs on it.
@@ -29,6 +29,9 @@ type Library struct {
 // early and moves little, its Simple protocol the other way round.
 type Protocol struct {
 	Name string `yaml:"name" spec:"required"`
+	// Direct says that every rank sends its whole buffer to every other at once and all reduce
+	// everything: more data in half the steps. It is for all-reduces only.
+	Direct bool `yaml:"direct,omitempty"`
 	// Base is the time a collective takes whatever its size and ranks.
 	Base units.Time `yaml:"base" spec:"min=0 ns,max=1 s"`
 	// Step is the time each step of the ring adds.
@@ -65,7 +68,14 @@ func (l *Library) best() float64 {
 // Rate returns the rate of a chip's links in one direction under the library's fastest protocol, in
 // whole bytes per second.
 func (s Spec) Rate(l *Library) int64 {
-	return int64(math.Max(1, math.Round(float64(s.Bandwidth)*l.best())))
+	x := math.Round(float64(s.Bandwidth) * l.best())
+	switch {
+	case !(x >= 1):
+		return 1
+	case x > 1<<62:
+		return 1 << 62
+	}
+	return int64(x)
 }
 
 // Schedule is what a collective asks of each rank.
@@ -78,14 +88,11 @@ type Schedule struct {
 }
 
 // Schedule returns what op over ranks chips asks of each of them, under the protocol that takes
-// least. bytes is the full buffer per rank (for all-gather and reduce-scatter the total). One rank
-// needs nothing.
+// least; the first of several that take the same. bytes is the full buffer per rank (for all-gather
+// and reduce-scatter the total). One rank needs nothing.
 func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
 	if ranks < 1 || bytes < 0 {
-		return Schedule{}, fmt.Errorf("collective %s over %d ranks of %d bytes: both must be positive", op, ranks, bytes)
-	}
-	if ranks == 1 || bytes == 0 {
-		return Schedule{}, nil
+		return Schedule{}, fmt.Errorf("collective %s over %d ranks of %d bytes: there must be a rank and no negative size", op, ranks, bytes)
 	}
 	var steps, num, den int64
 	switch op {
@@ -100,26 +107,50 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	default:
 		return Schedule{}, fmt.Errorf("unknown collective %q", op)
 	}
-	sent, ok := units.MulDivCeil(int64(bytes), num, den)
-	if !ok {
-		return Schedule{}, fmt.Errorf("collective %s of %v: overflow", op, bytes)
+	if ranks == 1 || bytes == 0 {
+		return Schedule{}, nil
 	}
+	sent, ok := units.MulDivCeil(int64(bytes), num, den)
 	var best Schedule
 	least := math.Inf(1)
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
-		fill := units.Time(math.Ceil(float64(p.Chunk) * math.Sqrt(float64(sent))))
-		lat, ok1 := units.Mul(int64(p.Step), steps)
-		lat, ok2 := units.Add(lat, int64(p.Base+fill))
-		occupied := math.Ceil(float64(sent) * (l.best() / p.Efficiency))
-		if !ok1 || !ok2 || occupied > 1<<62 {
-			return Schedule{}, fmt.Errorf("collective %s of %v over %d ranks: overflow", op, bytes, ranks)
+		moved, rounds := sent, steps
+		if p.Direct {
+			if op != AllReduce {
+				continue
+			}
+			if moved, ok = units.Mul(int64(bytes), ranks-1); !ok {
+				break
+			}
+			rounds = ranks - 1
 		}
-		t := float64(lat) + occupied/float64(s.Rate(l))*float64(units.Second)
-		if t < least {
-			least = t
-			best = Schedule{Protocol: p.Name, Sent: units.Bytes(sent), Occupied: units.Bytes(occupied), Steps: steps, Latency: units.Time(lat)}
+		c, fits := s.under(l, p, moved, rounds)
+		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.Rate(l))*float64(units.Second))
+		if fits && t < least {
+			least, best = t, c
 		}
 	}
+	if !ok || math.IsInf(least, 1) {
+		return Schedule{}, fmt.Errorf("collective %s of %v over %d ranks: overflow", op, bytes, ranks)
+	}
 	return best, nil
+}
+
+// under is the schedule under one protocol; it does not fit if a figure would overflow.
+func (s Spec) under(l *Library, p *Protocol, sent, steps int64) (c Schedule, fits bool) {
+	fill := math.Ceil(float64(p.Chunk) * math.Sqrt(float64(sent)))
+	occupied := math.Ceil(float64(sent) * (l.best() / p.Efficiency))
+	if fill > float64(units.MaxTime) || occupied > 1<<62 {
+		return Schedule{}, false
+	}
+	lat, ok1 := units.Mul(int64(p.Step), steps)
+	lat, ok2 := units.Add(lat, int64(p.Base)+int64(fill))
+	return Schedule{
+		Protocol: p.Name,
+		Sent:     units.Bytes(sent),
+		Occupied: units.Bytes(max(sent, int64(occupied))), // large counts are rounded as floats
+		Steps:    steps,
+		Latency:  units.Time(lat),
+	}, ok1 && ok2
 }

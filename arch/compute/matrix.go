@@ -174,8 +174,8 @@ func (u Matrix) systolic(m, n, k, passes int64) (Cycles, bool) {
 	}
 	fold := first
 	switch u.Mode {
-	case "hidden-load": // unless the stream before was shorter than the load
-		fold = max(t+skew, load)
+	case "hidden-load": // a stream takes at least the cycles of a load to pass the array
+		fold = t + skew
 	case "chained": // a column takes in its stationary values, or gives up its results, one a cycle
 		fold = max(t, u.Rows)
 	}

@@ -176,14 +176,15 @@ func (b *builder) starts(n, cores int64) *Step {
 }
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
-// form one thread block, which walks the cache or, with split_kv, a part of it.
+// form one thread block, which walks the cache or, if the library splits it, a part of it.
 func (b *builder) flashDecode(k *Body, a *attention) error {
 	at := b.profile.Attention
 	cores := b.m.Chip.Cores.Count
 	kv := a.past + a.qlen
 	tiles := units.CeilDiv(kv, at.Keys)
 	split := int64(1)
-	if at.SplitKV {
+	group := a.heads / a.kvHeads
+	if at.Split == "always" || at.Split == "grouped" && group > 1 {
 		split = kvSplit(a.batch*a.kvHeads, cores*at.Resident, tiles)
 	}
 	blocks := a.batch * a.kvHeads * split
@@ -191,7 +192,7 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
 	perBlock := units.CeilDiv(tiles, split)
-	matrix, err := b.tileCycles(a, max(a.heads/a.kvHeads, 1), at.Keys)
+	matrix, err := b.tileCycles(a, group, at.Keys)
 	if err != nil {
 		return err
 	}
@@ -202,6 +203,9 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 	s.stream = s.load
 	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.dim)))
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
+	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
+		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
+	}
 	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".read", "B", qBytes)}}})
 	k.then(Node{Name: "block starts", Step: b.starts(waves, s.cores)})
 	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))

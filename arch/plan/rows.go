@@ -44,10 +44,10 @@ func rowKernelFor(p *arch.Profile, kind string) *arch.RowKernel {
 
 // workers returns how many cores can share the operator: a row is the business of one core for
 // norms and softmax, other operators divide their elements.
-func (b *builder) workers(r *rows) int64 {
+func (b *builder) workers(r *rows, lib *arch.RowKernel) int64 {
 	cores := b.m.Chip.Cores.Count
-	switch r.kind {
-	case traces.LayerNorm, traces.RMSNorm, traces.Softmax:
+	switch {
+	case r.kind == traces.LayerNorm, r.kind == traces.RMSNorm, r.kind == traces.Softmax, lib.Step > 0:
 		return min(cores, r.rows)
 	}
 	return min(cores, units.CeilDiv(r.rows*r.cols, 1024))
@@ -76,7 +76,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 
 // rows adds the operator's stream to its kernel.
 func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel) {
-	cores := max(1, b.workers(r))
+	cores := max(1, b.workers(r, lib))
 	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
 	if b.resident(r.read + r.write) {
 		b.wholeRows(k, r, lib, cores)
@@ -92,7 +92,7 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
 	load, store := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write))
 	again := load * b.rereads(r, lib)
-	issue := b.issue(lib, load+again+store, cores)
+	issue := max(b.issue(lib, load+again+store, cores), units.CeilDiv(b.walk(r, lib, cores), chunks))
 	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
@@ -122,7 +122,7 @@ func (b *builder) wholeRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) 
 	unit := &b.m.Chip.Cores.Vector
 	again := r.read * b.rereads(r, lib)
 	vector, special := units.CeilDiv(r.vector, unit.Lanes*cores), units.CeilDiv(r.special, unit.Special*cores)
-	issue := b.issue(lib, r.read+again+r.write, cores)
+	issue := max(b.issue(lib, r.read+again+r.write, cores), b.walk(r, lib, cores))
 	b.copyIn(k, "load", r.read)
 	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,
 		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, r.read+again+r.write)},
@@ -143,4 +143,20 @@ func (b *builder) rereads(r *rows, lib *arch.RowKernel) int64 {
 // issue returns the cycles in which each core can move its share of the bytes through its port.
 func (b *builder) issue(lib *arch.RowKernel, bytes, cores int64) int64 {
 	return int64(math.Ceil(float64(bytes) / float64(lib.Port) / float64(cores)))
+}
+
+// walk returns the cycles that a kernel takes which walks its rows in steps of 1024 columns.
+func (b *builder) walk(r *rows, lib *arch.RowKernel, cores int64) int64 {
+	if lib.Step == 0 {
+		return 0
+	}
+	steps, ok := mul(units.CeilDiv(r.cols, 1024), units.CeilDiv(r.rows, max(1, lib.Rows)*cores))
+	if !ok {
+		return math.MaxInt64 / 2
+	}
+	cycles, ok := units.MulDivCeil(steps*int64(lib.Step), int64(b.m.Chip.Clock), int64(units.Second))
+	if !ok {
+		return math.MaxInt64 / 2
+	}
+	return cycles
 }

@@ -55,7 +55,8 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows, err := db.List(t.Context(), store.Filter{})
-	if err != nil || len(rows) != kept {
+	// The last row may be there although something after it found no room.
+	if err != nil || len(rows) != kept && len(rows) != kept+1 {
 		t.Errorf("%d rows of %d, %v", len(rows), kept, err)
 	}
 	db.Close()

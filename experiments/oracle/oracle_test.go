@@ -207,13 +207,14 @@ func TestHints(t *testing.T) {
 		`"framework":"torch"`:                      "eager",
 		`"framework":"HF eager + torch.profiler"`:  "eager",
 		`"framework":"compiled"`:                   "compiled",
-		`"framework":"vllm 0.19.0"`:                "compiled",
+		`"framework":"vllm 0.19.0"`:                "vllm",
+		`"framework":"sarathi-serve/torch"`:        "sarathi",
 		`"framework":"nobody knows it"`:            "compiled",
 		`"framework":""`:                           "compiled",
 		`"kernel":"eager"`:                         "eager",
 		`"kernel":"cuBLAS","framework":"graphs"`:   "compiled",
 		`"kernel":"compiled","framework":"eager"`:  "eager",
-		`"framework":"vllm","kernel":"FLASHINFER"`: "compiled",
+		`"framework":"vllm","kernel":"FLASHINFER"`: "vllm",
 	} {
 		if r := ask(t, o, `{"arch":"a100-sxm-80gb",`+hints+`,"op":{"kind":"add","rows":8,"cols":8}}`); r.Runtime != want {
 			t.Errorf("%s: runtime %q, want %q (%v)", hints, r.Runtime, want, r.Error)

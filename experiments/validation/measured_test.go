@@ -226,9 +226,26 @@ func TestHostTimedOperators(t *testing.T) {
 	g.check(t)
 }
 
+// rowKind is the kind of a norm or element-wise row of Vidur: the norm of Phi is a layer norm, its
+// activation a GELU without gate, of which there are too few rows to judge.
+func rowKind(row map[string]string) (kind string, ok bool) {
+	phi := strings.Contains(row["model"], "phi")
+	switch {
+	case row["op_class"] == "norm" && phi:
+		return "layernorm", true
+	case row["op_class"] == "norm":
+		return "rmsnorm", true
+	case strings.Contains(row["op"], "act"):
+		return "silu-mul", !phi
+	case strings.Contains(row["op"], "rope"):
+		return "rope", true
+	}
+	return "add", true
+}
+
 // TestA100Kernels: kernels on A100 as a profiler sees them.
 func TestA100Kernels(t *testing.T) {
-	g := newGates("gemm aiconfigurator", 0.077, "gemm vidur", 0.089, "attention prefill", 0.147, "attention decode", 0.154, "all-reduce nccl", 0.079)
+	g := newGates("gemm aiconfigurator", 0.077, "gemm vidur", 0.072, "norm vidur", 0.13, "silu-mul vidur", 0.12, "rope vidur", 0.118, "add vidur", 0.233, "attention prefill", 0.117, "attention decode", 0.078, "all-reduce nccl", 0.079, "all-gather nccl", 0.109, "reduce-scatter nccl", 0.101, "all-to-all nccl", 0.104, "all-reduce vllm", 0.09)
 	o := oracle.New(oracle.Options{})
 	for _, file := range []string{"aic_gemm", "vidur_compute", "aic_attention", "aic_network"} {
 		for _, row := range table(t, "kernels/"+file+".csv") {
@@ -257,14 +274,25 @@ func TestA100Kernels(t *testing.T) {
 				if op["q_len"] == nil || op["q_len"] == int64(0) {
 					op["q_len"] = 1
 				}
-			case "all_reduce":
+			case "all_reduce", "all_gather", "reduce_scatter", "alltoall":
+				kind := map[string]string{"all_reduce": "all-reduce", "all_gather": "all-gather", "reduce_scatter": "reduce-scatter", "alltoall": "all-to-all"}[row["op_class"]]
+				set = kind + " nccl"
 				if row["framework"] != "nccl-tests" {
+					set = kind + " vllm"
+				}
+				op = fields{"kind": kind, "bytes": int64(number(t, row["bytes"])), "ranks": int64(number(t, row["num_devices"])), "dtype": "fp16"}
+			case "norm", "elementwise":
+				kind, ok := rowKind(row)
+				if !ok {
 					continue
 				}
-				set = "all-reduce nccl"
-				op = fields{"kind": "all-reduce", "bytes": int64(number(t, row["bytes"])), "ranks": int64(number(t, row["num_devices"])), "dtype": "fp16"}
+				op["kind"], op["rows"], op["cols"] = kind, int64(number(t, row["tokens"])), int64(number(t, row["width"]))
+				if set = kind + " vidur"; row["op_class"] == "norm" {
+					set = "norm vidur"
+				}
+				delete(op, "batch")
 			default:
-				continue // norms and element-wise kernels of that serving system have no profile here
+				t.Fatalf("unknown class %s", row["op_class"])
 			}
 			if d := row["dtype"]; d != "bf16" && d != "fp16" {
 				continue
@@ -272,7 +300,7 @@ func TestA100Kernels(t *testing.T) {
 			if strings.HasSuffix(row["shape"], "kvb1") {
 				continue // an 8-bit cache is another kernel
 			}
-			seconds := ask(t, o, fields{"arch": "a100-sxm-80gb", "op": op})
+			seconds := ask(t, o, fields{"arch": "a100-sxm-80gb", "op": op, "framework": row["framework"], "kernel": row["kernel"]})
 			g.add(t, set, row["shape"], seconds, 1e-6*number(t, row["measured_us"]))
 		}
 	}
