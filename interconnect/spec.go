@@ -25,6 +25,16 @@ type Library struct {
 	Protocols []Protocol `yaml:"protocols" spec:"required,min=1,max=16,unique"`
 }
 
+// Validate reports a library that has nothing for most collectives.
+func (l Library) Validate(report func(path, message, hint string)) {
+	for i := range l.Protocols {
+		if !l.Protocols[i].Direct {
+			return
+		}
+	}
+	report("protocols", "all are direct, which is for all-reduces only", "add one that is not")
+}
+
 // Protocol holds the constants of one way to move data around the ring: NCCL's LL protocol starts
 // early and moves little, its Simple protocol the other way round.
 type Protocol struct {
@@ -110,7 +120,11 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	if ranks == 1 || bytes == 0 {
 		return Schedule{}, nil
 	}
+	overflow := fmt.Errorf("collective %s of %v over %d ranks: overflow", op, bytes, ranks)
 	sent, ok := units.MulDivCeil(int64(bytes), num, den)
+	if !ok {
+		return Schedule{}, overflow // and more so for a direct protocol, which sends no less
+	}
 	var best Schedule
 	least := math.Inf(1)
 	for i := range l.Protocols {
@@ -121,7 +135,7 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 				continue
 			}
 			if moved, ok = units.Mul(int64(bytes), ranks-1); !ok {
-				break
+				continue
 			}
 			rounds = ranks - 1
 		}
@@ -131,8 +145,8 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 			least, best = t, c
 		}
 	}
-	if !ok || math.IsInf(least, 1) {
-		return Schedule{}, fmt.Errorf("collective %s of %v over %d ranks: overflow", op, bytes, ranks)
+	if math.IsInf(least, 1) {
+		return Schedule{}, overflow
 	}
 	return best, nil
 }

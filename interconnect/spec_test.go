@@ -75,6 +75,33 @@ func TestLatency(t *testing.T) {
 	}
 }
 
+// A direct protocol sends the whole buffer to each of the n−1 others, in as many steps, and only reduces.
+func TestDirect(t *testing.T) {
+	s := plain()
+	s.Library.Protocols[0].Base = 100 * units.Microsecond
+	s.Library.Protocols = append(s.Library.Protocols, interconnect.Protocol{Name: "one-shot", Direct: true, Step: 1 * units.Microsecond, Efficiency: 0.5})
+	for _, c := range []struct {
+		op    interconnect.Op
+		bytes units.Bytes
+		want  interconnect.Schedule
+	}{
+		{interconnect.AllReduce, 1000, interconnect.Schedule{Protocol: "one-shot", Sent: 7000, Occupied: 14000, Steps: 7, Latency: 7 * units.Microsecond}},
+		{interconnect.AllReduce, 1e6, interconnect.Schedule{Protocol: "ring", Sent: 175e4, Occupied: 175e4, Steps: 14, Latency: 100 * units.Microsecond}},
+		{interconnect.AllGather, 1000, interconnect.Schedule{Protocol: "ring", Sent: 875, Occupied: 875, Steps: 7, Latency: 100 * units.Microsecond}},
+		// Where seven times the buffer cannot be counted the ring still sends 7/4 of it.
+		{interconnect.AllReduce, 1 << 61, interconnect.Schedule{Protocol: "ring", Sent: 7 << 59, Occupied: 7 << 59, Steps: 14, Latency: 100 * units.Microsecond}},
+	} {
+		if got, err := s.Schedule(&s.Library, c.op, 8, c.bytes); err != nil || got != c.want {
+			t.Errorf("%s of %v: %+v, %v; want %+v", c.op, c.bytes, got, err, c.want)
+		}
+	}
+	// What the ring cannot count a direct protocol cannot either, in whichever order they stand.
+	s.Library.Protocols[0], s.Library.Protocols[1] = s.Library.Protocols[1], s.Library.Protocols[0]
+	if got, err := s.Schedule(&s.Library, interconnect.AllReduce, 2, math.MaxInt64); err == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Where the two protocols of a library take the same time, by hand: 10 us + S/0.5 GB/s = 20 us + S/1 GB/s
 // at 10 kB.
 func TestProtocolChoice(t *testing.T) {
@@ -162,9 +189,10 @@ func drawNetwork(t *rapid.T) interconnect.Spec {
 	s.Bandwidth = units.BytesPerSecond(rapid.Float64Range(1e9, 1e13).Draw(t, "bandwidth"))
 	s.Library.Protocols = nil
 	for i := range rapid.IntRange(1, 4).Draw(t, "protocols") {
+		direct := i > 0 && rapid.Bool().Draw(t, "direct")
 		time := rapid.Int64Range(0, int64(100*units.Microsecond))
 		s.Library.Protocols = append(s.Library.Protocols, interconnect.Protocol{
-			Name: fmt.Sprint("p", i), Base: units.Time(time.Draw(t, "base")), Step: units.Time(time.Draw(t, "step")),
+			Name: fmt.Sprint("p", i), Direct: direct, Base: units.Time(time.Draw(t, "base")), Step: units.Time(time.Draw(t, "step")),
 			Chunk: units.Time(rapid.Int64Range(0, int64(100*units.Nanosecond)).Draw(t, "chunk")), Efficiency: rapid.Float64Range(0.01, 1).Draw(t, "efficiency")})
 	}
 	return s
@@ -190,14 +218,29 @@ func TestLeastProtocol(t *testing.T) {
 		least, name := math.Inf(1), ""
 		for _, p := range s.Library.Protocols {
 			// As written in the package comment.
-			x := p.Base.Seconds() + float64(p.Step.Seconds()*float64(got.Steps)) +
-				float64(p.Chunk.Seconds()*math.Sqrt(float64(got.Sent))) + float64(got.Sent)/(float64(s.Bandwidth)*p.Efficiency)
+			n, steps := float64(ranks), float64(ranks-1)
+			w := map[interconnect.Op]float64{interconnect.AllReduce: 2 * (n - 1) / n, interconnect.Broadcast: 1, interconnect.SendRecv: 1}[op]
+			switch {
+			case p.Direct && op != interconnect.AllReduce:
+				continue
+			case p.Direct:
+				w = n - 1
+			case op == interconnect.AllReduce:
+				steps = 2 * (n - 1)
+			case op == interconnect.SendRecv:
+				steps = 1
+			case w == 0:
+				w = (n - 1) / n
+			}
+			sent := math.Ceil(w * float64(bytes))
+			x := p.Base.Seconds() + float64(p.Step.Seconds()*steps) +
+				float64(p.Chunk.Seconds()*math.Sqrt(sent)) + sent/(float64(s.Bandwidth)*p.Efficiency)
 			if x < least {
 				least, name = x, p.Name
 			}
 		}
 		// Rates and bytes are whole numbers, times whole picoseconds.
-		if x := seconds(&s, &s.Library, got); math.Abs(x-least) > 1e-6*least+1/float64(s.Rate(&s.Library))+1e-12 {
+		if x := seconds(&s, &s.Library, got); math.Abs(x-least) > 1e-6*least+3/float64(s.Rate(&s.Library))+1e-12 {
 			t.Fatalf("%+v takes %g s, protocol %s would take %g", got, x, name, least)
 		}
 		if got.Occupied < got.Sent {
@@ -224,7 +267,7 @@ func TestMonotone(t *testing.T) {
 			t.Fatal(err)
 		}
 		ta, tb := seconds(&s, &s.Library, a), seconds(&s, &s.Library, b)
-		if tb < ta*(1-1e-12) || b.Sent < a.Sent || a.Steps != b.Steps {
+		if tb < ta*(1-1e-12) || a.Protocol == b.Protocol && (b.Sent < a.Sent || a.Steps != b.Steps) {
 			t.Fatalf("%v: %+v, %g s; %v: %+v, %g s", less, a, ta, more, b, tb)
 		}
 		fast := s
@@ -274,6 +317,8 @@ func TestValidate(t *testing.T) {
 		{"{topology: start, bandwidth: 0 GB/s, library: {protocols: []}}", `topology: "start": must be one of switch, ring, torus, mesh, fully-connected
 n.yaml:1: bandwidth: "0 GB/s": must be more than 0 B/s
 n.yaml:1: library.protocols: 0 elements: must be at least 1`},
+		{"{topology: ring, bandwidth: 1 GB/s, library: {protocols: [{name: p, direct: true, base: 1 us, step: 1 us, chunk: 0 ns, efficiency: 0.9}]}}",
+			"library.protocols: all are direct, which is for all-reduces only (add one that is not)"},
 		{"{topology: ring, bandwidth: 1 GB/s, library: {protocols: [" + protocol + ", " + protocol + "]}}", `library.protocols[1].name: "p": the name is used before`},
 	} {
 		var s interconnect.Spec

@@ -28,7 +28,7 @@ type Spec struct {
 	// Efficiency is the sustained share of the peak rate that long streams reach; 1 when absent.
 	Efficiency *float64 `yaml:"efficiency,omitempty" spec:"gt=0,max=1"`
 	// Sector is the smallest transfer; 1 B when absent.
-	Sector units.Bytes `yaml:"sector,omitempty" spec:"min=0 B"`
+	Sector units.Bytes `yaml:"sector,omitempty" spec:"min=0 B,max=1 GiB"`
 }
 
 // Validate reports what is wrong with the tier beyond single fields.
@@ -82,7 +82,7 @@ func (s Spec) Rate(clock units.Hertz) int64 {
 	return whole(float64(s.Peak(clock)) * s.SustainedShare())
 }
 
-// Sectors rounds n up to whole sectors.
+// Sectors rounds n, at most 2^62, up to whole sectors.
 func (s Spec) Sectors(n int64) int64 {
 	if s.Sector <= 1 {
 		return n
@@ -93,7 +93,7 @@ func (s Spec) Sectors(n int64) int64 {
 // whole rounds a rate to an integer, at least 1 and below 2^62.
 func whole(x float64) int64 {
 	switch {
-	case x < 1:
+	case !(x >= 1):
 		return 1
 	case x > 1<<62:
 		return 1 << 62
