@@ -156,21 +156,23 @@ func MachineOf(name string, set []string) (*arch.Machine, error) {
 		return nil, err
 	}
 	var problems Problems
+	changes := map[string]string{}
 	for _, s := range set {
 		path, value, ok := strings.Cut(s, "=")
 		if !ok {
 			problems.Add(&Invalid{Field: "set", Message: fmt.Sprintf("%q is not path=value", s), Hint: `e.g. --set "chip.memory[hbm].bandwidth=3 TB/s"`})
-		} else if err := m.Set(strings.TrimSpace(path), strings.TrimSpace(value)); err != nil {
-			problems.Add(&Invalid{Field: "set", Message: err.Error()})
+			continue
 		}
+		path = strings.TrimSpace(path)
+		if _, twice := changes[path]; twice {
+			problems.Add(&Invalid{Field: "set", Message: path + ": set twice", Hint: "leave one of them out"})
+		}
+		changes[path] = strings.TrimSpace(value)
 	}
-	if len(problems) == 0 {
-		// What is wrong only now that all changes are made.
-		var invalid *spec.Error
-		if errors.As(spec.Validate(m), &invalid) {
-			for _, p := range invalid.Problems {
-				problems.Add(&Invalid{Field: "set", Message: p.Path + ": " + p.Message, Hint: p.Hint})
-			}
+	var refused *spec.Error
+	if errors.As(m.Apply(changes), &refused) {
+		for _, p := range refused.Problems {
+			problems.Add(&Invalid{Field: "set", Message: p.Path + ": " + p.Message, Hint: p.Hint})
 		}
 	}
 	return m, problems.Err()

@@ -9,6 +9,7 @@ import (
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -112,6 +113,7 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	if set == nil {
 		return m, nil
 	}
+	changes := map[string]string{}
 	for i := range set.members {
 		path, v := string(set.members[i].name), &set.members[i].value
 		at := pointer("/arch/set", path)
@@ -123,9 +125,12 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 		default:
 			return nil, invalid("type", at, `e.g. "4 TB/s"`, "must be a string, a number or a boolean, is %s", v.kind)
 		}
-		if err := m.Set(path, to); err != nil {
-			return nil, invalid("value", at, "", "%v", err)
-		}
+		changes[path] = to
+	}
+	var refused *spec.Error
+	if errors.As(m.Apply(changes), &refused) {
+		p := refused.Problems[0]
+		return nil, invalid("value", pointer("/arch/set", p.Path), p.Hint, "%s", p.Message)
 	}
 	return m, nil
 }
