@@ -22,11 +22,56 @@ func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
 // Floor returns a time that no evaluation of the program can beat: the larger of every resource's
 // amount at its best rate, and the dependency path with perfectly overlapping uses and no sharing.
 func Floor(p *plan.Program) (units.Time, error) {
-	o, err := plan.Fold(p, &timer{p: p, floor: true})
-	if err != nil {
-		return 0, err
+	e := &timer{p: p, floor: true}
+	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: map[run]units.Time{}}
+	return f.body(p.Entry, 1)
+}
+
+// floor adds up chains like a plan.Folder, but nothing beside their times.
+type floor struct {
+	timer  *timer
+	folder *plan.Folder // for bodies inside pipelines
+	memo   map[run]units.Time
+}
+
+type run struct {
+	body  *plan.Body
+	times int64
+}
+
+func (f *floor) body(b *plan.Body, times int64) (units.Time, error) {
+	k := run{b, times}
+	if t, ok := f.memo[k]; ok {
+		return t, nil
 	}
-	return o.Makespan, nil
+	var sum units.Time
+	if b.Chain(times) {
+		for i := range b.Nodes {
+			n := &b.Nodes[i]
+			var t units.Time
+			if n.Body != nil {
+				var err error
+				if t, err = f.body(n.Body, n.Times); err != nil {
+					return 0, err
+				}
+			} else {
+				t = min(n.Step.Floor(f.timer.p.Resources), units.MaxTime) + n.Step.Latency
+			}
+			sum = min(sum+t, units.MaxTime+1)
+		}
+		t, ok := units.Mul(int64(sum), times)
+		if sum = units.Time(t); !ok || sum > units.MaxTime {
+			return 0, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
+		}
+	} else {
+		r, err := f.timer.Pipeline(b, times, f.folder)
+		if err != nil {
+			return 0, err
+		}
+		sum = r.Time
+	}
+	f.memo[k] = sum
+	return sum, nil
 }
 
 // timer times overlapping bodies by a max-plus recurrence.

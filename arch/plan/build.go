@@ -48,6 +48,7 @@ type builder struct {
 	off      *memory.Spec
 	alone    bool // the graph is one operator that runs once
 	res      map[string]int
+	at       struct{ matrix, private, shared, off int } // indices of these resources
 	counters map[string]int
 	ops      map[opKey]int
 	kernels  map[kernelKey]*Body
@@ -108,6 +109,13 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	add(Resource{"issue", sim.SRAM, "cycle", int64(clock), true})
 	for _, t := range m.Chip.Memory {
 		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private()})
+	}
+	b.at.matrix, b.at.off = b.res["matrix"], b.res[b.off.Name]
+	if b.shared != nil {
+		b.at.shared = b.res[b.shared.Name]
+	}
+	if b.private != nil {
+		b.at.private = b.res[b.private.Name]
 	}
 	if p.TP > 1 {
 		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile)), false})

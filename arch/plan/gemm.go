@@ -269,19 +269,19 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 // memory, matrix unit and private memory. The slower of load and compute pays for all of them, see
 // Step.Serve, so their p-norm is the pace of the pipeline.
 func (b *builder) stageParts(t *tiling, w wave) (ts [4]units.Time) {
-	ts[0] = b.time(b.off.Name, w.load)
+	ts[0] = b.time(b.at.off, w.load)
 	if b.shared != nil {
-		ts[1] = b.time(b.shared.Name, w.operand)
+		ts[1] = b.time(b.at.shared, w.operand)
 	}
-	ts[2] = b.time("matrix", t.cycles*w.perCore)
+	ts[2] = b.time(b.at.matrix, t.cycles*w.perCore)
 	if b.private != nil {
-		ts[3] = b.time(b.private.Name, t.feed*w.perCore)
+		ts[3] = b.time(b.at.private, t.feed*w.perCore)
 	}
 	return ts
 }
 
-func (b *builder) time(resource string, amount int64) units.Time {
-	return b.p.Resources[b.res[resource]].Time(amount)
+func (b *builder) time(resource int, amount int64) units.Time {
+	return b.p.Resources[resource].Time(amount)
 }
 
 // stage returns the load and the compute step of one pipeline stage of a wave.
@@ -317,7 +317,7 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
 	tier, sums, result := b.splitSums(g, t)
-	return max(b.time(tier.Name, 2*sums), b.time(b.off.Name, result))
+	return max(b.time(b.res[tier.Name], 2*sums), b.time(b.at.off, result))
 }
 
 func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
