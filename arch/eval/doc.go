@@ -6,7 +6,8 @@
 //
 // Run plans the graph (arch/plan), times the program in the fidelity asked for (arch/event or
 // arch/analytic), accounts for energy (arch/account), and derives the figures of strata.run/1.
-// Advice is computed: the same program is timed again with one kind of resource 10 % faster.
+// Advice is computed: the same program is timed again with one kind of resource 10 % faster; of
+// launches and of fills, which follow one another, a tenth is taken off.
 //
 // # Units
 //

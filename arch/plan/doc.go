@@ -11,9 +11,11 @@
 // Matrix products follow the kernel library of the machine's runtime profile: the output is cut
 // into tiles from its menu, tiles run in waves over the cores (a partial last wave is a loop of its
 // own), each wave streams the reduction through operand buffers, and the tile shape and split of
-// the reduction with the least closed-form time are taken. With resident operands (XLA on TPUs)
-// load, compute and store follow one another when everything fits on chip. Attention is fused in
-// the manner of FlashAttention or runs as product, softmax, product. Everything else streams rows.
+// the reduction with the least closed-form time are taken. A product with a single row streams
+// through the vector units where the library has such a kernel. On a runtime with resident operands
+// (XLA on TPUs), a program that is one operator copies its operands on chip whole, works and copies
+// the result back, one after the other, if everything fits there. Attention is fused in the manner
+// of FlashAttention or runs as product, softmax, product. Everything else streams rows.
 // Tensor parallelism divides columns, rows, heads or the vocabulary as each operator says and adds
 // the collectives that make the result whole.
 //
