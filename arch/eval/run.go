@@ -34,6 +34,12 @@ const (
 // Ideals that a request may ask for.
 var ideals = []string{"contention", "refresh", "launch", "power"}
 
+// nothingToLeaveOut says why some ideals change nothing.
+var nothingToLeaveOut = map[string]string{
+	"refresh": "ideal refresh leaves nothing out: what refresh costs is part of the sustained share of each memory's bandwidth",
+	"power":   "ideal power leaves nothing out: the clock does not fall at the power limit in this version",
+}
+
 // Request is one point: a machine, a graph, a mapping and how to time it.
 type Request struct {
 	Machine *arch.Machine
@@ -206,6 +212,11 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a.Power = Power{float64(e.Average), float64(e.Peak), e.PeakOp, float64(limit)}
 	if e.Peak > limit {
 		a.Notes = append(a.Notes, fmt.Sprintf("%s would draw %.0f W, the limit is %.0f W: a real chip lowers its clock there, this answer does not", e.PeakOp, float64(e.Peak), float64(limit)))
+	}
+	for _, effect := range []string{"refresh", "power"} {
+		if slices.Contains(r.Ideal, effect) {
+			a.Notes = append(a.Notes, nothingToLeaveOut[effect])
+		}
 	}
 	if m.Cost != nil {
 		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Ranks)

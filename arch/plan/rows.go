@@ -78,7 +78,8 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel) {
 	cores := max(1, b.workers(r, lib))
 	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
-	if b.resident(r.read + r.write) {
+	// What does not fit on chip at a time passes through it in parts, which changes nothing.
+	if b.resident(0) {
 		b.wholeRows(k, r, lib, cores)
 	} else {
 		b.streamRows(k, r, lib, cores)

@@ -88,15 +88,22 @@ func (r *runReport) summary() {
 	if a.Phase == "prefill" {
 		what = "of the prompts read"
 	}
-	line("throughput", digits(a.TokensPerSecond)+" tok/s", what)
+	tokens := a.TokensPerSecond > 0 // a trace need not say how many there are
+	if tokens {
+		line("throughput", digits(a.TokensPerSecond)+" tok/s", what)
+	}
 	line("MFU", Percent(a.MFU), fmt.Sprintf("of the matrix peak, model operations; HFU %s, those executed", Percent(a.HFU)))
-	line("energy", Energy(a.Energy.Joules), Energy(a.Energy.JoulesPerToken)+" per token"+r.largestEnergy())
+	spent := r.largestEnergy()
+	if tokens {
+		spent = strings.TrimSuffix(Energy(a.Energy.JoulesPerToken)+" per token; "+spent, "; ")
+	}
+	line("energy", Energy(a.Energy.Joules), spent)
 	power := fmt.Sprintf("average; peak %s", Power(a.Power.PeakWatts))
 	if a.Power.PeakOperator != "" {
 		power += " in " + a.Power.PeakOperator
 	}
 	line("power", Power(a.Power.AverageWatts), power+"; limit "+Power(a.Power.LimitWatts))
-	if a.Cost.USDPerHour > 0 {
+	if a.Cost.USDPerHour > 0 && tokens {
 		line("cost", Money(a.Cost.USDPerMillionTokens), fmt.Sprintf("per million tokens, at %s per hour", Money(a.Cost.USDPerHour)))
 	}
 	if a.FloorSeconds > 0 {
@@ -122,7 +129,7 @@ func (r *runReport) largestEnergy() string {
 	if r.a.Energy.Joules <= 0 || second.j <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s %s, %s %s", first.name, Percent(first.j/r.a.Energy.Joules), second.name, Percent(second.j/r.a.Energy.Joules))
+	return fmt.Sprintf("%s %s, %s %s", first.name, Percent(first.j/r.a.Energy.Joules), second.name, Percent(second.j/r.a.Energy.Joules))
 }
 
 // colors of the causes: compute green, memories blue, link magenta, overheads yellow and red.

@@ -309,7 +309,7 @@ func TestA100Kernels(t *testing.T) {
 
 // TestTPUv4Kernels: kernels on TPU v4 as its profiler sees them.
 func TestTPUv4Kernels(t *testing.T) {
-	g := newGates("gemm", 0.082, "layernorm", 0.098, "add", 0.091, "mul", 0.085, "relu", 0.069)
+	g := newGates("gemm", 0.082, "layernorm", 0.085, "add", 0.091, "mul", 0.085, "relu", 0.069)
 	o := oracle.New(oracle.Options{})
 	for _, row := range table(t, "tpu/tpu_v4_gemm_measured.csv") {
 		us := row["fusion_us_avg"]
