@@ -2,6 +2,7 @@ package analytic
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim"
@@ -76,10 +77,22 @@ func (f *floor) body(b *plan.Body, times int64) (units.Time, error) {
 
 // timer times overlapping bodies by a max-plus recurrence.
 type timer struct {
-	p       *plan.Program
-	floor   bool
-	ideal   bool
-	history history // of the recurrence that is being evaluated; kept for its memory
+	p     *plan.Program
+	floor bool
+	ideal bool
+	// Of the recurrence that is being evaluated; kept for their memory.
+	history    history
+	done, free []instant
+}
+
+// zeroed returns n zero instants, in the memory of old if it is large enough.
+func zeroed(old []instant, n int64) []instant {
+	if int64(cap(old)) < n {
+		return make([]instant, n)
+	}
+	old = old[:n]
+	clear(old)
+	return old
 }
 
 // Serve implements plan.Timer.
@@ -161,7 +174,10 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 			t.busy, t.inService = r.Time, r.Stalls
 			res.Work.Add(r.Work, times)
 		}
-		t.after = append(t.after, nd.After...)
+		t.after = nd.After
+		if len(nd.Acquire) > 0 {
+			t.after = slices.Clone(nd.After)
+		}
 		for _, a := range nd.Acquire {
 			// With room for c acquisitions, the k-th waits for release k−c.
 			t.after = append(t.after, plan.Dep{Node: releaser[a.Buffer], Distance: b.Buffers[a.Buffer].Capacity / a.N})
@@ -174,8 +190,8 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		depth = 4096 // buffers deeper than the loop is long never make anything wait
 	}
 	ring := depth + 1
-	done := make([]instant, int64(n)*ring) // done[i*ring + iteration%ring]
-	free := make([]instant, n)
+	e.done, e.free = zeroed(e.done, int64(n)*ring), zeroed(e.free, int64(n))
+	done, free := e.done, e.free // done[i*ring + iteration%ring]
 	history := &e.history
 	history.reset()
 	var end instant

@@ -230,12 +230,10 @@ func (b *Body) check(p *Program) error {
 	b.sequence = true
 	// A lone body follows itself; a lone step with a latency lets its next iteration start early.
 	b.wraps = last == 0 && (b.Nodes[0].Body != nil || b.Nodes[0].Step != nil && b.Nodes[0].Step.Latency == 0)
-	b.succ = make([][]int, len(b.Nodes))
 	acquired, released := make([]int, len(b.Buffers)), make([]int, len(b.Buffers))
 	amount := make([]int64, len(b.Buffers))
 	for n := range b.Nodes {
 		node := &b.Nodes[n]
-		b.succ[n] = append(b.succ[n], n)
 		if (node.Step == nil) == (node.Body == nil) {
 			return fail(n, "must be either a step or a body")
 		}
@@ -244,7 +242,6 @@ func (b *Body) check(p *Program) error {
 			if d.Node < 0 || d.Node > last || d.Distance < 0 || d.Distance == 0 && d.Node >= n {
 				return fail(n, "bad dependency on node %d at distance %d", d.Node, d.Distance)
 			}
-			b.succ[d.Node] = append(b.succ[d.Node], n)
 			chained = chained || d.Node == n-1 && d.Distance == 0
 			b.wraps = b.wraps || n == 0 && d.Node == last && d.Distance == 1
 		}
@@ -298,7 +295,31 @@ func (b *Body) check(p *Program) error {
 			return fmt.Errorf("plan: body %q: buffer %q must be acquired by one node and released in the same amount by one node", b.Name, b.Buffers[i].Name)
 		}
 	}
+	b.succ = successors(b.Nodes)
 	return nil
+}
+
+// successors lists for each node the nodes that depend on it, itself first, in one piece of memory.
+func successors(nodes []Node) [][]int {
+	count, total := make([]int, len(nodes)), len(nodes)
+	for n := range nodes {
+		count[n]++
+		total += len(nodes[n].After)
+		for _, d := range nodes[n].After {
+			count[d.Node]++
+		}
+	}
+	all, succ := make([]int, total), make([][]int, len(nodes))
+	for n, c := range count {
+		succ[n] = append(all[:0:c], n)
+		all = all[c:]
+	}
+	for n := range nodes {
+		for _, d := range nodes[n].After {
+			succ[d.Node] = append(succ[d.Node], n)
+		}
+	}
+	return succ
 }
 
 // Finish checks the program and prepares it for evaluation; Build has done so already.
