@@ -215,6 +215,28 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if m.System.Chips > 1 && m.System.ScaleUp == nil {
 		report("system.scale_up", fmt.Sprintf("%d chips need a network between them", m.System.Chips), "add system.scale_up or set chips: 1")
 	}
+	if up := m.System.ScaleUp; up != nil && len(up.Dimensions) > 0 {
+		chips, ok := int64(1), true
+		for _, d := range up.Dimensions {
+			if d < 1 {
+				ok = false
+				break
+			}
+			if chips, ok = units.Mul(chips, d); !ok {
+				break
+			}
+		}
+		if !ok || chips != m.System.Chips {
+			report("system.scale_up.dimensions", fmt.Sprintf("they come to other than the %d chips of the system", m.System.Chips), "their product must be system.chips")
+		}
+	}
+	for i := range m.Chip.Memory {
+		if t := &m.Chip.Memory[i]; t.Private() {
+			if _, ok := units.Mul(int64(t.Capacity), m.Chip.Cores.Count); !ok {
+				report(fmt.Sprintf("chip.memory[%s].capacity", t.Name), "of all cores together it exceeds a 64-bit count", "")
+			}
+		}
+	}
 	if m.OffChip() == nil {
 		report("chip.memory", "no tier holds the weights", "add a tier of kind hbm, gddr, lpddr or ddr")
 	}

@@ -28,6 +28,6 @@
 //
 // # Not modelled
 //
-// Contention between collectives, topology beyond "every chip reaches its ring neighbours at the
-// full rate", trees, in-network reduction, links that fail.
+// Contention between collectives, topology beyond the share of its links by which a chip reaches the
+// others of a group (a torus fills whole dimensions, first ones first), trees, in-network reduction, links that fail.
 package interconnect

@@ -75,10 +75,41 @@ func (l *Library) best() float64 {
 	return e
 }
 
-// Rate returns the rate of a chip's links in one direction under the library's fastest protocol, in
-// whole bytes per second.
-func (s Spec) Rate(l *Library) int64 {
-	x := math.Round(float64(s.Bandwidth) * l.best())
+// links returns how many links a dimension of that many chips gives each of them: one to the only
+// neighbour, or one each way.
+func links(chips int64) float64 {
+	return float64(min(max(chips-1, 0), 2))
+}
+
+// reach returns the share of a chip's links that lead to other chips of a group of that many ranks. In
+// a torus, mesh or ring the group fills whole dimensions, first ones first; elsewhere every link leads
+// to every chip.
+func (s Spec) reach(ranks int64) float64 {
+	switch s.Topology {
+	case "ring":
+		return links(ranks) / 2
+	case "torus", "mesh":
+	default:
+		return 1
+	}
+	var used, all float64
+	size := int64(1)
+	for _, d := range s.Dimensions {
+		if all += links(d); size < ranks {
+			used += links(min(d, units.CeilDiv(ranks, size)))
+			size *= d
+		}
+	}
+	if used == 0 || all == 0 {
+		return 1
+	}
+	return used / all
+}
+
+// Rate returns the rate in one direction at which a chip reaches a group of ranks, itself among them,
+// under the library's fastest protocol, in whole bytes per second.
+func (s Spec) Rate(l *Library, ranks int64) int64 {
+	x := math.Round(float64(s.Bandwidth) * s.reach(ranks) * l.best())
 	switch {
 	case !(x >= 1):
 		return 1
@@ -86,6 +117,17 @@ func (s Spec) Rate(l *Library) int64 {
 		return 1 << 62
 	}
 	return int64(x)
+}
+
+// Validate reports dimensions that the topology lacks or does not have.
+func (s Spec) Validate(report func(path, message, hint string)) {
+	grid := s.Topology == "torus" || s.Topology == "mesh"
+	if grid && len(s.Dimensions) == 0 {
+		report("dimensions", "a "+s.Topology+" needs them", "e.g. [2, 2, 2]")
+	}
+	if !grid && len(s.Dimensions) > 0 {
+		report("dimensions", "belong to a torus or a mesh", "remove them")
+	}
 }
 
 // Schedule is what a collective asks of each rank.
@@ -140,7 +182,7 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 			rounds = ranks - 1
 		}
 		c, fits := s.under(l, p, moved, rounds)
-		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.Rate(l))*float64(units.Second))
+		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.Rate(l, ranks))*float64(units.Second))
 		if fits && t < least {
 			least, best = t, c
 		}

@@ -15,7 +15,7 @@ import (
 
 // plain is a network without latency at full efficiency, 1 GB/s.
 func plain() interconnect.Spec {
-	return interconnect.Spec{Topology: "ring", Bandwidth: 1e9, Library: interconnect.Library{Protocols: []interconnect.Protocol{
+	return interconnect.Spec{Topology: "switch", Bandwidth: 1e9, Library: interconnect.Library{Protocols: []interconnect.Protocol{
 		{Name: "ring", Efficiency: 1}}}}
 }
 
@@ -63,14 +63,14 @@ func TestLatency(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
-	if r := s.Rate(&s.Library); r != 75e7 {
+	if r := s.Rate(&s.Library, 8); r != 75e7 {
 		t.Errorf("rate %d, want 750 MB/s", r)
 	}
 	// A second protocol is faster, so the rate is its rate, and the first occupies the link for longer.
 	s.Library.Protocols = append(s.Library.Protocols, interconnect.Protocol{Name: "q", Base: units.Second, Efficiency: 1})
 	got, err = s.Schedule(&s.Library, interconnect.AllReduce, 4, 1e6)
 	want.Occupied = 2e6
-	if err != nil || got != want || s.Rate(&s.Library) != 1e9 {
+	if err != nil || got != want || s.Rate(&s.Library, 8) != 1e9 {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 }
@@ -178,7 +178,7 @@ func TestRate(t *testing.T) {
 	}{{300e9, 0.743, 222900e6}, {1e-3, 1, 1}, {3, 0.5, 2}, {1e300, 1, 1 << 62}} {
 		s := plain()
 		s.Bandwidth, s.Library.Protocols[0].Efficiency = c.bandwidth, c.share
-		if got := s.Rate(&s.Library); got != c.want {
+		if got := s.Rate(&s.Library, 8); got != c.want {
 			t.Errorf("%v of %v: %d, want %d", c.share, c.bandwidth, got, c.want)
 		}
 	}
@@ -200,7 +200,7 @@ func drawNetwork(t *rapid.T) interconnect.Spec {
 
 // seconds is how long a schedule takes on its links alone.
 func seconds(s *interconnect.Spec, l *interconnect.Library, c interconnect.Schedule) float64 {
-	return c.Latency.Seconds() + float64(c.Occupied)/float64(s.Rate(l))
+	return c.Latency.Seconds() + float64(c.Occupied)/float64(s.Rate(l, 8))
 }
 
 // The choice among protocols is the least of what each would take alone, and each takes what its
@@ -240,7 +240,7 @@ func TestLeastProtocol(t *testing.T) {
 			}
 		}
 		// Rates and bytes are whole numbers, times whole picoseconds.
-		if x := seconds(&s, &s.Library, got); math.Abs(x-least) > 1e-6*least+3/float64(s.Rate(&s.Library))+1e-12 {
+		if x := seconds(&s, &s.Library, got); math.Abs(x-least) > 1e-6*least+3/float64(s.Rate(&s.Library, 8))+1e-12 {
 			t.Fatalf("%+v takes %g s, protocol %s would take %g", got, x, name, least)
 		}
 		if got.Occupied < got.Sent {
@@ -329,6 +329,28 @@ n.yaml:1: library.protocols: 0 elements: must be at least 1`},
 		err := spec.Decode("n.yaml", []byte(c.file), &s)
 		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
 			t.Errorf("%s:\n%s\nwant\n%s", c.file, got, want)
+		}
+	}
+}
+
+// TestReach: a group of a torus uses the links of the dimensions that it fills. Two of 2×2×2 chips have
+// one of their three links between them, four have two; in 4×4×4 a line of four has two of six.
+func TestReach(t *testing.T) {
+	lib := interconnect.Library{Protocols: []interconnect.Protocol{{Name: "ring", Efficiency: 1}}}
+	for _, c := range []struct {
+		topology   string
+		dimensions []int64
+		ranks      int64
+		want       int64
+	}{
+		{"torus", []int64{2, 2, 2}, 2, 200}, {"torus", []int64{2, 2, 2}, 4, 400}, {"torus", []int64{2, 2, 2}, 8, 600},
+		{"torus", []int64{4, 4, 4}, 2, 100}, {"torus", []int64{4, 4, 4}, 4, 200}, {"torus", []int64{4, 4, 4}, 16, 400}, {"torus", []int64{4, 4, 4}, 64, 600},
+		{"mesh", []int64{2, 2}, 2, 300}, {"ring", nil, 2, 300}, {"ring", nil, 8, 600},
+		{"switch", nil, 2, 600}, {"fully-connected", nil, 3, 600},
+	} {
+		s := interconnect.Spec{Topology: c.topology, Dimensions: c.dimensions, Bandwidth: 600, Library: lib}
+		if got := s.Rate(&lib, c.ranks); got != c.want {
+			t.Errorf("%s %v, %d ranks: %d B/s, want %d", c.topology, c.dimensions, c.ranks, got, c.want)
 		}
 	}
 }

@@ -20,10 +20,11 @@ func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
 	return plan.Fold(p, &timer{p: p, ideal: o.IdealContention})
 }
 
-// Floor returns a time that no evaluation of the program can beat: the larger of every resource's
-// amount at its best rate, and the dependency path with perfectly overlapping uses and no sharing.
-func Floor(p *plan.Program) (units.Time, error) {
-	e := &timer{p: p, floor: true}
+// Floor returns a time that no evaluation of the program with these options can beat: the larger of
+// every resource's amount at its best rate, unless contention is left out, and the dependency path with
+// perfectly overlapping uses and no sharing.
+func Floor(p *plan.Program, o Options) (units.Time, error) {
+	e := &timer{p: p, floor: true, ideal: o.IdealContention}
 	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: map[run]units.Time{}}
 	return f.body(p.Entry, 1)
 }

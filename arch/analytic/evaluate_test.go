@@ -60,7 +60,7 @@ func TestWorkIsPlanned(t *testing.T) {
 func TestFloor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plantest.Program(t, mixed)
-		floor, err := analytic.Floor(p)
+		floor, err := analytic.Floor(p, analytic.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,6 +26,9 @@ type Answer struct {
 	WeightDType string `json:"weight_dtype"`
 	KVDType     string `json:"kv_dtype"`
 	Runtime     string `json:"runtime"`
+	// Ideal lists effects that were left out as asked; HostSync says that the host timed each operator.
+	Ideal    []string `json:"ideal,omitempty"`
+	HostSync bool     `json:"host_sync,omitempty"`
 
 	Seconds         float64 `json:"seconds"`
 	TTFTSeconds     float64 `json:"ttft_seconds"`

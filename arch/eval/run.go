@@ -56,6 +56,9 @@ type Request struct {
 	// Observer and Progress are passed to the event fidelity.
 	Observer event.Observer
 	Progress func(events int64)
+	// Notes are remarks on the request that the answer repeats, such as what was changed in the machine.
+	// They are not part of the key.
+	Notes []string
 	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
 	ArchHash string
 }
@@ -182,6 +185,11 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		return err
 	}
 	a.Runtime = profile.Name
+	a.Ideal, a.HostSync = r.Ideal, mapping.HostSync
+	a.Notes = append(a.Notes, r.Notes...)
+	if mapping.Alone && profile.Resident != nil {
+		a.Notes = append(a.Notes, "timed by itself: the operator first copies its operands on chip whole, if they fit, and its result back; in a program it would not wait for them")
+	}
 	a.Seconds = o.Makespan.Seconds()
 	for i, t := range o.Stalls {
 		a.Stalls[i] = t.Seconds()
@@ -225,7 +233,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 	}
 	r.operators(res)
-	floor, err := analytic.Floor(p)
+	floor, err := analytic.Floor(p, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")})
 	if err != nil {
 		return err
 	}
@@ -340,9 +348,13 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 			n = m.Chip.Cores.Count
 		}
 		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"], WrittenBytes: counter[t.Name+".write"]}
+		// On chip, fills have a port of their own: what counts is what occupied the port of a step.
 		moved := float64(tier.ReadBytes) + float64(tier.WrittenBytes)
+		if t.Kind == "sram" {
+			moved = float64(res.Program.Occupied(t.Name))
+		}
 		if a.Seconds > 0 {
-			tier.Utilization = moved / float64(n) / float64(t.Peak(m.Chip.Clock)) / a.Seconds
+			tier.Utilization = moved / float64(t.Peak(m.Chip.Clock)) / a.Seconds
 		}
 		switch {
 		case t == off:
@@ -388,27 +400,31 @@ func (r *Request) operators(res *Result) {
 }
 
 // advise times the program again with one kind of resource 10 % faster, for the causes that take at
-// least 2 % of the time.
+// least 2 % of the time. Parts of a step overlap imperfectly, so a faster resource can save more than
+// its own share of the time.
 func (r *Request) advise(ctx context.Context, res *Result) error {
 	a, o := &res.Answer, res.Outcome
 	causes := sim.Causes()
 	sort.SliceStable(causes, func(i, j int) bool { return o.Stalls[causes[i]] > o.Stalls[causes[j]] })
 	quiet := *r
 	quiet.Observer, quiet.Progress = nil, nil
+	var list []Advice
+	add := func(c sim.Cause, change string, seconds float64) {
+		percent := 100 * (seconds/a.Seconds - 1)
+		list = append(list, Advice{Change: change, Seconds: seconds, LatencyPercent: percent,
+			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %+.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
+	}
 	for _, c := range causes {
-		if float64(o.Stalls[c]) < 0.02*float64(o.Makespan) || len(a.Advice) == 4 {
+		if float64(o.Stalls[c]) < 0.02*float64(o.Makespan) {
 			break
 		}
-		var change string
-		var seconds float64
 		switch c {
 		case sim.Launch:
 			// Launches follow each other on the critical path, so less of each is less of the sum.
-			change, seconds = "−10 % launch time", a.Seconds-0.1*a.Stalls[c]
+			add(c, "-10 % launch time", a.Seconds-0.1*a.Stalls[c])
 		case sim.Dependency:
-			change, seconds = "−10 % fill and drain time", a.Seconds-0.1*a.Stalls[c]
+			add(c, "-10 % fill and drain time", a.Seconds-0.1*a.Stalls[c])
 		case sim.Idle:
-			continue
 		default:
 			faster := map[string]float64{}
 			for _, name := range res.Program.ResourcesOf(c) {
@@ -419,12 +435,17 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 				return err
 			}
 			what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.DDR: "DDR bandwidth", sim.Link: "link bandwidth"}
-			change, seconds = "+10 % "+what[c], f.Makespan.Seconds()
+			add(c, "+10 % "+what[c], f.Makespan.Seconds())
+			if c == sim.Link {
+				// Collectives follow each other too. What bandwidth does not explain is latency.
+				moving := 11 * (a.Seconds - f.Makespan.Seconds())
+				add(c, "-10 % latency of collectives", a.Seconds-0.1*max(0, a.Stalls[c]-moving))
+			}
 		}
-		percent := 100 * (seconds/a.Seconds - 1)
-		a.Advice = append(a.Advice, Advice{Change: change, Seconds: seconds, LatencyPercent: percent,
-			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
 	}
+	// What helps most comes first.
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Seconds < list[j].Seconds })
+	a.Advice = list[:min(len(list), 4)]
 	return nil
 }
 

@@ -12,6 +12,8 @@
 // takes Serve to the picosecond.
 //
 // The path to each completion carries its time by cause, so the stalls of a run sum to its makespan.
+// While a shared resource holds a step back, the step's time is charged to that resource; otherwise to
+// the one that limits it alone.
 //
 // Two shortcuts are exact. A chain leaves everything at rest between its parts, so each distinct
 // body is played once. In a loop, once the state at an iteration boundary (progress of every node,

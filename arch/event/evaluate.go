@@ -45,6 +45,13 @@ type Span struct {
 	Iteration  int64
 	Start, End units.Time // End includes the latency
 	Alone      units.Time // what the service would have taken undisturbed
+	Speeds     []Speed    // in order, from Start on
+}
+
+// Speed is the speed of a step from a moment on, as a share of what it runs at undisturbed.
+type Speed struct {
+	At    units.Time
+	Value float64
 }
 
 // Evaluate plays the program.

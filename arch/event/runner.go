@@ -100,7 +100,8 @@ type node struct {
 	left      float64    // service left, at full speed, in ps
 	speed     float64
 	disturbed bool
-	slow      [sim.NumCauses]float64 // time lost, by the resource that was shared
+	slow      [sim.NumCauses]units.Time // time at less than full speed, by the resource that was shared
+	speeds    []Speed                   // since the iteration began, for the observer
 	slowedBy  sim.Cause
 	end       units.Time
 	seq       int64
@@ -249,7 +250,10 @@ func (n *node) serve(at *instant) error {
 	r := n.f.r
 	n.inService, n.from, n.last = true, *at, at.at
 	n.left, n.speed, n.disturbed = float64(n.svc.alone), 1, false
-	n.slow = [sim.NumCauses]float64{}
+	n.slow = [sim.NumCauses]units.Time{}
+	if r.opt.Observer != nil {
+		n.speeds = append(n.speeds[:0], Speed{at.at, 1})
+	}
 	if n.svc.alone > units.MaxTime-at.at {
 		return fmt.Errorf("step %s ends after %v of simulated time: %w", n.plan.Name, units.MaxTime, plan.ErrTooLarge)
 	}
@@ -287,18 +291,15 @@ func (n *node) Handle(now units.Time) error {
 	}
 	at := n.from
 	at.at = now
-	at.stalls[n.svc.cause] += n.svc.alone
-	if lost := now - n.from.at - n.svc.alone; lost > 0 {
-		by := n.slowedBy
-		for c := range n.slow {
-			if n.slow[c] > n.slow[by] {
-				by = sim.Cause(c)
-			}
-		}
-		at.stalls[by] += lost
+	n.account(now)
+	own := now - n.from.at
+	for c, t := range n.slow {
+		at.stalls[c] += t
+		own -= t
 	}
+	at.stalls[n.svc.cause] += own
 	if o := r.opt.Observer; o != nil {
-		o.Span(Span{Body: f.body, Node: n.index, Iteration: n.freed, Start: n.from.at, End: now + s.Latency, Alone: n.svc.alone})
+		o.Span(Span{Body: f.body, Node: n.index, Iteration: n.freed, Start: n.from.at, End: now + s.Latency, Alone: n.svc.alone, Speeds: slices.Clone(n.speeds)})
 	}
 	n.freed++
 	if len(r.active) > 0 && !r.opt.IdealContention {
@@ -433,13 +434,12 @@ func (r *runner) share(changed *node, now units.Time) error {
 		if v == n.speed {
 			continue
 		}
-		dt := float64(now - n.last)
-		n.left -= float64(dt * n.speed)
-		if n.left < 0 {
-			n.left = 0
-		}
-		n.account(dt)
+		n.left = max(0, n.left-float64(float64(now-n.last)*n.speed))
+		n.account(now)
 		n.last, n.speed, n.slowedBy = now, v, by[i]
+		if r.opt.Observer != nil {
+			n.speeds = append(n.speeds, Speed{now, v})
+		}
 		n.disturbed = true
 		rest := math.Ceil(n.left / v)
 		if rest > float64(units.MaxTime-now) {
@@ -450,10 +450,11 @@ func (r *runner) share(changed *node, now units.Time) error {
 	return nil
 }
 
-// account charges what the step lost during dt to the resource that slowed it.
-func (n *node) account(dt float64) {
+// account charges the time since the last change of speed to the resource that set the pace, if that
+// was a shared one.
+func (n *node) account(now units.Time) {
 	if n.speed < 1 {
-		n.slow[n.slowedBy] += float64(dt * (1 - n.speed))
+		n.slow[n.slowedBy] += now - n.last
 	}
 }
 

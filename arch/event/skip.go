@@ -136,6 +136,9 @@ func (e *running) move(shift units.Time) {
 	if e.kind < 0 {
 		n.from.at += shift
 		n.last += shift
+		for i := range n.speeds {
+			n.speeds[i].At += shift
+		}
 		n.schedule(n.end + shift)
 		return
 	}
@@ -182,8 +185,8 @@ func (f *frame) key(key []byte, base int64, now units.Time) []byte {
 				add(int64(math.Float64bits(n.speed)))
 				add(int64(n.slowedBy))
 				add(int64(now - n.last))
-				for _, s := range n.slow {
-					add(int64(math.Float64bits(s)))
+				for _, t := range n.slow {
+					add(int64(t))
 				}
 			}
 		}

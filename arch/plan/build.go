@@ -46,7 +46,7 @@ type builder struct {
 	private  *memory.Spec // on-chip tiers, nil if the machine has none
 	shared   *memory.Spec
 	off      *memory.Spec
-	alone    bool // the graph is one operator that runs once
+	alone    bool // the graph is one operator, timed by itself
 	res      map[string]int
 	at       struct{ matrix, private, shared, off int } // indices of these resources
 	counters map[string]int
@@ -118,7 +118,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 		b.at.private = b.res[b.private.Name]
 	}
 	if p.TP > 1 {
-		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile)), false})
+		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), p.TP), false})
 	}
 	return b, nil
 }
@@ -128,7 +128,8 @@ func rate(x float64) int64 { return max(1, int64(x+0.5)) }
 // program plans the runs of the graph as sections of phases and steps.
 func (b *builder) program(g *traces.Graph) (*Program, error) {
 	entry := &Body{Name: g.Name, Op: -1}
-	b.alone = len(g.Runs) == 1 && g.Runs[0].Times == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1
+	// The products and the softmax of attention follow one another.
+	b.alone = b.mapping.Alone && len(g.Runs) == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1 && g.Blocks[g.Runs[0].Block].Ops[0].Kind != traces.Attention
 	var section *Body
 	for i := range g.Runs {
 		run := &g.Runs[i]
@@ -362,6 +363,9 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	}
 	r := rows{name: op.Name, phase: run.Phase, kind: op.Kind, rows: op.Rows, cols: op.Cols,
 		read: int64(w.ReadBytes + w.WeightBytes), write: int64(w.WriteBytes), vector: int64(w.VectorOps), special: int64(w.SpecialOps)}
+	if op.Kind != traces.Embedding { // whose rows of the table are read once each
+		r.weights = int64(w.WeightBytes)
+	}
 	if op.Split == traces.Sharded {
 		r.cols, r.read, r.write = units.CeilDiv(r.cols, tp), units.CeilDiv(r.read, tp), units.CeilDiv(r.write, tp)
 		r.vector, r.special = units.CeilDiv(r.vector, tp), units.CeilDiv(r.special, tp)
@@ -375,6 +379,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		// is written on top.
 		r.name, r.kind = op.Name+"+"+fused.Name, fused.Kind
 		r.read += int64(f.WeightBytes)
+		r.weights += int64(f.WeightBytes)
 		r.write += int64(f.WriteBytes)
 		r.vector += int64(f.VectorOps)
 		r.special += int64(f.SpecialOps)

@@ -142,7 +142,7 @@ func TestPlansHold(t *testing.T) {
 		if !a.Work.Equal(p.Work()) || !e.Work.Equal(p.Work()) {
 			t.Errorf("work: planned %v\nanalytic %v\nevent %v", p.Work(), a.Work, e.Work)
 		}
-		floor, err := analytic.Floor(p)
+		floor, err := analytic.Floor(p, analytic.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

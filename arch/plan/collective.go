@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
@@ -12,7 +14,7 @@ import (
 func (b *builder) collective(name string, phase traces.Phase, kind traces.Kind, bytes units.Bytes) (*Body, error) {
 	s, err := b.m.System.ScaleUp.Schedule(b.m.CollectiveLibrary(b.profile), interconnect.Op(kind.String()), b.mapping.TP, bytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
 	key := kernelKey{op: b.op(phase, name, kind.String()), kind: kind.String(), read: bytes}
 	if k, ok := b.kernels[key]; ok {

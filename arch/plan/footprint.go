@@ -111,8 +111,17 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 			return mem, err
 		}
 	}
+	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	if err != nil {
+		return mem, &Invalid{"runtime", err.Error(), ""}
+	}
+	fused := profile.Fuses("flash-attention")
+	past := make([]int64, len(g.Blocks)) // longest cache of any run of the block
+	for i := range g.Runs {
+		past[g.Runs[i].Block] = max(past[g.Runs[i].Block], g.Runs[i].Past)
+	}
 	for i := range g.Blocks {
-		alive, err := peakActivations(&g.Blocks[i], tp)
+		alive, err := peakActivations(&g.Blocks[i], tp, past[i], fused)
 		if err != nil {
 			return mem, err
 		}
@@ -122,8 +131,9 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 }
 
 // peakActivations returns the most bytes of activations alive at one operator: a tensor lives from
-// the operator that writes it to the last that reads it.
-func peakActivations(blk *traces.Block, tp int64) (units.Bytes, error) {
+// the operator that writes it to the last that reads it. Attention that is not fused also holds its
+// scores, before and after the softmax.
+func peakActivations(blk *traces.Block, tp, past int64, fused bool) (units.Bytes, error) {
 	first, last := make([]int, len(blk.Tensors)), make([]int, len(blk.Tensors))
 	divided := make([]bool, len(blk.Tensors))
 	for t := range first {
@@ -159,12 +169,27 @@ func peakActivations(blk *traces.Block, tp int64) (units.Bytes, error) {
 		change[last[t]+1] -= bytes
 	}
 	var alive, most int64
-	for _, c := range change {
+	for j, c := range change {
 		var ok bool
 		if alive, ok = units.Add(alive, c); !ok {
 			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
 		}
-		most = max(most, alive)
+		here := alive
+		if j < len(blk.Ops) && blk.Ops[j].Kind == traces.Attention && !fused {
+			op := &blk.Ops[j]
+			heads := op.Heads
+			if op.Split == traces.Heads {
+				heads = units.CeilDiv(heads, tp)
+			}
+			scores, ok := mul(2, op.Batch, heads, op.QLen, past+op.Past+op.QLen)
+			if !ok || scores > traces.MaxElements {
+				return 0, fmt.Errorf("scores of %s: %w", op.Name, ErrTooLarge)
+			}
+			if here, ok = units.Add(here, int64(op.DType.Bytes(scores))); !ok {
+				return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
+			}
+		}
+		most = max(most, here)
 	}
 	return units.Bytes(most), nil
 }
@@ -180,12 +205,19 @@ func (f Memory) Check(m *arch.Machine, p Mapping) error {
 		Needs: []Need{{"weights", f.Weights}, {"kv cache", f.KV}, {"activations", f.Activations}}}
 	tp := max(p.TP, 1)
 	switch {
+	case f.Activations > f.Weights+f.KV:
+		e.Hint = "a smaller --batch, a shorter --prompt or a runtime with fused attention would shrink the activations"
 	case tp < m.System.Chips:
 		e.Hint = fmt.Sprintf("spread it over more chips with --tp, up to %d in this node", m.System.Chips)
 	case f.KV > f.Weights:
 		e.Hint = "a smaller --batch, a shorter --prompt or a narrower --kv-dtype would shrink the cache"
 	default:
 		e.Hint = "a narrower --weight-dtype would shrink the weights"
+	}
+	for i := range m.Chip.Memory {
+		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != tier {
+			e.Hint += fmt.Sprintf("; this version places nothing in %s", t.Name)
+		}
 	}
 	return e
 }

@@ -61,6 +61,9 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	if _, ok := mul(g.batch, g.m, g.n, g.k, 2); !ok {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)
 	}
+	if _, err := b.m.Chip.Cores.Matrix.Rate(g.multiplies()); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
+	}
 	k := b.kernel(g.name, g.phase, "gemm")
 	b.countOps(k, &g)
 	if lib := b.gemv(&g); lib != nil {
@@ -393,9 +396,9 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	return body
 }
 
-// resident reports whether the runtime first copies operands on chip whole: it does so for a program
-// of one operator, if they fit there together. In a longer program the operands of the next
-// operator arrive while this one runs, which is what tiles in a pipeline do.
+// resident reports whether the runtime first copies operands on chip whole: it does so for an operator
+// by itself, if they fit there together. In a program the operands of the next operator arrive while
+// this one runs, which is what tiles in a pipeline do.
 func (b *builder) resident(bytes int64) bool {
 	return b.profile.Resident != nil && b.alone && b.shared != nil && bytes <= int64(b.shared.Capacity)
 }

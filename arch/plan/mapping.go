@@ -16,6 +16,8 @@ type Mapping struct {
 	// HostSync times every operator from the host: each pays the host's launch and
 	// synchronisation, as single-operator benchmarks do.
 	HostSync bool `json:"host_sync,omitempty"`
+	// Alone times one operator by itself, with nothing before it that could fetch its operands.
+	Alone bool `json:"alone,omitempty"`
 	// Overfull plans a model that does not fit into memory, so that its plan can be looked at.
 	Overfull bool `json:"overfull,omitempty"`
 	// IdealLaunch leaves out what starting kernels costs.

@@ -396,5 +396,16 @@ func tooMuch(what string) error {
 // must come to exactly these numbers.
 func (p *Program) Work() sim.Counts { return p.Entry.work }
 
+// Occupied returns the amount of a resource that the whole program occupies, for resources of each core
+// that of one core; 0 if there is no such resource.
+func (p *Program) Occupied(resource string) int64 {
+	for i := range p.Resources {
+		if p.Resources[i].Name == resource {
+			return p.Entry.amounts[i]
+		}
+	}
+	return 0
+}
+
 // Amount returns the amount of a resource that one iteration of the body occupies.
 func (b *Body) Amount(resource int) int64 { return b.amounts[resource] }

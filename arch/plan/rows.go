@@ -15,6 +15,7 @@ type rows struct {
 	kind            traces.Kind
 	rows, cols      int64
 	read, write     int64 // bytes
+	weights         int64 // the part of read that all rows share
 	vector, special int64 // operations
 }
 
@@ -78,7 +79,6 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel) {
 	cores := max(1, b.workers(r, lib))
 	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
-	// What does not fit on chip at a time passes through it in parts, which changes nothing.
 	if b.resident(0) {
 		b.wholeRows(k, r, lib, cores)
 	} else {
@@ -93,7 +93,7 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
 	load, store := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write))
 	again := load * b.rereads(r, lib)
-	issue := max(b.issue(lib, load+again+store, cores), units.CeilDiv(b.walk(r, lib, cores), chunks))
+	issue := max(b.issue(lib, load+again+store, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks))
 	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
@@ -104,8 +104,7 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	writeCounts := []Count{b.count(b.off.Name+".write", "B", store)}
 	work := []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue)}
 	done := []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores)}
-	if b.shared != nil {
-		reads = append(reads, b.use(b.shared.Name, load))
+	if b.shared != nil { // which fills through a port of its own
 		readCounts = append(readCounts, b.count(b.shared.Name+".write", "B", load))
 		work = append(work, b.use(b.shared.Name, load+again))
 		done = append(done, b.count(b.shared.Name+".read", "B", load+again))
@@ -118,32 +117,46 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	k.then(Node{Name: "stream", Body: &stream, Times: chunks})
 }
 
-// wholeRows plans load, work and store one after the other.
+// wholeRows plans load, work and store one after the other, in as many parts as it takes to fit on chip.
 func (b *builder) wholeRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) {
+	parts := max(1, units.CeilDiv(r.read+r.write, int64(b.shared.Capacity)))
+	if parts == 1 {
+		b.wholePart(k, r, lib, cores, 1)
+		return
+	}
+	part := &Body{Name: "part", Op: -1}
+	b.wholePart(part, r, lib, cores, parts)
+	k.then(Node{Name: "parts", Body: part.loop(), Times: parts})
+}
+
+func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts int64) {
+	per := func(n int64) int64 { return units.CeilDiv(n, parts) }
 	unit := &b.m.Chip.Cores.Vector
-	again := r.read * b.rereads(r, lib)
-	vector, special := units.CeilDiv(r.vector, unit.Lanes*cores), units.CeilDiv(r.special, unit.Special*cores)
-	issue := max(b.issue(lib, r.read+again+r.write, cores), b.walk(r, lib, cores))
-	b.copyIn(k, "load", r.read)
+	read, write := per(r.read), per(r.write)
+	again := read * b.rereads(r, lib)
+	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
+	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)))
+	b.copyIn(k, "copy in", read)
 	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,
-		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, r.read+again+r.write)},
+		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, read+again+write)},
 		Counts: []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores),
-			b.count(b.shared.Name+".read", "B", r.read+again), b.count(b.shared.Name+".write", "B", r.write)}}})
-	b.copyOut(k, "store", r.write)
+			b.count(b.shared.Name+".read", "B", read+again), b.count(b.shared.Name+".write", "B", write)}}})
+	b.copyOut(k, "copy out", write)
 }
 
 // rereads returns how often the input comes from the shared on-chip tier after it came from memory:
 // not at all if the rows in work fit into the core's own memory.
 func (b *builder) rereads(r *rows, lib *arch.RowKernel) int64 {
-	if b.private != nil && lib.Rows > 0 && units.CeilDiv(r.read, r.rows)*lib.Rows <= int64(b.private.Capacity) {
+	if b.private != nil && lib.Rows > 0 && units.CeilDiv(r.read-r.weights, r.rows)*lib.Rows <= int64(b.private.Capacity) {
 		return 0
 	}
 	return lib.Passes - 1
 }
 
-// issue returns the cycles in which each core can move its share of the bytes through its port.
-func (b *builder) issue(lib *arch.RowKernel, bytes, cores int64) int64 {
-	return int64(math.Ceil(float64(bytes) / float64(lib.Port) / float64(cores)))
+// issue returns the cycles in which each core can move its part of the rows through its port. Weights
+// are among the bytes but do not count: a core keeps them, and the rates of the ports were fitted so.
+func (b *builder) issue(lib *arch.RowKernel, bytes, weights, cores int64) int64 {
+	return int64(math.Ceil(float64(bytes-weights) / float64(lib.Port) / float64(cores)))
 }
 
 // walk returns the cycles that a kernel takes which walks its rows in steps of 1024 columns.

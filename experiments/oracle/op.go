@@ -192,7 +192,7 @@ func (o *Op) operands() int64 {
 
 // Request is the operator as a request to the simulator.
 func (o *Op) Request(m *arch.Machine, profile string, hostSync bool) eval.Request {
-	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync}}
+	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync, Alone: true}}
 	if o.Kind.Collective() {
 		r.Mapping.TP = o.Ranks
 	}
