@@ -221,6 +221,11 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	if e.Peak > limit {
 		a.Notes = append(a.Notes, fmt.Sprintf("%s would draw %.0f W, the limit is %.0f W: a real chip lowers its clock there, this answer does not", e.PeakOp, float64(e.Peak), float64(limit)))
 	}
+	for i := range m.Chip.Memory {
+		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != m.OffChip() {
+			a.Notes = append(a.Notes, fmt.Sprintf("%s is not used: this version places everything in %s", t.Name, m.OffChip().Name))
+		}
+	}
 	for _, effect := range []string{"refresh", "power"} {
 		if slices.Contains(r.Ideal, effect) {
 			a.Notes = append(a.Notes, nothingToLeaveOut[effect])

@@ -19,7 +19,7 @@ const maxTimelineSpans = 400_000
 //
 // Phases and operators are written for the whole run. What happens inside a kernel (loads, computes
 // and stores of tiles, buffers filling, bandwidth in use) is written where the kernel runs for the
-// first time; later runs of the same kernel look the same. Iterations that the simulator skipped
+// first time; later runs of the same kernel look the same and are marked so. Iterations that the simulator skipped
 // because they repeat appear as one marked stretch; --exact plays and writes them all.
 type Timeline struct {
 	p      *plan.Program
@@ -30,6 +30,17 @@ type Timeline struct {
 	shown  map[*plan.Body]bool
 	spans  int
 	cut    int64 // operator spans left out
+
+	levels map[string]*level // of counters, by track
+	tracks []string          // in the order of their first value
+}
+
+// level is the last value of a counter; it is written when the next one comes at another time.
+type level struct {
+	unit    string
+	at      units.Time
+	value   float64
+	written float64
 }
 
 // recording is what was seen while a body was played from rest.
@@ -55,7 +66,7 @@ type tokens struct {
 
 // NewTimeline returns a timeline that is written to w by Write.
 func NewTimeline(w io.Writer) *Timeline {
-	return &Timeline{w: timeline.New(w), played: map[*plan.Body]*recording{}, shown: map[*plan.Body]bool{}}
+	return &Timeline{w: timeline.New(w), played: map[*plan.Body]*recording{}, shown: map[*plan.Body]bool{}, levels: map[string]*level{}}
 }
 
 // Play implements event.Observer.
@@ -84,18 +95,22 @@ func (t *Timeline) Done(f *plan.Folder) { t.folder = f }
 const (
 	trackPhase    = "run/phases"
 	trackOperator = "run/operators"
+	trackSkipped  = "chip/skipped"
 )
 
 // Write lays the run out in time and ends the file.
 func (t *Timeline) Write(p *plan.Program) error {
 	t.p = p
-	t.w.Tracks(trackPhase, trackOperator, "chip/launch", "chip/fill", "chip/load", "chip/compute", "chip/store", "chip/reduce", "chip/collective", "chip/skipped")
+	t.w.Tracks(trackPhase, trackOperator, "chip/launch", "chip/fill", "chip/load", "chip/compute", "chip/store", "chip/reduce", "chip/collective", trackSkipped)
 	if t.folder == nil {
 		if rec := t.played[p.Entry]; rec != nil {
 			t.detail(rec, 0)
 		}
 	} else if _, err := t.body(p.Entry, 1, 0); err != nil {
 		return err
+	}
+	for _, track := range t.tracks {
+		t.flush(track)
 	}
 	if t.cut > 0 {
 		t.w.Instant(timeline.Instant{Track: trackPhase, Name: fmt.Sprintf("%d operator spans left out", t.cut), At: 0})
@@ -119,6 +134,7 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 		t.w.Span(timeline.Span{Track: trackOperator, Name: b.Name, Category: t.p.Ops[b.Op].Kind, Start: at, End: end,
 			Args: []timeline.Arg{timeline.Text("limited by", r.Stalls.Largest().String()), timeline.Int("calls", times)}})
 		if t.shown[b] {
+			t.w.Span(timeline.Span{Track: trackSkipped, Name: "as the first " + b.Name, Category: "skipped", Start: at, End: end})
 			return end, t.w.Err()
 		}
 		t.shown[b] = true
@@ -147,6 +163,7 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 				return 0, err
 			}
 			t.step(n, at, at+one.Time, 0)
+			t.alone(n.Step, at, at+one.Time-n.Step.Latency)
 			at += one.Time
 		}
 		if b.Op < 0 && t.spans >= maxTimelineSpans {
@@ -179,7 +196,57 @@ func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
 	t.w.Span(timeline.Span{Track: "chip/" + s.Kind, Name: n.Name, Category: s.Kind, Start: start, End: end, Args: args})
 }
 
-// detail writes what was recorded while a body was played, shifted to where it runs.
+// counter sets a counter from a moment on. Of several values at one moment the last one counts, and
+// equal values in a row are one.
+func (t *Timeline) counter(track, unit string, at units.Time, value float64) {
+	l := t.levels[track]
+	if l == nil {
+		l = &level{unit: unit, at: at, value: value, written: -1}
+		t.levels[track] = l
+		t.tracks = append(t.tracks, track)
+		return
+	}
+	if at != l.at {
+		t.flush(track)
+	}
+	l.at, l.value = at, value
+}
+
+func (t *Timeline) flush(track string) {
+	if l := t.levels[track]; l.value != l.written {
+		t.w.Counter(timeline.Counter{Track: track, Unit: l.unit, At: l.at, Value: l.value})
+		l.written = l.value
+	}
+}
+
+// bandwidth lists the uses of a step that are bytes of a resource of the whole chip.
+func (t *Timeline) bandwidth(s *plan.Step) []plan.Use {
+	var uses []plan.Use
+	for _, u := range s.Uses {
+		if r := &t.p.Resources[u.Resource]; r.Unit == "B" && !r.PerCore && u.Amount > 0 {
+			uses = append(uses, u)
+		}
+	}
+	return uses
+}
+
+func (t *Timeline) inUse(resource int, at units.Time, gigabytes float64) {
+	t.counter("bandwidth/"+t.p.Resources[resource].Name, "GB/s", at, max(0, gigabytes))
+}
+
+// alone counts the bandwidth of a step that has the chip to itself.
+func (t *Timeline) alone(s *plan.Step, start, end units.Time) {
+	if end <= start {
+		return
+	}
+	for _, u := range t.bandwidth(s) {
+		t.inUse(u.Resource, start, float64(u.Amount)/(end-start).Seconds()/1e9)
+		t.inUse(u.Resource, end, 0)
+	}
+}
+
+// detail writes what was recorded while a body was played, shifted to where it runs. What a step moves
+// follows its speed; over iterations that were skipped it is the mean of those before.
 func (t *Timeline) detail(rec *recording, at units.Time) {
 	type change struct {
 		at   units.Time
@@ -187,48 +254,58 @@ func (t *Timeline) detail(rec *recording, at units.Time) {
 		rate float64
 	}
 	var changes []change
+	during := func(res int, from, to units.Time, rate float64) {
+		if to > from && rate > 0 {
+			changes = append(changes, change{from, res, rate}, change{to, res, -rate})
+		}
+	}
 	for _, s := range rec.spans {
 		n := &s.Body.Nodes[s.Node]
 		t.step(n, at+s.Start, at+s.End, s.Alone)
-		busy := s.End - n.Step.Latency - s.Start
-		if busy <= 0 {
+		end := s.End - n.Step.Latency
+		if s.Alone <= 0 {
 			continue
 		}
-		for _, u := range n.Step.Uses {
-			if r := &t.p.Resources[u.Resource]; r.Unit == "B" && !r.PerCore && u.Amount > 0 {
-				rate := float64(u.Amount) / busy.Seconds() / 1e9
-				changes = append(changes, change{s.Start, u.Resource, rate}, change{s.Start + busy, u.Resource, -rate})
+		for _, u := range t.bandwidth(n.Step) {
+			full := float64(u.Amount) / s.Alone.Seconds() / 1e9
+			for i, v := range s.Speeds {
+				until := end
+				if i+1 < len(s.Speeds) {
+					until = s.Speeds[i+1].At
+				}
+				during(u.Resource, v.At, until, full*v.Value)
 			}
 		}
 	}
+	for _, k := range rec.skips {
+		mean := make([]float64, len(t.p.Resources))
+		for _, s := range rec.spans {
+			if s.Start >= k.at-k.period && s.Start < k.at {
+				for _, u := range t.bandwidth(s.Body.Nodes[s.Node].Step) {
+					mean[u.Resource] += float64(u.Amount) / k.period.Seconds() / 1e9
+				}
+			}
+		}
+		for res, rate := range mean {
+			during(res, k.at, k.at+k.period*units.Time(k.periods), rate)
+		}
+		t.w.Span(timeline.Span{Track: trackSkipped, Name: fmt.Sprintf("%d iterations of %s as before", k.iterations, k.body.Name), Category: "skipped",
+			Start: at + k.at, End: at + k.at + k.period*units.Time(k.periods),
+			Args: []timeline.Arg{timeline.Int("periods", k.periods), timeline.Text("period", k.period.Short())}})
+	}
 	sort.SliceStable(changes, func(i, j int) bool { return changes[i].at < changes[j].at })
-	inUse := make([]float64, len(t.p.Resources))
-	users := make([]int, len(t.p.Resources))
-	for i, c := range changes {
-		inUse[c.res] += c.rate
+	sum, users := make([]float64, len(t.p.Resources)), make([]int, len(t.p.Resources))
+	for _, c := range changes {
+		sum[c.res] += c.rate
 		if c.rate > 0 {
 			users[c.res]++
 		} else if users[c.res]--; users[c.res] == 0 {
-			inUse[c.res] = 0 // no dust of rounding when nobody uses it
+			sum[c.res] = 0 // no dust of rounding when nobody uses it
 		}
-		last := true
-		for _, d := range changes[i+1:] {
-			if d.at != c.at {
-				break
-			}
-			last = last && d.res != c.res
-		}
-		if last {
-			t.w.Counter(timeline.Counter{Track: "bandwidth/" + t.p.Resources[c.res].Name, Unit: "GB/s", At: at + c.at, Value: max(0, inUse[c.res])})
-		}
+		t.inUse(c.res, at+c.at, sum[c.res])
 	}
 	for _, k := range rec.tokens {
 		b := &k.body.Buffers[k.buffer]
-		t.w.Counter(timeline.Counter{Track: "buffers/" + b.Name, Unit: "of " + fmt.Sprint(b.Capacity), At: at + k.at, Value: float64(k.used)})
-	}
-	for _, k := range rec.skips {
-		t.w.Span(timeline.Span{Track: "chip/skipped", Name: fmt.Sprintf("%d iterations of %s as before", k.iterations, k.body.Name), Category: "skipped",
-			Start: at + k.at, End: at + k.at + k.period*units.Time(k.periods),
-			Args: []timeline.Arg{timeline.Int("periods", k.periods), timeline.Text("period", k.period.String())}})
+		t.counter("buffers/"+b.Name, "of "+fmt.Sprint(b.Capacity), at+k.at, float64(k.used))
 	}
 }

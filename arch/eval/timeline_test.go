@@ -1,0 +1,121 @@
+package eval_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/traces"
+)
+
+type traceEvent struct {
+	Ph, Name, Cat string
+	Pid, Tid      int
+	Ts, Dur       float64
+	Args          map[string]any
+}
+
+// drawn runs a request and returns its timeline and the program.
+func drawn(t *testing.T, r eval.Request) ([]traceEvent, *eval.Result) {
+	t.Helper()
+	var b bytes.Buffer
+	tl := eval.NewTimeline(&b)
+	r.Observer = tl
+	res, err := eval.Run(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tl.Write(res.Program); err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		TraceEvents []traceEvent `json:"traceEvents"`
+	}
+	if err := json.Unmarshal(b.Bytes(), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.TraceEvents, res
+}
+
+func product(t *testing.T, machine string, m, n, k int64) eval.Request {
+	t.Helper()
+	mach, err := presets.Machine(machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := traces.Op{Name: "gemm", Kind: traces.Gemm, Batch: 1, M: m, N: n, K: k, DType: traces.BF16, WeightDType: traces.BF16}
+	g := &traces.Graph{Name: "gemm", Phase: "prefill", Batch: 1, Blocks: []traces.Block{{Name: "main", Ops: []traces.Op{op}}}, Runs: []traces.Run{{Times: 1}}}
+	return eval.Request{Machine: mach, Graph: g, Mapping: plan.Mapping{Alone: true}}
+}
+
+// TestTimelineOfOneProduct: a reader sees loads, computes and stores of tiles overlap, buffers fill and no
+// more of them than there are, bandwidth in use below what there is, and where a tile waits for its load.
+func TestTimelineOfOneProduct(t *testing.T) {
+	for _, machine := range presets.Names() {
+		events, res := drawn(t, product(t, machine, 4096, 4096, 4096))
+		end := 1e6 * res.Seconds
+		var loads, computes, stores []traceEvent
+		rates := map[string]float64{}
+		for i := range res.Program.Resources {
+			rates[res.Program.Resources[i].Name+" [GB/s]"] = float64(res.Program.Resources[i].Rate) / 1e9
+		}
+		counters, last := map[string]int{}, map[string]float64{}
+		for _, e := range events {
+			if e.Ph == "X" && e.Ts+e.Dur > end*1.000001 {
+				t.Errorf("%s: %s ends at %g us, the run at %g us", machine, e.Name, e.Ts+e.Dur, end)
+			}
+			switch {
+			case e.Ph == "X" && e.Cat == "load":
+				loads = append(loads, e)
+			case e.Ph == "X" && e.Cat == "compute":
+				computes = append(computes, e)
+			case e.Ph == "X" && e.Cat == "store":
+				stores = append(stores, e)
+			case e.Ph == "C":
+				if e.Ts < last[e.Name] {
+					t.Errorf("%s: counter %s goes back from %g to %g us", machine, e.Name, last[e.Name], e.Ts)
+				}
+				last[e.Name] = e.Ts
+				counters[e.Name]++
+				for _, v := range e.Args {
+					x := v.(float64)
+					// Times are whole picoseconds, of steps that may take less than a microsecond.
+					if most, ok := rates[e.Name]; ok && x > most*1.002 {
+						t.Errorf("%s: %s is %g at %g us, there are %g", machine, e.Name, x, e.Ts, most)
+					}
+					if strings.HasPrefix(e.Name, "operands [of ") && (x < 0 || x > float64(e.Name[len("operands [of ")]-'0')) {
+						t.Errorf("%s: %s holds %g", machine, e.Name, x)
+					}
+				}
+			}
+		}
+		overlap := func(a, b []traceEvent) bool {
+			for _, x := range a {
+				for _, y := range b {
+					if x.Ts < y.Ts+y.Dur && y.Ts < x.Ts+x.Dur {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		waits := false // a compute step begins at the moment at which a load is done
+		for _, c := range computes {
+			for _, l := range loads {
+				waits = waits || c.Ts == l.Ts+l.Dur
+			}
+		}
+		if !overlap(loads, computes) || !overlap(stores, computes) || !waits {
+			t.Errorf("%s: %d loads, %d computes, %d stores; overlaps %t and %t; a tile waits: %t", machine, len(loads), len(computes), len(stores),
+				overlap(loads, computes), overlap(stores, computes), waits)
+		}
+		if counters["hbm [GB/s]"] < 2 {
+			t.Errorf("%s: no bandwidth of hbm is drawn: %v", machine, counters)
+		}
+	}
+}
