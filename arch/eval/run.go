@@ -426,9 +426,9 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 		switch c {
 		case sim.Launch:
 			// Launches follow each other on the critical path, so less of each is less of the sum.
-			add(c, "-10 % launch time", a.Seconds-0.1*a.Stalls[c])
+			add(c, "-10 % launch time", a.Seconds-float64(0.1*a.Stalls[c]))
 		case sim.Dependency:
-			add(c, "-10 % fill and drain time", a.Seconds-0.1*a.Stalls[c])
+			add(c, "-10 % fill and drain time", a.Seconds-float64(0.1*a.Stalls[c]))
 		case sim.Idle:
 		default:
 			faster := map[string]float64{}
@@ -444,7 +444,7 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 			if c == sim.Link {
 				// Collectives follow each other too. What bandwidth does not explain is latency.
 				moving := 11 * (a.Seconds - f.Makespan.Seconds())
-				add(c, "-10 % latency of collectives", a.Seconds-0.1*max(0, a.Stalls[c]-moving))
+				add(c, "-10 % latency of collectives", a.Seconds-float64(0.1*max(0, a.Stalls[c]-moving)))
 			}
 		}
 	}
