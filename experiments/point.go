@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch"
@@ -45,7 +46,16 @@ type Options struct {
 	Fidelity    string   `json:"fidelity,omitempty"`
 	Exact       bool     `json:"exact,omitempty"`
 	Ideal       []string `json:"ideal,omitempty"`
+	// Set lists the changes to the machine, "path=value" each. The machine of the point has them already: they
+	// are kept so that an answer can say what it assumes.
+	Set []string `json:"set,omitempty"`
 }
+
+// MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
+const MaxGenerate = 1 << 15
+
+// MaxGenerateHint says what to ask for instead of longer answers.
+const MaxGenerateHint = "for longer answers ask for --phase decode at the cache lengths of interest"
 
 // Invalid says that a field of a point is wrong. Field is the name of the command-line flag and of
 // the JSON member, with "-" for "_".
@@ -96,6 +106,10 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	}
 	var problems Problems
 	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}
+	if w.Phase == "generate" && (w.Generate < 1 || w.Generate > MaxGenerate) {
+		problems.Add(&Invalid{Field: "generate", Message: fmt.Sprintf("%d: must be from 1 to %d", w.Generate, MaxGenerate), Hint: MaxGenerateHint})
+		w.Generate = 1 // to find what else is wrong
+	}
 	w.DType = dtype("dtype", p.DType, p.Model.DefaultDType(), &problems)
 	w.WeightDType = dtype("weight-dtype", p.WeightDType, w.DType, &problems)
 	w.KVDType = dtype("kv-dtype", p.KVDType, w.DType, &problems)
@@ -145,16 +159,49 @@ func (p *Point) Request() (eval.Request, error) {
 	if err := problems.Err(); err != nil {
 		return eval.Request{}, err
 	}
-	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: p.Ideal,
+	// In one order, because the key of the answer does not depend on it.
+	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
 		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync}}, nil
+}
+
+// ChangeNotes are what an answer says about changes to its machine.
+func ChangeNotes(set []string) []string {
+	if len(set) == 0 {
+		return nil
+	}
+	return []string{"changed: " + strings.Join(set, ", ")}
 }
 
 // MachineOf finds a machine: a preset by name, else a file. Every "path=value" of set changes a leaf.
 func MachineOf(name string, set []string) (*arch.Machine, error) {
-	m, err := findMachine(name)
-	if err != nil {
-		return nil, err
+	m, _, err := ChangedMachine(name, set)
+	return m, err
+}
+
+// ChangedMachine is MachineOf, and returns what the changes of set come to for Options.Set: a "path=value" for each leaf
+// that is another one now, in the order and the writing of the description. So two ways to write one change are one
+// point.
+func ChangedMachine(name string, set []string) (m *arch.Machine, changes []string, err error) {
+	if m, err = findMachine(name); err != nil {
+		return nil, nil, err
 	}
+	before := map[string]string{}
+	spec.Walk(m, func(path, text string) { before[path] = text })
+	if err := apply(m, set); err != nil {
+		return m, nil, err
+	}
+	if len(set) > 0 {
+		spec.Walk(m, func(path, text string) {
+			if before[path] != text {
+				changes = append(changes, path+"="+text)
+			}
+		})
+	}
+	return m, changes, nil
+}
+
+// apply makes the changes of set to a machine.
+func apply(m *arch.Machine, set []string) error {
 	var problems Problems
 	changes := map[string]string{}
 	for _, s := range set {
@@ -175,7 +222,7 @@ func MachineOf(name string, set []string) (*arch.Machine, error) {
 			problems.Add(&Invalid{Field: "set", Message: p.Path + ": " + p.Message, Hint: p.Hint})
 		}
 	}
-	return m, problems.Err()
+	return problems.Err()
 }
 
 func findMachine(name string) (*arch.Machine, error) {

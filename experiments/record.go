@@ -48,6 +48,7 @@ var scalars = []scalar{
 	{"weight_dtype", "weight_dtype", func(a *eval.Answer) any { return a.WeightDType }},
 	{"kv_dtype", "kv_dtype", func(a *eval.Answer) any { return a.KVDType }},
 	{"runtime", "runtime", func(a *eval.Answer) any { return a.Runtime }},
+	{"host_sync", "host_sync", func(a *eval.Answer) any { return a.HostSync }},
 	{"seconds", "seconds", func(a *eval.Answer) any { return a.Seconds }},
 	{"ttft_seconds", "ttft_seconds", func(a *eval.Answer) any { return applies(a.TTFTSeconds) }},
 	{"tpot_seconds", "tpot_seconds", func(a *eval.Answer) any { return applies(a.TPOTSeconds) }},
@@ -142,7 +143,7 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 	tp := max(r.Mapping.TP, 1)
 	row := store.Row{Key: r.Key(), Values: store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
-		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime,
+		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
 		"parallel": parallelText(eval.Parallel{TP: tp, PP: 1, DP: 1, EP: 1}), "tp": tp, "pp": int64(1), "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp,
 		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": int64(0),
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,7 +73,7 @@ the ridge point of each data type, runtime profiles, power, energy and cost.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := experiments.MachineOf(args[0], set)
 			if err != nil {
-				return inputError(err)
+				return argumentError(args[0], inputError(err))
 			}
 			return printTo(c, func(w io.Writer) error {
 				if asYAML {
@@ -159,7 +161,7 @@ func checkFiles(c *cobra.Command, files []string, check func(name string) (strin
 	for _, name := range files {
 		text, err := check(name)
 		if err != nil {
-			problems.Add(inputError(err))
+			problems.Add(argumentError(name, inputError(err)))
 			continue
 		}
 		if err := printTo(c, func(w io.Writer) error {
@@ -170,6 +172,22 @@ func checkFiles(c *cobra.Command, files []string, check func(name string) (strin
 		}
 	}
 	return problems.Err()
+}
+
+// argumentError words an error for a file or a preset that was named by an argument and not by a flag.
+func argumentError(name string, err error) error {
+	var invalid *experiments.Invalid
+	if !errors.As(err, &invalid) || !slices.Contains([]string{"arch", "model", "trace"}, invalid.Field) {
+		return err
+	}
+	text := invalid.Message
+	if !strings.Contains(text, name) {
+		text = name + ": " + text
+	}
+	if invalid.Hint != "" {
+		text += " (" + invalid.Hint + ")"
+	}
+	return badInput{errors.New(text)}
 }
 
 func plural(n int, what string) string {

@@ -21,6 +21,14 @@ import (
 	"github.com/stratasim/strata/traces/llm"
 )
 
+// hinted says what helps against an error better than its type can.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
 // badInput marks an error that whoever typed the command can mend.
 type badInput struct{ error }
 
@@ -43,6 +51,23 @@ type failed struct {
 }
 
 func (e *failed) Error() string { return e.text }
+
+// afterSignal is the error of a command whose context has perhaps been cancelled: whatever it makes of that, it was
+// interrupted. What could not be written, and an end of the command's own, stand for themselves.
+func afterSignal(ctx context.Context, err error) error {
+	var (
+		own     *failed
+		written *outputFailure
+		db      *store.Error
+	)
+	if err == nil || ctx.Err() == nil || errors.As(err, &own) && own.code == exitInterrupted {
+		return err
+	}
+	if (errors.As(err, &written) || errors.As(err, &db)) && processOf(ctx).delivering.Load() {
+		return err
+	}
+	return context.Canceled
+}
 
 // printError says what went wrong and returns the exit code. It is the one place that knows which error is whose fault.
 func printError(w io.Writer, err error) int {
@@ -129,9 +154,17 @@ func errorText(err error, code int) string {
 		mapping *plan.Invalid
 		unfit   *plan.DoesNotFit
 		file    *fs.PathError
+		dtype   *compute.UnsupportedType
+		better  *hinted
 	)
 	text := err.Error()
 	switch {
+	case errors.As(err, &dtype):
+		text = fmt.Sprintf("--dtype/--weight-dtype: the matrix unit has no rate for %s (it knows %s)", dtype.Type, strings.Join(dtype.Known, ", "))
+	case errors.As(err, &better):
+		text += " (" + better.hint + ")"
+	case errors.Is(err, plan.ErrTooLarge):
+		text += " (a smaller --prompt or --batch, or a faster machine)"
 	case errors.As(err, &unfit):
 		text = unfitText(unfit)
 	case errors.As(err, &mapping):

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
@@ -42,7 +43,10 @@ func TestPrintError(t *testing.T) {
 		{llm.Errors{{File: "c", Line: 2, Path: "hidden_size", Message: "bad"}}, 2, "strata: c:2: hidden_size: bad\n"},
 		{&llm.Unknown{Name: "x"}, 2, "strata: unknown model \"x\"\n"},
 		{&presets.Unknown{Name: "x", Near: "y"}, 2, "strata: unknown machine \"x\"; did you mean \"y\"?\n"},
-		{fmt.Errorf("tensor t: %w", plan.ErrTooLarge), 2, "strata: tensor t: too large\n"},
+		{fmt.Errorf("tensor t: %w", plan.ErrTooLarge), 2, "strata: tensor t: too large (a smaller --prompt or --batch, or a faster machine)\n"},
+		{&hinted{fmt.Errorf("op: %w", plan.ErrTooLarge), "a smaller operator"}, 2, "strata: op: too large (a smaller operator)\n"},
+		{fmt.Errorf("qkv: %w: %w", &compute.UnsupportedType{Type: traces.FP8, Known: []string{"bf16", "int8"}}, plan.ErrUnsupported), 2,
+			"strata: --dtype/--weight-dtype: the matrix unit has no rate for fp8 (it knows bf16, int8)\n"},
 		{fmt.Errorf("op: %w", plan.ErrUnsupported), 2, "strata: op: unsupported\n"},
 		{&kernel.LimitError{Events: 5}, 2, "strata: at 0 ps: the limit of 5 events is reached; use fewer or larger tiles, the analytic fidelity, or a higher limit\n"},
 		{&usageError{"unknown flag", "strata run"}, 2, "strata: unknown flag\n  see: strata run --help\n"},
@@ -65,6 +69,29 @@ func TestPrintError(t *testing.T) {
 		if code := printError(&b, tt.err); code != tt.code || b.String() != tt.text {
 			t.Errorf("%v: code %d, want %d; text %q, want %q", tt.err, code, tt.code, b.String(), tt.text)
 		}
+	}
+}
+
+// Whatever a command makes of an interrupt, it was interrupted; what could not be written afterwards counts.
+func TestAfterSignal(t *testing.T) {
+	p := &process{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), processKey{}, p))
+	empty, full := badInput{errors.New("the file is empty")}, outputError("t.json", syscall.ENOSPC)
+	if err := afterSignal(ctx, empty); err != error(empty) {
+		t.Errorf("before a signal: %v", err)
+	}
+	cancel()
+	if err := afterSignal(ctx, nil); err != nil {
+		t.Errorf("a command that was done: %v", err)
+	}
+	for _, err := range []error{empty, full, context.Canceled} {
+		if got := afterSignal(ctx, err); !errors.Is(got, context.Canceled) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	p.delivering.Store(true)
+	if err := afterSignal(ctx, full); err != full {
+		t.Errorf("an answer that was lost: %v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ echo '{"arch":"a100-sxm-80gb","op":{"kind":"gemm","m":1024,"n":10240,"k":12288}}
 			return err
 		},
 	}
-	c.Flags().Var(&count{"workers", &workers, 1, &problems}, "workers", "requests to work on at a time (default the processors there are)")
+	c.Flags().Var(&count{name: "workers", into: &workers, min: 1, problems: &problems}, "workers", "requests to work on at a time (default the processors there are)")
 	return c
 }
 

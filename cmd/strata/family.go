@@ -34,22 +34,32 @@ func family(c *cobra.Command) *cobra.Command {
 		if len(words) == 0 {
 			return nil
 		}
-		var names []string
-		for _, sub := range c.Commands() {
-			if sub.IsAvailableCommand() {
-				names = append(names, sub.Name())
-			}
-		}
-		text := fmt.Sprintf("unknown command %q for %q", words[0], c.CommandPath())
-		if near := spec.Suggest(words[0], names); near != "" {
-			text += fmt.Sprintf("; did you mean %q?", near)
-		} else {
-			text += "; known: " + strings.Join(names, ", ")
-		}
-		return &usageError{text, c.CommandPath()}
+		return unknownCommand(c, words[0])
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
+}
+
+// unknownCommand says that a word is no command below c, and which was perhaps meant.
+func unknownCommand(c *cobra.Command, word string) error {
+	text, names := fmt.Sprintf("unknown command %q for %q", word, c.CommandPath()), commandNames(c)
+	if near := spec.Suggest(word, names); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", near)
+	} else {
+		text += "; known: " + strings.Join(names, ", ")
+	}
+	return &usageError{text, c.CommandPath()}
+}
+
+// commandNames lists the commands below c.
+func commandNames(c *cobra.Command) []string {
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return names
 }
 
 var unknownFlag = regexp.MustCompile(`^unknown flag: --(\S+)`)

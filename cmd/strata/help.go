@@ -21,17 +21,61 @@ func group(flags *pflag.FlagSet, heading string, names ...string) {
 	}
 }
 
+// newHelp is strata help.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(c *cobra.Command, words []string) error {
+			topic := c.Root()
+			for i, w := range words {
+				next := subcommand(topic, w)
+				if next == nil && topic.HasAvailableSubCommands() {
+					return unknownCommand(topic, w)
+				}
+				if next == nil {
+					return &usageError{fmt.Sprintf("%s has no commands below it, such as %q", topic.CommandPath(), strings.Join(words[i:], " ")), topic.CommandPath()}
+				}
+				topic = next
+			}
+			return topic.Help()
+		},
+		ValidArgsFunction: func(c *cobra.Command, words []string, _ string) ([]string, cobra.ShellCompDirective) {
+			topic := c.Root()
+			for _, w := range words {
+				if topic = subcommand(topic, w); topic == nil {
+					return nil, cobra.ShellCompDirectiveNoFileComp
+				}
+			}
+			return commandNames(topic), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// subcommand finds a command below c, nil if there is none of that name.
+func subcommand(c *cobra.Command, name string) *cobra.Command {
+	for _, sub := range c.Commands() {
+		if sub.Name() == name || sub.HasAlias(name) {
+			return sub
+		}
+	}
+	return nil
+}
+
 // prepareHelp gives a command and all below it the help of this file.
 func prepareHelp(root *cobra.Command) {
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		if err := writeHelp(c.OutOrStdout(), c); err != nil {
+			processOf(c.Root().Context()).helpErr = outputError("standard output", err)
+		}
+	})
 	root.SetUsageFunc(func(c *cobra.Command) error {
-		writeHelp(c.OutOrStderr(), c)
-		return nil
+		return writeHelp(c.OutOrStderr(), c)
 	})
 }
 
 // writeHelp prints what a command does, how it is called, its commands and flags by group, and examples.
-func writeHelp(w io.Writer, c *cobra.Command) {
+func writeHelp(w io.Writer, c *cobra.Command) error {
 	var b strings.Builder
 	about := c.Long
 	if about == "" {
@@ -54,7 +98,8 @@ func writeHelp(w io.Writer, c *cobra.Command) {
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", c.CommandPath())
 	}
-	_, _ = io.WriteString(w, b.String())
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func helpCommands(b *strings.Builder, c *cobra.Command) {

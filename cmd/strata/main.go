@@ -54,7 +54,11 @@ func execute(ctx context.Context, root *cobra.Command, stderr io.Writer) (code i
 			code = exitInternal
 		}
 	}()
-	return printError(stderr, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = processOf(ctx).helpErr
+	}
+	return printError(stderr, afterSignal(ctx, err))
 }
 
 func newRoot() *cobra.Command {
@@ -83,6 +87,15 @@ strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --tp 8`,
 	add(groupOther, newVersion())
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args = nil
+			family(c)
+		}
+	}
 	family(root)
 	prepareHelp(root)
 	return root

@@ -62,7 +62,7 @@ operations of a token. FILE is a Hugging Face config.json.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := experiments.ModelOf(args[0])
 			if err != nil {
-				return inputError(err)
+				return argumentError(args[0], inputError(err))
 			}
 			return printTo(c, func(w io.Writer) error {
 				if asJSON {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/oracle"
 	"github.com/stratasim/strata/sim/units"
@@ -51,6 +53,7 @@ type opCommand struct {
 	fidelity, form    string
 	exact, hostSync   bool
 	plan              bool
+	changes           []string // to the machine
 	timeline          string
 	problems          experiments.Problems
 	machine           *arch.Machine
@@ -184,6 +187,7 @@ func (o *opCommand) run(c *cobra.Command, args []string) error {
 	if o.timeline != "" && o.fidelity != eval.Event {
 		o.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
+	checkOutputs(c, &o.problems, []named{{"timeline", o.timeline}}, inputs(o.arch, "", ""))
 	o.findMachine()
 	var out *outFile
 	if o.timeline != "" && len(o.problems) == 0 {
@@ -273,8 +277,9 @@ func (o *opCommand) findMachine() {
 		o.problems.Add(&experiments.Invalid{Field: "arch", Message: "which machine?", Hint: "a preset (see: strata arch list) or a file"})
 		return
 	}
-	m, err := experiments.MachineOf(o.arch, o.set)
+	m, changes, err := experiments.ChangedMachine(o.arch, o.set)
 	o.problems.Add(inputError(err))
+	o.changes = changes
 	if m == nil {
 		return
 	}
@@ -290,13 +295,16 @@ func (o *opCommand) findMachine() {
 // simulate runs the operator and, if asked for, writes its timeline.
 func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	req := o.op.Request(o.machine, o.runtime, o.hostSync)
-	req.Fidelity, req.Exact = o.fidelity, o.exact
+	req.Fidelity, req.Exact, req.Notes = o.fidelity, o.exact, experiments.ChangeNotes(o.changes)
 	var timeline *eval.Timeline
 	if out != nil {
 		timeline = eval.NewTimeline(out)
 		req.Observer = timeline
 	}
 	res, err := eval.Run(c.Context(), req)
+	if errors.Is(err, plan.ErrTooLarge) {
+		return &hinted{err, "a smaller operator, or a faster machine"}
+	}
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,24 @@ import (
 	"github.com/stratasim/strata/sim"
 )
 
+// opSchema names the form of what -o json prints.
+const opSchema = "strata.op/1"
+
+// opJSON is what -o json prints: what was asked for, and the members of the answer of strata estimate.
+type opJSON struct {
+	Schema string          `json:"schema"`
+	Arch   string          `json:"arch"`
+	Op     json.RawMessage `json:"op"` // as in an estimate request
+	oracle.OpAnswer
+}
+
 // print writes the answer in the form asked for.
 func (o *opCommand) print(w io.Writer, style report.Style) error {
 	switch o.form {
 	case "json":
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
-		return e.Encode(o.answer)
+		return e.Encode(opJSON{opSchema, o.machine.Name, o.op.JSON(), o.answer})
 	case "csv":
 		return o.csv(w)
 	}
@@ -73,14 +84,18 @@ func (o *opCommand) csv(w io.Writer) error {
 // text writes the answer for people.
 func (o *opCommand) text(b *strings.Builder) {
 	a := &o.answer
-	fmt.Fprintf(b, "%s on %s\n", o.title(), o.machine.Name)
+	fmt.Fprintf(b, "%s on %s%s\n", o.title(), o.machine.Name, report.Changes(len(o.changes)))
 	fmt.Fprintf(b, "runtime %s; %s fidelity\n\n", a.Runtime, a.Fidelity)
 	line := func(name, value, more string) {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-10s %-14s %s", name, value, more), " ") + "\n")
 	}
 	line("time", report.Seconds(a.Seconds), fmt.Sprintf("bound by %s", a.BoundBy))
 	if a.Tflops > 0 {
-		line("rate", report.Flops(a.Tflops*1e12), fmt.Sprintf("%s of the matrix peak", report.Percent(o.result.MFU)))
+		share := ""
+		if peak := report.PeakOps(o.machine, o.op.DType); peak > 0 {
+			share = report.Percent(a.Tflops*1e12/peak) + " of the matrix peak"
+		}
+		line("rate", report.Flops(a.Tflops*1e12), share)
 	}
 	line("memory", report.Rate(a.GigabytesPerSecond*1e9), fmt.Sprintf("%s off the chip", report.Traffic(a.Bytes)))
 	if a.BusBW > 0 {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +58,43 @@ func outputError(what string, err error) error {
 	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
 		err = cause.Err
 	}
-	return fmt.Errorf("%s cannot be written: %w", what, err)
+	return &outputFailure{what, err}
+}
+
+// outputFailure says that something could not be written.
+type outputFailure struct {
+	what string
+	err  error
+}
+
+func (e *outputFailure) Error() string { return fmt.Sprintf("%s cannot be written: %v", e.what, e.err) }
+func (e *outputFailure) Unwrap() error { return e.err }
+
+// temporary holds the temporary files that are not yet committed, for an end of the process that nobody else sees to.
+var temporary struct {
+	sync.Mutex
+	names map[string]bool
+}
+
+func setTemporary(name string, there bool) {
+	temporary.Lock()
+	defer temporary.Unlock()
+	if temporary.names == nil {
+		temporary.names = map[string]bool{}
+	}
+	if there {
+		temporary.names[name] = true
+	} else {
+		delete(temporary.names, name)
+	}
+}
+
+// discardAll removes all temporary files. The process must end at once.
+func discardAll() {
+	temporary.Lock() // for good: nothing is committed any more
+	for name := range temporary.names {
+		_ = os.Remove(name)
+	}
 }
 
 // outFile is a file that appears under its name only when it is complete.
@@ -100,6 +137,7 @@ func createFile(flag, name string) (*outFile, error) {
 		if o.file, err = os.OpenFile(filepath.Join(dir, fmt.Sprintf(".%s.%d.tmp", base, os.Getpid())), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
 			return nil, bad("cannot be written: "+plainCause(err), "the folder must exist and be writable")
 		}
+		setTemporary(o.file.Name(), true)
 		if info != nil {
 			_ = o.file.Chmod(info.Mode().Perm()) // where that is not possible, the usual ones do
 		}
@@ -124,6 +162,7 @@ func (o *outFile) commit() error {
 	}
 	if err == nil && o.moves {
 		err = os.Rename(o.file.Name(), o.path)
+		setTemporary(o.file.Name(), false)
 	}
 	if err != nil {
 		o.discard()
@@ -136,5 +175,6 @@ func (o *outFile) discard() {
 	o.file.Close()
 	if o.moves {
 		_ = os.Remove(o.file.Name())
+		setTemporary(o.file.Name(), false)
 	}
 }

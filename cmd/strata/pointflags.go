@@ -27,6 +27,7 @@ const (
 // workloadFlags say what runs: a model with a batch, or an operator trace. Commands that take a workload share them.
 type workloadFlags struct {
 	model, trace string
+	prompt       lateCount
 	options      experiments.Options
 	problems     experiments.Problems // what is wrong with flags so far
 }
@@ -43,10 +44,11 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		group(fs, workload, "trace")
 	}
 	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step) or generate")
-	fs.Var(&count{"batch", &o.Batch, 1, &f.problems}, "batch", "sequences at a time")
-	fs.Var(&count{"prompt", &o.Prompt, 0, &f.problems}, "prompt", "tokens of each prompt; with decode, tokens in the cache already")
-	fs.Var(&count{"generate", &o.Generate, 1, &f.problems}, "generate", fmt.Sprintf("tokens to generate for each sequence, with phase generate (default %d)", defaultGenerate))
-	fs.Var(&count{"layers", &o.Layers, 1, &f.problems}, "layers", "only `N` layers, without embedding and head (default all)")
+	fs.Var(&count{name: "batch", into: &o.Batch, min: 1, problems: &f.problems}, "batch", "sequences at a time")
+	f.prompt = lateCount{count: count{name: "prompt", into: &o.Prompt, problems: &f.problems}}
+	fs.Var(&f.prompt, "prompt", "tokens of each prompt; with decode, tokens in the cache already")
+	fs.Var(&count{name: "generate", into: &o.Generate, min: 1, problems: &f.problems, max: experiments.MaxGenerate, hint: experiments.MaxGenerateHint}, "generate", fmt.Sprintf("tokens to generate for each sequence, with phase generate (default %d)", defaultGenerate))
+	fs.Var(&count{name: "layers", into: &o.Layers, min: 1, problems: &f.problems}, "layers", "only `N` layers, without embedding and head (default all)")
 	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers")
 	for _, t := range []struct {
 		name, what string
@@ -70,6 +72,11 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	add := func(field, message, hint string) {
 		f.problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
 	}
+	least := int64(1)
+	if f.options.Phase == "decode" {
+		least = 0 // nothing need be cached
+	}
+	f.prompt.check(least)
 	p.Options = f.options
 	var err error
 	switch {
@@ -86,7 +93,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
-		if p.Phase == defaultPhase && !changed("generate") {
+		if p.Phase == defaultPhase && p.Generate == 0 { // not given, or wrong and noted
 			p.Generate = defaultGenerate
 		} else if p.Phase != defaultPhase && changed("generate") {
 			add("generate", "only phase generate generates tokens", "leave it out, or give --phase generate")
@@ -117,7 +124,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	f.workloadFlags.register(c, true)
 	o := &f.options
 	o.TP, o.Fidelity = 1, eval.Event
-	fs.Var(&count{"tp", &o.TP, 1, &f.problems}, "tp", "tensor-parallel chips of one node")
+	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "tensor-parallel chips of one node")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
 	group(fs, mapping, "tp", "runtime", "host-sync")
@@ -139,14 +146,16 @@ func (f *pointFlags) register(c *cobra.Command) {
 func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Request, error) {
 	p := &experiments.Point{}
 	f.later.check(c, &f.problems)
+	var changes []string
 	var err error
 	if f.arch == "" {
 		f.problems.Add(&experiments.Invalid{Field: "arch", Message: "which machine?", Hint: "a preset (see: strata arch list) or a file"})
 	} else {
-		p.Machine, err = experiments.MachineOf(f.arch, f.set)
+		p.Machine, changes, err = experiments.ChangedMachine(f.arch, f.set)
 		f.problems.Add(inputError(err))
 	}
 	f.workload(c, p)
+	p.Set = changes
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {
 		return nil, nil, f.problems.Err()
 	}
@@ -188,7 +197,7 @@ func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) 
 		name, what string
 		into       *int64
 	}{{"pp", "pipeline stages", &f.pp}, {"dp", "data-parallel replicas", &f.dp}, {"ep", "expert-parallel chips", &f.ep}, {"cp", "context-parallel chips", &f.cp}} {
-		fs.Var(&count{n.name, n.into, 1, problems}, n.name, n.what)
+		fs.Var(&count{name: n.name, into: n.into, min: 1, problems: problems}, n.name, n.what)
 	}
 	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
 	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,9 @@ func (f *dbFlags) register(c *cobra.Command) {
 }
 
 func (f *dbFlags) open() (*store.Store, error) {
+	if f.path == "" {
+		return nil, &experiments.Invalid{Field: "db", Message: "the name of the file is empty", Hint: "perhaps a variable of the shell is not set"}
+	}
 	return store.Open(f.path, store.Options{ReadOnly: true})
 }
 
@@ -95,7 +99,7 @@ func newResultsList() *cobra.Command {
 	c.Flags().Var(&choice{"status", &filter.Status, statuses, &problems}, "status", "only of that status: ok, infeasible or error")
 	complete(c, "status", func() []string { return statuses })
 	limit = 50
-	c.Flags().Var(&count{"limit", &limit, 1, &problems}, "limit", "at most so many rows")
+	c.Flags().Var(&count{name: "limit", into: &limit, min: 1, problems: &problems}, "limit", "at most so many rows")
 	formFlag(c, &form, &problems)
 	return c
 }
@@ -105,7 +109,7 @@ func resultsTable() *report.Table {
 	percent := func(v any) string { return report.Percent(v.(float64)) }
 	return &report.Table{Columns: []report.Column{
 		{Title: "key", Name: "key", Show: func(v any) string { return shorter(v.(string), 8) }}, {Title: "machine", Name: "arch", Max: 16}, {Title: "model", Name: "model", Max: 14},
-		{Title: "phase", Name: "phase"}, {Title: "by", Name: "fidelity", Max: 5},
+		{Title: "phase", Name: "phase"}, {Title: "by", Name: "fidelity", Max: 5}, {Title: "runtime", Name: "runtime", Max: 8}, {Title: "but", Name: "assumptions"},
 		{Title: "map", Name: "parallel"}, {Name: "dtype"}, {Title: "batch", Name: "batch", Right: true}, {Title: "prompt", Name: "prompt", Right: true}, {Title: "gen", Name: "generate", Right: true},
 		{Name: "status"}, {Title: "time", Name: "seconds", Right: true, Show: seconds}, {Name: "ttft_seconds"}, {Name: "tpot_seconds"}, {Name: "tokens_per_second"},
 		{Title: "MFU", Name: "mfu", Right: true, Show: percent}, {Name: "joules"}, {Name: "usd_per_million_tokens"}, {Title: "bound by", Name: "bound_by"}, {Name: "model_version"}, {Name: "reason"},
@@ -113,7 +117,7 @@ func resultsTable() *report.Table {
 }
 
 func resultsRow(s *store.Summary) []any {
-	row := []any{s.Key, s.Arch, s.Model, s.Phase, s.Fidelity, s.Parallel, s.DType, s.Batch, s.Prompt, s.Generate,
+	row := []any{s.Key, s.Arch, s.Model, s.Phase, s.Fidelity, s.Runtime, assumptions(s.Request), s.Parallel, s.DType, s.Batch, s.Prompt, s.Generate,
 		s.Status, s.Seconds, s.TTFTSeconds, s.TPOTSeconds, s.TokensPerSecond, s.MFU, s.Joules, s.USDPerMillionTokens, s.BoundBy, s.ModelVersion, s.Reason}
 	for i, v := range row {
 		if v == "" || v == 0.0 {
@@ -121,7 +125,7 @@ func resultsRow(s *store.Summary) []any {
 		}
 	}
 	if s.Status != "ok" {
-		row[18] = s.Status
+		row[20] = s.Status
 	}
 	return row
 }
@@ -157,6 +161,28 @@ func newResultsShow() *cobra.Command {
 	return c
 }
 
+// optionsOf reads what a stored request asks for; what cannot be read is not worth an error beside the answer.
+func optionsOf(request string) (o experiments.Options) {
+	_ = json.Unmarshal([]byte(request), &o)
+	return o
+}
+
+// assumptions says in short what sets the row of a stored request apart from a plain run of the machine.
+func assumptions(request string) string {
+	o := optionsOf(request)
+	var words []string
+	if len(o.Set) > 0 {
+		words = append(words, "set")
+	}
+	if len(o.Ideal) > 0 {
+		words = append(words, "ideal")
+	}
+	if o.HostSync {
+		words = append(words, "sync")
+	}
+	return strings.Join(words, "+")
+}
+
 // writeRow prints a stored row.
 func writeRow(w io.Writer, row store.Row, form string, style report.Style) error {
 	answer, _ := row.Values["answer"].(string)
@@ -176,11 +202,7 @@ func writeRow(w io.Writer, row store.Row, form string, style report.Style) error
 	if err := json.Unmarshal([]byte(answer), &a); err != nil {
 		return fmt.Errorf("row %s: its answer is not one of %s: %w", shortKey(row.Key), eval.Schema, err)
 	}
-	var o struct {
-		Ideal []string `json:"ideal"`
-	}
-	if request, ok := row.Values["request"].(string); ok {
-		_ = json.Unmarshal([]byte(request), &o) // a nicety only
-	}
-	return report.Run(w, &a, report.Options{Style: style, Ideal: o.Ideal})
+	request, _ := row.Values["request"].(string)
+	o := optionsOf(request)
+	return report.Run(w, &a, report.Options{Style: style, Ideal: o.Ideal, Changes: len(o.Set)})
 }

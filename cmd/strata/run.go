@@ -60,6 +60,7 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 	if r.timeline != "" && r.point.options.Fidelity != eval.Event {
 		r.point.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
+	checkOutputs(c, &r.point.problems, []named{{"db", r.db}, {"timeline", r.timeline}}, inputs(r.point.arch, r.point.model, r.point.trace))
 	p, req, err := r.point.request(c)
 	if err != nil {
 		return err
@@ -90,6 +91,7 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 // deliver puts the answer where it was asked for. The work is done: whatever fails here, the answer is printed, and an
 // interrupt that comes now is too late to lose it.
 func (r *runCommand) deliver(c *cobra.Command, d *destinations, p *experiments.Point, req *eval.Request, res *eval.Result, wall time.Duration) error {
+	processOf(c.Context()).delivering.Store(true)
 	var problems experiments.Problems
 	row, err := experiments.Record(p, req, &res.Answer, tool())
 	problems.Add(err)
@@ -99,7 +101,7 @@ func (r *runCommand) deliver(c *cobra.Command, d *destinations, p *experiments.P
 	if d.file != nil {
 		problems.Add(writeTimeline(d.file, d.timeline, res))
 	}
-	problems.Add(r.print(c, res, row))
+	problems.Add(r.print(c, p, res, row))
 	if r.stats {
 		printStats(c.ErrOrStderr(), res.Events, wall)
 	}
@@ -131,7 +133,7 @@ func writeTimeline(out *outFile, t *eval.Timeline, res *eval.Result) error {
 	return out.commit()
 }
 
-func (r *runCommand) print(c *cobra.Command, res *eval.Result, row store.Row) error {
+func (r *runCommand) print(c *cobra.Command, p *experiments.Point, res *eval.Result, row store.Row) error {
 	return printTo(c, func(w io.Writer) error {
 		switch r.form {
 		case "json":
@@ -144,7 +146,7 @@ func (r *runCommand) print(c *cobra.Command, res *eval.Result, row store.Row) er
 		case "csv":
 			return report.Scalars(w, row)
 		}
-		return report.Run(w, &res.Answer, report.Options{Style: styleOf(c), Machine: r.point.arch, Ideal: r.point.options.Ideal})
+		return report.Run(w, &res.Answer, report.Options{Style: styleOf(c), Machine: r.point.arch, Ideal: p.Ideal, Changes: len(p.Set)})
 	})
 }
 

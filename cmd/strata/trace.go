@@ -53,7 +53,7 @@ func newTraceShow() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			g, err := experiments.TraceOf(args[0], c.InOrStdin())
 			if err != nil {
-				return inputError(err)
+				return argumentError(args[0], inputError(err))
 			}
 			return printTo(c, func(w io.Writer) error {
 				var b bytes.Buffer

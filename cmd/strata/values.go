@@ -23,21 +23,25 @@ type count struct {
 	into     *int64
 	min      int64
 	problems *experiments.Problems
+	max      int64 // 0 means maxCount
+	hint     string
 }
 
 func (c *count) Set(text string) error {
-	n, err := strconv.ParseInt(text, 10, 64)
-	bad := func(format string, a ...any) {
-		c.problems.Add(&experiments.Invalid{Field: c.name, Message: fmt.Sprintf(format, a...)})
+	n, err := strconv.ParseInt(text, 10, 64) // out of range, n is the limit that it is beyond
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		c.problems.Add(&experiments.Invalid{Field: c.name, Message: fmt.Sprintf("%q: must be a whole number in plain digits, such as 512", shorten(text))})
+		return nil
 	}
-	switch {
-	case errors.Is(err, strconv.ErrRange) || err == nil && (n < c.min || n > maxCount):
-		bad("%s: must be from %d to %d", shorten(text), c.min, int64(maxCount))
-	case err != nil:
-		bad("%q: must be a whole number in plain digits, such as 512", shorten(text))
-	default:
-		*c.into = n
+	most := c.max
+	if most == 0 {
+		most = maxCount
 	}
+	if n < c.min || n > most {
+		c.problems.Add(&experiments.Invalid{Field: c.name, Message: fmt.Sprintf("%s: must be from %d to %d", shorten(text), c.min, most), Hint: c.hint})
+		return nil
+	}
+	*c.into = n
 	return nil
 }
 
@@ -49,6 +53,26 @@ func (c *count) String() string {
 }
 
 func (c *count) Type() string { return "N" }
+
+// lateCount is a flag that holds a whole number whose least value depends on another flag: check notes what is wrong
+// when all flags are read.
+type lateCount struct {
+	count
+	given []string
+}
+
+func (c *lateCount) Set(text string) error {
+	c.given = append(c.given, text)
+	return nil
+}
+
+func (c *lateCount) check(least int64) {
+	c.min = least
+	for _, text := range c.given {
+		_ = c.count.Set(text) // it notes what is wrong
+	}
+	c.given = nil
+}
 
 // choice is a flag that takes one of a few words.
 type choice struct {

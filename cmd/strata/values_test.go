@@ -22,7 +22,7 @@ func TestCount(t *testing.T) {
 	} {
 		var n int64
 		var problems experiments.Problems
-		if err := (&count{"batch", &n, 1, &problems}).Set(tt.text); err != nil {
+		if err := (&count{name: "batch", into: &n, min: 1, problems: &problems}).Set(tt.text); err != nil {
 			t.Errorf("%q: returned %v", tt.text, err)
 		}
 		text := problems.Error()

@@ -132,11 +132,15 @@ func explain(err error, whole string, fields func(field string) string) *Error {
 		}
 		return e
 	case errors.As(err, &dtype):
-		return unsupported("dtype", fields("dtype"), "", "%v", dtype)
+		return unsupported("dtype", fields("dtype"), "known: "+strings.Join(dtype.Known, ", "), "the matrix unit has no rate for %s", dtype.Type)
 	case errors.Is(err, plan.ErrUnsupported) || errors.Is(err, llm.ErrUnsupported):
 		return unsupported("not-simulated", whole, "", "%v", err)
 	case errors.Is(err, plan.ErrTooLarge):
-		return invalid("too-large", whole, "", "%v", err)
+		hint := "a smaller operator, or a faster machine"
+		if whole == wholeModel {
+			hint = "a smaller prompt or batch, or a faster machine"
+		}
+		return invalid("too-large", whole, hint, "%v", err)
 	case errors.As(err, &mapping):
 		return invalid("value", fields(mapping.Field), members(mapping.Hint), "%s", mapping.Message)
 	case errors.As(err, &work):

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/stratasim/strata/traces"
 )
@@ -237,9 +238,26 @@ func (f *fields) close() {
 		}
 	}
 	if len(f.missing) > 0 {
-		f.fail(invalid("missing", pointer(f.at, f.missing[0]), "", "missing: %s", join(f.missing)))
+		f.fail(invalid("missing", pointer(f.at, f.missing[0]), example(f.missing), "missing: %s", join(f.missing)))
 	}
 }
+
+// example is a hint for members that are missing.
+func example(names []string) string {
+	list := make([]string, len(names))
+	for i, n := range names {
+		value, ok := usual[n]
+		if !ok {
+			value = "1"
+		}
+		list[i] = strconv.Quote(n) + ":" + value
+	}
+	return "e.g. " + strings.Join(list, ",")
+}
+
+// usual are values of members that may not be left out.
+var usual = map[string]string{"arch": `"a100-sxm-80gb"`, "m": "4096", "n": "4096", "k": "4096", "heads": "32", "head_dim": "128", "q_len": "1",
+	"rows": "4096", "cols": "4096", "bytes": "1048576", "ranks": "8"}
 
 // join lists names for a sentence.
 func join(names []string) string {

@@ -1,7 +1,9 @@
 package oracle
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
@@ -90,7 +92,7 @@ func ParseKind(name string) (traces.Kind, *Error) {
 		return k, nil
 	}
 	if slices.Contains(laterKinds, name) {
-		return 0, unsupported("not-simulated", "/op/kind", "", "operators of kind %s are not simulated by this version", name)
+		return 0, unsupported("not-simulated", "/op/kind", "supported kinds: "+strings.Join(traces.Kinds(), ", "), "operators of kind %s are not simulated by this version", name)
 	}
 	return 0, invalid("unknown-kind", "/op/kind", nearest(name, traces.Kinds()), "%q is no kind of operator", shorten(name))
 }
@@ -119,6 +121,27 @@ func (o *Op) Complete() {
 	if o.Kind == traces.Attention && o.KVHeads == 0 {
 		o.KVHeads = o.Heads
 	}
+}
+
+// JSON is the operator as the member "op" of a request, with nothing left out.
+func (o *Op) JSON() []byte {
+	to := fmt.Appendf(nil, `{"kind":%q`, o.Kind)
+	for _, d := range Dims(o.Kind) {
+		to = fmt.Appendf(to, `,%q:%d`, d.Name, *d.Of(o))
+	}
+	if !o.Kind.Collective() {
+		to = fmt.Appendf(to, `,"dtype":%q`, o.DType)
+	}
+	if HasWeight(o.Kind) {
+		to = fmt.Appendf(to, `,"weight_dtype":%q`, o.WeightDType)
+	}
+	if HasKV(o.Kind) {
+		to = fmt.Appendf(to, `,"kv_dtype":%q`, o.KVDType)
+	}
+	if o.Kind == traces.Attention {
+		to = fmt.Appendf(to, `,"causal":%t`, o.Causal)
+	}
+	return append(to, '}')
 }
 
 // operator returns the operator without its tensors.

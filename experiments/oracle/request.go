@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -264,14 +265,14 @@ func (q *request) lengths(f *fields) {
 		q.context = f.integer("prompt", 1, maxDim, usualPrompt)
 	}
 	if q.phase == "generate" {
-		q.generate = f.integer("generate", 1, maxGenerate, usualGenerate)
+		q.generate = f.integer("generate", 1, experiments.MaxGenerate, usualGenerate)
+		if e := *f.err; e != nil && e.Path == "/generate" && e.Code == "range" && e.Hint == "" {
+			e.Hint = `for longer answers ask for "phase":"decode" at the cache lengths of interest`
+		}
 	} else if f.integer("generate", 0, maxDim, 0) > 0 {
 		f.fail(invalid("conflict", "/generate", `"phase":"generate"`, "generate goes with phase generate, the phase is %s", q.phase))
 	}
 }
-
-// maxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
-const maxGenerate = 1 << 15
 
 // dtypes reads the three number formats, which depend on the model if they are left out.
 func (f *fields) dtypes() (d [3]maybeType) {

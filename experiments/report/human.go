@@ -84,6 +84,14 @@ func Flops(perSecond float64) string {
 	return scaled(perSecond, 1000, "OP/s", "kOP/s", "MOP/s", "GOP/s", "TOP/s", "POP/s", "EOP/s")
 }
 
+// Tokens prints tokens per second, with a prefix from a million on.
+func Tokens(perSecond float64) string {
+	if perSecond < 999950 {
+		return digits(perSecond) + " tok/s"
+	}
+	return scaled(perSecond/1e6, 1000, "M tok/s", "G tok/s", "T tok/s")
+}
+
 // Energy prints joules.
 func Energy(j float64) string {
 	switch a := math.Abs(j); {

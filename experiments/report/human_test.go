@@ -21,6 +21,8 @@ func TestHuman(t *testing.T) {
 		{Traffic(999), "999 B"}, {Traffic(2_039_000), "2.039 MB"}, {Rate(2039e9), "2.039 TB/s"},
 		{Count(9999), "9999"}, {Count(6_738_415_616), "6.738 G"}, {Flops(312e12), "312.0 TOP/s"},
 		{Energy(0.0123), "12.30 mJ"}, {Energy(412.5), "412.5 J"}, {Energy(5e3), "5.000 kJ"}, {Power(0), "0 W"}, {Power(400), "400.0 W"}, {Power(0.25), "250.0 mW"},
+		{Tokens(4530123), "4.530 M tok/s"}, {Tokens(112.84), "112.8 tok/s"}, {Tokens(999949), "999949 tok/s"}, {Tokens(999960), "1.000 M tok/s"},
+		{minus("launch-bound: −10 % time → -3.0 % latency (-1 s)"), "launch-bound: −10 % time → −3.0 % latency (−1 s)"}, {Changes(0) + Changes(1) + Changes(2), " + 1 change + 2 changes"},
 		{Percent(0.12345), "12.3 %"}, {Money(3.5), "3.50 USD"}, {Money(0.00042), "0.00042 USD"},
 	} {
 		if tt.got != tt.want {

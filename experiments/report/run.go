@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch/eval"
@@ -16,6 +18,8 @@ type Options struct {
 	Machine string
 	// Ideal lists the effects that the user asked to leave out.
 	Ideal []string
+	// Changes is how many figures of the machine the user changed.
+	Changes int
 	// Operators is how many operators are listed; 0 means 10.
 	Operators int
 }
@@ -41,7 +45,7 @@ func (r *runReport) head(text string) { r.printf("\n%s\n", r.o.bold(text)) }
 
 func (r *runReport) title() {
 	a := r.a
-	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s: %s", a.Model, a.Arch, a.Phase)))
+	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", a.Model, a.Arch, Changes(r.o.Changes), a.Phase)))
 	size := fmt.Sprintf("batch %d, prompt %d", a.Batch, a.Prompt)
 	if a.Phase == "decode" {
 		size = fmt.Sprintf("batch %d, %d tokens cached", a.Batch, a.Prompt)
@@ -58,6 +62,17 @@ func (r *runReport) title() {
 		types = fmt.Sprintf("%s, weights %s, cache %s", a.DType, a.WeightDType, a.KVDType)
 	}
 	r.b.WriteString(wrap("", fmt.Sprintf("%s; %s; %s; runtime %s; %s fidelity", size, types, chips, a.Runtime, a.Fidelity)))
+}
+
+// Changes is what follows the name of a machine that the user changed in n figures.
+func Changes(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return " + 1 change"
+	}
+	return fmt.Sprintf(" + %d changes", n)
 }
 
 // summary prints the figures that the phase has.
@@ -90,7 +105,7 @@ func (r *runReport) summary() {
 	}
 	tokens := a.TokensPerSecond > 0 // a trace need not say how many there are
 	if tokens {
-		line("throughput", digits(a.TokensPerSecond)+" tok/s", what)
+		line("throughput", Tokens(a.TokensPerSecond), what)
 	}
 	line("MFU", Percent(a.MFU), fmt.Sprintf("of the matrix peak, model operations; HFU %s, those executed", Percent(a.HFU)))
 	spent := r.largestEnergy()
@@ -244,15 +259,21 @@ func (r *runReport) bottleneck() {
 		r.printf("  %s-bound %.0f %% of the time\n", a.BoundBy, 100*share)
 		return
 	}
-	r.b.WriteString(wrap("  ", a.Advice[0].Text))
+	r.b.WriteString(wrap("  ", minus(a.Advice[0].Text)))
 	for i, adv := range a.Advice[1:] {
 		first := "        "
 		if i == 0 {
 			first = "  then: "
 		}
-		r.b.WriteString(wrap(first, adv.Text))
+		r.b.WriteString(wrap(first, minus(adv.Text)))
 	}
 }
+
+// hyphen is a hyphen in the place of a minus sign.
+var hyphen = regexp.MustCompile(`(^|[ (])-([0-9])`)
+
+// minus writes all minus signs of a text in one way.
+func minus(text string) string { return hyphen.ReplaceAllString(text, "$1−$2") }
 
 func (r *runReport) notes() {
 	if len(r.a.Notes) == 0 {
@@ -281,8 +302,15 @@ func (r *runReport) model() {
 	if len(a.NotModelled) > 0 {
 		r.b.WriteString(wrap("  not modelled: ", strings.Join(a.NotModelled, ", ")))
 	}
-	if len(r.o.Ideal) > 0 {
-		r.b.WriteString(wrap("  left out as asked: ", strings.Join(r.o.Ideal, ", ")))
+	var out []string
+	for _, effect := range r.o.Ideal {
+		// A note says so where there is nothing to leave out.
+		if !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.HasPrefix(n, "ideal "+effect+" leaves nothing out") }) {
+			out = append(out, effect)
+		}
+	}
+	if len(out) > 0 {
+		r.b.WriteString(wrap("  left out as asked: ", strings.Join(out, ", ")))
 	}
 	machine := r.o.Machine
 	if machine == "" {

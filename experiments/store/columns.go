@@ -91,6 +91,7 @@ var tables = []Table{
 			{Name: "phase", Type: Text, Description: "prefill, decode, generate, train or finetune"},
 			{Name: "fidelity", Type: Text, Description: "event or analytic"},
 			{Name: "runtime", Type: Text, Description: "profile of the software that runs on the machine"},
+			{Name: "host_sync", Type: Bool, Description: "each operator is timed from the host"},
 			{Name: "parallel", Type: Text, Description: "mapping over chips, as text such as tp8 pp2"},
 			{Name: "tp", Type: Integer, Description: "tensor-parallel ranks"},
 			{Name: "pp", Type: Integer, Description: "pipeline stages"},

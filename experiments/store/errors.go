@@ -84,7 +84,7 @@ func explain(path, doing string, err error) error {
 	case se.Code == sqlite3.ErrBusy || se.Code == sqlite3.ErrLocked:
 		e.Kind = ErrBusy
 		e.Text = doing + ": another process keeps the database locked"
-		e.Hint = "end the other program, or write to a file of its own and merge"
+		e.Hint = "end the other program, or give this one a file of its own"
 	case se.Code == sqlite3.ErrReadonly || se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrPerm || se.Code == sqlite3.ErrAuth:
 		e.Kind = ErrUnwritable
 		e.Text = doing + ": it cannot be written"

@@ -100,7 +100,7 @@ func claim(path, abs string, readOnly bool, latest int) (file os.FileInfo, fresh
 	info, err := os.Stat(abs)
 	if errors.Is(err, fs.ErrNotExist) {
 		if readOnly {
-			return nil, false, &Error{Path: path, Kind: ErrNotFound, Text: "there is no such file", Err: fs.ErrNotExist, Hint: "results are written with --db FILE"}
+			return nil, false, &Error{Path: path, Kind: ErrNotFound, Text: "there is no such file", Hint: "results are written with --db FILE"}
 		}
 		fresh, err = create(path, abs)
 		if err != nil {

@@ -193,7 +193,7 @@ type Summary struct {
 	Batch, Prompt, Generate                           int64
 	Seconds, TTFTSeconds, TPOTSeconds                 float64
 	TokensPerSecond, MFU, Joules, USDPerMillionTokens float64
-	BoundBy, ModelVersion                             string
+	BoundBy, ModelVersion, Runtime, Request           string
 }
 
 // List returns the rows that a filter chooses, ordered by name and size of the point.
@@ -202,7 +202,8 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Summary, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT key, status, coalesce(reason, ''), coalesce(arch, ''), coalesce(model, ''), coalesce(phase, ''),
 		coalesce(fidelity, ''), coalesce(parallel, ''), coalesce(dtype, ''), coalesce(batch, 0), coalesce(prompt, 0), coalesce(generate, 0),
 		coalesce(seconds, 0.0), coalesce(ttft_seconds, 0.0), coalesce(tpot_seconds, 0.0), coalesce(tokens_per_second, 0.0), coalesce(mfu, 0.0),
-		coalesce(joules, 0.0), coalesce(usd_per_million_tokens, 0.0), coalesce(bound_by, ''), model_version FROM runs`+where, args...)
+		coalesce(joules, 0.0), coalesce(usd_per_million_tokens, 0.0), coalesce(bound_by, ''), model_version, coalesce(runtime, ''),
+		coalesce(request, '') FROM runs`+where, args...)
 	if err != nil {
 		return nil, explain(s.path, "list rows", err)
 	}
@@ -212,7 +213,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Summary, error) {
 		var r Summary
 		if err := rows.Scan(&r.Key, &r.Status, &r.Reason, &r.Arch, &r.Model, &r.Phase, &r.Fidelity, &r.Parallel, &r.DType,
 			&r.Batch, &r.Prompt, &r.Generate, &r.Seconds, &r.TTFTSeconds, &r.TPOTSeconds, &r.TokensPerSecond, &r.MFU,
-			&r.Joules, &r.USDPerMillionTokens, &r.BoundBy, &r.ModelVersion); err != nil {
+			&r.Joules, &r.USDPerMillionTokens, &r.BoundBy, &r.ModelVersion, &r.Runtime, &r.Request); err != nil {
 			return nil, explain(s.path, "list rows", err)
 		}
 		list = append(list, r)

@@ -370,7 +370,7 @@ func TestListAndSelect(t *testing.T) {
 	}
 	list, _ := s.List(ctx, Filter{Arch: "tpu-v4"})
 	want := Summary{Key: "x", Status: "ok", Arch: "tpu-v4", Model: "gpt3-175b", Phase: "generate", Fidelity: "event", Parallel: "tp8", DType: "bf16",
-		Batch: 1, Prompt: 512, Generate: 128, Seconds: 3, TTFTSeconds: 0.1, TokensPerSecond: 85.25, MFU: 0.31, Joules: 1234.5, ModelVersion: "1"}
+		Batch: 1, Prompt: 512, Generate: 128, Seconds: 3, TTFTSeconds: 0.1, TokensPerSecond: 85.25, MFU: 0.31, Joules: 1234.5, ModelVersion: "1", Request: `{"arch":"a100-sxm-80gb"}`}
 	if len(list) != 1 || list[0] != want {
 		t.Errorf("summary %+v, want %+v", list, want)
 	}

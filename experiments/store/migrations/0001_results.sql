@@ -12,6 +12,7 @@ CREATE TABLE runs (
   phase TEXT, -- prefill, decode, generate, train or finetune
   fidelity TEXT, -- event or analytic
   runtime TEXT, -- profile of the software that runs on the machine
+  host_sync INTEGER, -- each operator is timed from the host
   parallel TEXT, -- mapping over chips, as text such as tp8 pp2
   tp INTEGER, -- tensor-parallel ranks
   pp INTEGER, -- pipeline stages
