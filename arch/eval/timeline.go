@@ -57,6 +57,31 @@ type skip struct {
 	iterations int64
 }
 
+func (k *skip) length() units.Time  { return k.period * units.Time(k.periods) }
+func (k *skip) resumed() units.Time { return k.at + k.length() }
+
+// stretch is a time in which a step in service went at one speed.
+type stretch struct {
+	from, until units.Time
+	speed       float64
+}
+
+// before returns the stretches of a step that was in service at the skip as they were: what it had
+// done by then lies before the skip, the rest after it.
+func (k *skip) before(all []stretch) []stretch {
+	var was []stretch
+	for _, v := range all {
+		if v.from < k.resumed() {
+			was = append(was, stretch{v.from - k.length(), min(v.until, k.resumed()) - k.length(), v.speed})
+			v.from = k.resumed()
+		}
+		if v.from < v.until {
+			was = append(was, v)
+		}
+	}
+	return was
+}
+
 type tokens struct {
 	at     units.Time
 	body   *plan.Body
@@ -259,38 +284,58 @@ func (t *Timeline) detail(rec *recording, at units.Time) {
 			changes = append(changes, change{from, res, rate}, change{to, res, -rate})
 		}
 	}
+	means := make([][]float64, len(rec.skips)) // of each skip by resource, in GB/s
+	for i := range means {
+		means[i] = make([]float64, len(t.p.Resources))
+	}
 	for _, s := range rec.spans {
 		n := &s.Body.Nodes[s.Node]
 		t.step(n, at+s.Start, at+s.End, s.Alone)
-		end := s.End - n.Step.Latency
+		uses, began, end := t.bandwidth(n.Step), s.Start, s.End-n.Step.Latency
+		var stretches []stretch
+		for i, v := range s.Speeds {
+			until := end
+			if i+1 < len(s.Speeds) {
+				until = s.Speeds[i+1].At
+			}
+			stretches = append(stretches, stretch{v.At, until, v.Value})
+		}
+		for j := len(rec.skips) - 1; j >= 0; j-- {
+			k := &rec.skips[j]
+			if began < k.resumed() && end > k.at { // in service at the skip, which put its beginning off
+				began -= k.length()
+				stretches = k.before(stretches)
+			}
+			if began >= k.at-k.period && began < k.at {
+				for _, u := range uses {
+					means[j][u.Resource] += float64(u.Amount) / k.period.Seconds() / 1e9
+				}
+			}
+		}
 		if s.Alone <= 0 {
 			continue
 		}
-		for _, u := range t.bandwidth(n.Step) {
+		for _, u := range uses {
 			full := float64(u.Amount) / s.Alone.Seconds() / 1e9
-			for i, v := range s.Speeds {
-				until := end
-				if i+1 < len(s.Speeds) {
-					until = s.Speeds[i+1].At
-				}
-				during(u.Resource, v.At, until, full*v.Value)
+			for _, v := range stretches {
+				during(u.Resource, v.from, v.until, full*v.speed)
 			}
 		}
 	}
-	for _, k := range rec.skips {
-		mean := make([]float64, len(t.p.Resources))
-		for _, s := range rec.spans {
-			if s.Start >= k.at-k.period && s.Start < k.at {
-				for _, u := range t.bandwidth(s.Body.Nodes[s.Node].Step) {
-					mean[u.Resource] += float64(u.Amount) / k.period.Seconds() / 1e9
+	for i := range rec.skips {
+		k := &rec.skips[i]
+		for j := range i { // an iteration that is skipped may have skipped iterations of its own
+			if inner := &rec.skips[j]; inner.at >= k.at-k.period {
+				for res, rate := range means[j] {
+					means[i][res] += rate * inner.length().Seconds() / k.period.Seconds()
 				}
 			}
 		}
-		for res, rate := range mean {
-			during(res, k.at, k.at+k.period*units.Time(k.periods), rate)
+		for res, rate := range means[i] {
+			during(res, k.at, k.resumed(), rate)
 		}
 		t.w.Span(timeline.Span{Track: trackSkipped, Name: fmt.Sprintf("%d iterations of %s as before", k.iterations, k.body.Name), Category: "skipped",
-			Start: at + k.at, End: at + k.at + k.period*units.Time(k.periods),
+			Start: at + k.at, End: at + k.resumed(),
 			Args: []timeline.Arg{timeline.Int("periods", k.periods), timeline.Text("period", k.period.Short())}})
 	}
 	sort.SliceStable(changes, func(i, j int) bool { return changes[i].at < changes[j].at })

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +118,32 @@ func TestTimelineOfOneProduct(t *testing.T) {
 		}
 		if counters["hbm [GB/s]"] < 2 {
 			t.Errorf("%s: no bandwidth of hbm is drawn: %v", machine, counters)
+		}
+	}
+}
+
+// TestTimelineCountsEveryByte: bandwidth in use, summed up over time, is what the operator moves, skipped
+// iterations included.
+func TestTimelineCountsEveryByte(t *testing.T) {
+	for _, machine := range presets.Names() {
+		for _, shape := range [][3]int64{{8, 12288, 4096}, {1, 4096, 4096}, {4096, 4096, 4096}, {8192, 8192, 8192}} {
+			events, res := drawn(t, product(t, machine, shape[0], shape[1], shape[2]))
+			moved, rate, since := map[string]float64{}, map[string]float64{}, map[string]float64{}
+			for _, e := range events {
+				if e.Ph != "C" || !strings.HasSuffix(e.Name, " [GB/s]") {
+					continue
+				}
+				moved[e.Name] += rate[e.Name] * (e.Ts - since[e.Name]) * 1e3 // GB/s for a microsecond are 1000 bytes
+				since[e.Name] = e.Ts
+				for _, v := range e.Args {
+					rate[e.Name] = v.(float64)
+				}
+			}
+			tier := slices.IndexFunc(res.Memory, func(m eval.Tier) bool { return m.Tier == "hbm" })
+			want := float64(res.Memory[tier].ReadBytes + res.Memory[tier].WrittenBytes)
+			if got := moved["hbm [GB/s]"]; math.Abs(got-want) > 0.005*want {
+				t.Errorf("%s %v: the counter of hbm adds up to %.4g bytes, %.4g are moved", machine, shape, got, want)
+			}
 		}
 	}
 }
