@@ -609,7 +609,7 @@ func (r *reader) readTensor() {
 		if !r.strange {
 			r.member("shape", "missing", "e.g. [4096, 4096]")
 		}
-		problems = -1 // for the placeholder below
+		problems = -1 // what stands in for it is not judged
 	} else {
 		t.Shape = r.ints("shape", maxShape)
 	}

@@ -57,7 +57,7 @@ type Request struct {
 	Observer event.Observer
 	Progress func(events int64)
 	// Notes are remarks on the request that the answer repeats, such as what was changed in the machine.
-	// They are not part of the key.
+	// They are part of the answer and with it of the key.
 	Notes []string
 	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
 	ArchHash string
@@ -86,7 +86,8 @@ func (r *Request) manifest() Manifest {
 		Mapping                        plan.Mapping
 		Exact                          bool
 		Ideal                          []string
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal})
+		Notes                          []string `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}

@@ -28,7 +28,7 @@ func FuzzEstimate(f *testing.F) {
 	o := oracle.New(oracle.Options{Workers: 2, CacheBytes: 1 << 20})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if bytes.Contains(text, []byte("timeout_seconds")) {
-			t.Skip() // time is not reproducible
+			t.Skip("timeout_seconds: time is not reproducible")
 		}
 		var out bytes.Buffer
 		if err := o.Serve(context.Background(), bytes.NewReader(text), &out); err != nil {

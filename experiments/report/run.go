@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
@@ -45,9 +46,13 @@ func (r *runReport) head(text string) { r.printf("\n%s\n", r.o.bold(text)) }
 
 func (r *runReport) title() {
 	a := r.a
-	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", a.Model, a.Arch, Changes(r.o.Changes), a.Phase)))
-	size := fmt.Sprintf("batch %d, prompt %d", a.Batch, a.Prompt)
-	if a.Phase == "decode" {
+	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", cmp.Or(a.Model, "a trace"), a.Arch, Changes(r.o.Changes), a.Phase)))
+	size := fmt.Sprintf("batch %d", a.Batch)
+	switch {
+	case a.Prompt == 0 && (a.Model == "" || a.Phase != "decode"): // a trace that does not say it
+	case a.Phase != "decode":
+		size += fmt.Sprintf(", prompt %d", a.Prompt)
+	default:
 		size = fmt.Sprintf("batch %d, %d tokens cached", a.Batch, a.Prompt)
 	}
 	if a.Generate > 0 {
