@@ -70,13 +70,7 @@ func (s *Store) Get(ctx context.Context, key string) (r Row, err error) {
 	return r, nil
 }
 
-// Resolve returns the full key for a key or for the beginning of exactly one key. Its errors are
-// those of Get.
-func (s *Store) Resolve(ctx context.Context, prefix string) (string, error) {
-	key, err := s.resolve(ctx, s.db, prefix)
-	return key, explain(s.path, "look for row "+shorten(prefix), err)
-}
-
+// resolve returns the full key for a key or for the beginning of exactly one key.
 func (s *Store) resolve(ctx context.Context, q queryer, prefix string) (string, error) {
 	if prefix == "" {
 		return "", &Error{Path: s.path, Kind: ErrNotFound, Text: "no key is given", Hint: "a few characters of it are enough"}
