@@ -27,21 +27,55 @@ type gemm struct {
 // tiles to the next; the rest holds what streams through. Half is the usual double-buffering rule.
 const operandShare = 0.5
 
-// tiling is one way to cut a product into tiles.
-type tiling struct {
+// tileChoice is what the planner decides about a tiled product; everything else follows from it.
+type tileChoice struct {
 	rows, cols int64 // of the output tile
 	split      int64 // parts of the reduction
 	depth      int64 // of one pipeline stage
-	mt, nt     int64 // tiles along m and n
-	tiles      int64 // in all, with splits and batch
-	stages     int64 // pipeline iterations of one tile
-	read       int64 // operand bytes that come from off chip, whole product
-	store      int64 // result bytes of a full tile
-	cycles     int64 // matrix cycles of one stage on one core
-	fill       int64 // matrix cycles before the first stage of the kernel runs at that pace
-	feed       int64 // operand bytes of one stage of one tile
 	resident   int64 // tiles that a core works on at a time
 	buffers    int64 // operand buffers of each of them
+	keep       keep  // what stays in the shared on-chip memory from wave to wave
+}
+
+// keep says which operands stay in the shared on-chip memory while waves of tiles follow one another,
+// so that they come from off chip once.
+type keep uint8
+
+const (
+	keepNothing keep = iota
+	keepA            // the rows' part for a wave, while the columns sweep past
+	keepB            // the columns' part, while the rows sweep past
+	keepBoth
+)
+
+// tiling is a choice with what follows from it for one product.
+type tiling struct {
+	tileChoice
+	mt, nt int64 // tiles along m and n
+	tiles  int64 // in all, with splits and batch
+	stages int64 // pipeline iterations of one tile
+	read   int64 // operand bytes that come from off chip, whole product
+	store  int64 // result bytes of a full tile
+	cycles int64 // matrix cycles of one stage on one core
+	fill   int64 // matrix cycles before the first stage of the kernel runs at that pace
+	feed   int64 // operand bytes of one stage of one tile
+}
+
+// way is how a product is computed.
+type way uint8
+
+const (
+	tiledWay    way = iota // in output tiles, on the matrix units
+	vectorWay              // a single row, streamed through the vector units
+	residentWay            // operands copied on chip whole
+)
+
+// gemmChoice is what the planner decides about a product.
+type gemmChoice struct {
+	way    way
+	lib    *arch.RowKernel // of vectorWay
+	deal   dealing         // of residentWay
+	tiling tiling          // of tiledWay
 }
 
 // type that the matrix unit multiplies: the wider of the operands, since narrow weights are widened
@@ -64,24 +98,42 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.multiplies()); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
-	k := b.kernel(g.name, g.phase, "gemm")
-	b.countOps(k, &g)
-	if lib := b.gemv(&g); lib != nil {
-		a, w, c := g.operands()
-		b.rows(k, &rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: a + w, write: c, vector: g.batch * g.n * g.k}, lib)
-	} else if a, w, c := g.operands(); b.resident(a + w + c) {
-		if err := b.wholeGemm(k, &g); err != nil {
-			return nil, err
-		}
-	} else {
-		t, err := b.bestTiling(&g)
-		if err != nil {
-			return nil, err
-		}
-		b.tiledGemm(k, &g, t)
+	c, err := b.chooseGemm(&g)
+	if err != nil {
+		return nil, err
 	}
+	k := b.buildGemm(&g, &c)
 	b.kernels[key] = k
 	return k, nil
+}
+
+// chooseGemm decides how a product is computed.
+func (b *builder) chooseGemm(g *gemm) (c gemmChoice, err error) {
+	if c.lib = b.gemv(g); c.lib != nil {
+		c.way = vectorWay
+	} else if x, w, y := g.operands(); b.resident(x + w + y) {
+		c.way = residentWay
+		c.deal, err = b.bestDealing(g)
+	} else {
+		c.tiling, err = b.bestTiling(g)
+	}
+	return c, err
+}
+
+// buildGemm turns a choice into the kernel of a product.
+func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
+	k := b.kernel(g.name, g.phase, "gemm")
+	b.countOps(k, g)
+	switch c.way {
+	case vectorWay:
+		x, w, y := g.operands()
+		b.rows(k, &rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w, write: y, vector: g.batch * g.n * g.k}, c.lib)
+	case residentWay:
+		b.wholeGemm(k, g, c.deal)
+	default:
+		b.tiledGemm(k, g, &c.tiling)
+	}
+	return k
 }
 
 // mul multiplies, reporting overflow.
@@ -143,7 +195,7 @@ var errNoRoom = errors.New("no room for two buffers of operands")
 
 // tile works out one tiling, or returns errNoRoom.
 func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
-	t := tiling{rows: rows, cols: cols, split: split, depth: b.profile.Gemm.Depth}
+	t := tiling{tileChoice: tileChoice{rows: rows, cols: cols, split: split, depth: b.profile.Gemm.Depth}}
 	if b.profile.Gemm.Shrink {
 		rows, cols, t.depth = min(rows, g.m), min(cols, g.n), min(t.depth, g.k)
 		t.rows, t.cols = rows, cols
@@ -171,22 +223,22 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 		t.buffers = min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident))
 	}
 	t.store = int64(g.a.Bytes(min(rows, g.m) * min(cols, g.n)))
-	t.read = b.traffic(g, &t)
+	t.keep, t.read = b.traffic(g, &t)
 	return t, nil
 }
 
-// traffic returns the operand bytes that come from off chip. The tiles of one wave cover a patch of
+// traffic returns what to keep on chip, so that the least operand bytes come from off chip, and these. The tiles of one wave cover a patch of
 // the output and walk the reduction together, so an operand is read once per wave at most. Over
 // waves, an operand is read once in all if its part for the patch stays on chip while the other
 // operand sweeps past; both are if one stays whole beside the patch's part of the other.
-func (b *builder) traffic(g *gemm, t *tiling) int64 {
+func (b *builder) traffic(g *gemm, t *tiling) (keep, int64) {
 	a, w, _ := g.operands()
 	if b.shared == nil {
-		return a*t.nt + w*t.mt
+		return keepNothing, a*t.nt + w*t.mt
 	}
 	room := int64(float64(b.shared.Capacity) * operandShare)
 	if a+w <= room || g.batch > 1 && (a+w)/g.batch <= room {
-		return a + w
+		return keepBoth, a + w
 	}
 	// The patch: r×c tiles, as square in bytes as the grid allows.
 	wave := min(t.tiles, b.slots(t))
@@ -200,17 +252,17 @@ func (b *builder) traffic(g *gemm, t *tiling) int64 {
 		oneB /= g.batch
 	}
 	if oneA+patchB <= room || oneB+patchA <= room {
-		return a + w
+		return keepBoth, a + w
 	}
 	sweepsA, sweepsB := units.CeilDiv(t.nt, c), units.CeilDiv(t.mt, r)
-	best := a*sweepsA + w*sweepsB // nothing survives from wave to wave
-	if patchA <= room {
-		best = min(best, a+w*sweepsB)
+	kept, best := keepNothing, a*sweepsA+w*sweepsB // nothing survives from wave to wave
+	if read := a + w*sweepsB; patchA <= room && read < best {
+		kept, best = keepA, read
 	}
-	if patchB <= room {
-		best = min(best, w+a*sweepsA)
+	if read := w + a*sweepsA; patchB <= room && read < best {
+		kept, best = keepB, read
 	}
-	return best
+	return kept, best
 }
 
 // wave holds what the tiles of one wave need per pipeline stage.
@@ -334,20 +386,20 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 }
 
 // tiledGemm adds the waves of a tiled product to a kernel.
-func (b *builder) tiledGemm(k *Body, g *gemm, t tiling) {
-	slots := b.slots(&t)
+func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
+	slots := b.slots(t)
 	full, rest := t.tiles/slots, t.tiles%slots
 	if t.fill > 0 {
-		k.then(Node{Name: "fill of the arrays", Step: wait("fill", b.arrayFill(&t))})
+		k.then(Node{Name: "fill of the arrays", Step: wait("fill", b.arrayFill(t))})
 	}
 	if full > 0 {
-		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", slots, t.rows, t.cols), Body: b.waveBody(g, &t, slots), Times: full})
+		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", slots, t.rows, t.cols), Body: b.waveBody(g, t, slots), Times: full})
 	}
 	if rest > 0 {
-		k.then(Node{Name: fmt.Sprintf("last wave of %d tiles %dx%d", rest, t.rows, t.cols), Body: b.waveBody(g, &t, rest), Times: 1})
+		k.then(Node{Name: fmt.Sprintf("last wave of %d tiles %dx%d", rest, t.rows, t.cols), Body: b.waveBody(g, t, rest), Times: 1})
 	}
 	if t.split > 1 {
-		k.then(Node{Name: fmt.Sprintf("add up %d parts", t.split), Step: b.splitReduce(g, &t)})
+		k.then(Node{Name: fmt.Sprintf("add up %d parts", t.split), Step: b.splitReduce(g, t)})
 	}
 }
 
@@ -423,50 +475,64 @@ const (
 	maxPieces   = 64
 )
 
-// wholeGemm plans copy, product and copy back one after the other. The batch, the rows or the columns
-// are dealt out to the cores, whichever takes least; each core works through its part in pieces that
-// pass through its private memory.
-func (b *builder) wholeGemm(k *Body, g *gemm) error {
-	a, w, c := g.operands()
+// dealing is how the work of a resident product is dealt out to the cores.
+type dealing struct {
+	way    string       // what is divided: "batch", "m" or "n"
+	cycles int64        // matrix cycles of the busiest core
+	fill   units.Cycles // before the first product runs at that pace
+	cores  int64        // that have work
+}
+
+// bestDealing divides the batch, the rows or the columns among the cores, whichever takes least.
+func (b *builder) bestDealing(g *gemm) (dealing, error) {
 	unit, cores := &b.m.Chip.Cores.Matrix, b.m.Chip.Cores.Count
-	best, fill, used := int64(math.MaxInt64), units.Cycles(0), cores
-	for _, way := range []struct{ batch, m, n, parts int64 }{
-		{units.CeilDiv(g.batch, cores), g.m, g.n, g.batch},
-		{g.batch, units.CeilDiv(g.m, cores), g.n, g.m},
-		{g.batch, g.m, units.CeilDiv(g.n, cores), g.n},
+	best := dealing{cycles: math.MaxInt64}
+	for _, d := range []struct {
+		way                string
+		batch, m, n, parts int64
+	}{
+		{"batch", units.CeilDiv(g.batch, cores), g.m, g.n, g.batch},
+		{"m", g.batch, units.CeilDiv(g.m, cores), g.n, g.m},
+		{"n", g.batch, g.m, units.CeilDiv(g.n, cores), g.n},
 	} {
-		one, err := unit.Cycles(g.multiplies(), way.m, way.n, g.k)
+		one, err := unit.Cycles(g.multiplies(), d.m, d.n, g.k)
 		if err != nil {
-			return fmt.Errorf("%w: %w", err, ErrUnsupported)
+			return best, fmt.Errorf("%w: %w", err, ErrUnsupported)
 		}
-		if cycles := int64(one.Steady) * way.batch; cycles < best {
-			best, fill, used = cycles, one.Fill, min(cores, way.parts)
+		if cycles := int64(one.Steady) * d.batch; cycles < best.cycles {
+			best = dealing{d.way, cycles, one.Fill, min(cores, d.parts)}
 		}
 	}
-	pieces := max(1, min(best/chunkCycles, maxPieces))
+	return best, nil
+}
+
+// wholeGemm plans copy, product and copy back one after the other; each core works through its part in
+// pieces that pass through its private memory.
+func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
+	a, w, c := g.operands()
+	pieces := max(1, min(d.cycles/chunkCycles, maxPieces))
 	part := func(n int64) int64 { return units.CeilDiv(n, pieces) }
 	load := []Use{b.use(b.shared.Name, part(a+w))}
 	loaded := []Count{b.count(b.shared.Name+".read", "B", part(a+w))}
-	work := []Use{b.use("matrix", part(best))}
-	done := []Count{b.count("matrix.cycles", "core-cycle", part(best)*used)}
+	work := []Use{b.use("matrix", part(d.cycles))}
+	done := []Count{b.count("matrix.cycles", "core-cycle", part(d.cycles)*d.cores)}
 	if b.private != nil {
-		per := units.CeilDiv(part(a+w), used)
+		per := units.CeilDiv(part(a+w), d.cores)
 		work = append(work, b.use(b.private.Name, per))
-		loaded = append(loaded, b.count(b.private.Name+".write", "B", per*used))
-		done = append(done, b.count(b.private.Name+".read", "B", per*used))
+		loaded = append(loaded, b.count(b.private.Name+".write", "B", per*d.cores))
+		done = append(done, b.count(b.private.Name+".read", "B", per*d.cores))
 	}
 	p := b.profile.Gemm.Overlap
-	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), used))}}}
+	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}
 	pipeline.Nodes = []Node{
-		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: used}, Acquire: []Tokens{{0, 1}}},
-		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: load, Overlap: p, Counts: done, Cores: used}, After: []Dep{{Node: 0}}},
-		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: used},
+		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: d.cores}, Acquire: []Tokens{{0, 1}}},
+		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: load, Overlap: p, Counts: done, Cores: d.cores}, After: []Dep{{Node: 0}}},
+		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: d.cores},
 			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
-	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill+b.m.Chip.Clock.At(fill))})
+	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill+b.m.Chip.Clock.At(d.fill))})
 	b.copyIn(k, "copy A in", a)
 	b.copyIn(k, "copy B in", w)
 	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})
 	b.copyOut(k, "copy C out", c)
-	return nil
 }
