@@ -22,6 +22,11 @@ func (b *block) tensor(name string, role traces.Role, d traces.DType, shape ...i
 	return traces.TensorID(len(b.Tensors) - 1)
 }
 
+// activation adds a tensor of rows×cols activations.
+func (b *block) activation(name string, rows, cols int64) traces.TensorID {
+	return b.tensor(name, traces.Activation, b.w.DType, rows, cols)
+}
+
 func (b *block) sizes(s ...int64) []int64 {
 	k := len(b.shapes)
 	b.shapes = append(b.shapes, s...)
