@@ -107,7 +107,8 @@ func TestMachineIsNew(t *testing.T) {
 }
 
 // The peaks that the vendors publish follow from the parts: operations are cores × units × 2 × clock.
-// A100: NVIDIA A100 80GB data sheet (2021). TPU v4: Jouppi et al., ISCA 2023, table 4.
+// A100: NVIDIA A100 80GB data sheet (2021). H100: NVIDIA H100 data sheet (2023), without
+// sparsity; its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al., ISCA 2023, table 4.
 func TestPeaks(t *testing.T) {
 	for _, c := range []struct {
 		machine, dtype string
@@ -120,6 +121,11 @@ func TestPeaks(t *testing.T) {
 		{"a100-sxm-80gb", "int8", 108 * 2048 * 2 * 1.41e9, 624e12},
 		{"a100-sxm-80gb", "int4", 108 * 4096 * 2 * 1.41e9, 1248e12},
 		{"a100-sxm-80gb", "fp32", 108 * 64 * 2 * 1.41e9, 19.5e12},
+		{"h100-sxm", "bf16", 132 * 2048 * 2 * 1.83e9, 989.4e12},
+		{"h100-sxm", "fp16", 132 * 2048 * 2 * 1.83e9, 989.4e12},
+		{"h100-sxm", "tf32", 132 * 1024 * 2 * 1.83e9, 494.7e12},
+		{"h100-sxm", "fp8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
+		{"h100-sxm", "int8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
 		{"tpu-v4", "bf16", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 		{"tpu-v4", "int8", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 	} {
@@ -150,6 +156,7 @@ func TestMemories(t *testing.T) {
 		onChip    units.Bytes // of all tiers on the chip, those of all cores counted
 	}{
 		{"a100-sxm-80gb", 2039e9, 80 << 30, 40<<20 + 108*164<<10},
+		{"h100-sxm", 3350e9, 80 << 30, 50<<20 + 132*228<<10},
 		{"tpu-v4", 1200e9, 32 << 30, 128<<20 + 2*16<<20},
 	} {
 		m := preset(t, c.machine)
