@@ -169,7 +169,7 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 {"op":"r","kind":"add","rows":7,"cols":9}
 {"op":"c","kind":"all-reduce","bytes":11}
 {"op":"p","kind":"gemm","batch":2,"m":2,"n":3,"k":4}
-{"run":"b","phase":"decode","step":1,"first_layer":2,"times":3,"past":4}
+{"run":"b","phase":"decode","step":1,"first_layer":2,"times":3,"repeat":5,"past":4}
 `
 	g, err := Read("all", strings.NewReader(all))
 	if err != nil {

@@ -46,10 +46,10 @@ var memberDocs = [numRecords][]memberDoc{
 	recHeader: {
 		{name: "trace", kind: "string", without: "required", meaning: `"` + Format + `"`},
 		{name: "model", kind: "string", without: "no name", meaning: "name of the model"},
-		{name: "phase", kind: "phase", without: "prefill", meaning: "what is run: prefill, decode, or generate for a prefill and then decode steps"},
+		{name: "phase", kind: "phase", without: "prefill", meaning: "what is run: prefill, decode, generate for a prefill and then decode steps, or serve for a cycle of a server"},
 		{name: "batch", kind: "integer", without: "1", meaning: "sequences at a time"},
 		{name: "prompt", kind: "integer", without: "0", meaning: "tokens of each prompt; with phase decode, tokens that are cached already"},
-		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate only"},
+		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate or serve only"},
 		{name: "dtype", kind: "data type", without: "bf16", meaning: "of activations"},
 		{name: "lines", kind: "integer", without: "unknown", meaning: "records in the file, this one included; tells a truncated file from a whole one"},
 	},
@@ -93,6 +93,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "step", kind: "integer", without: "0", meaning: "number of the decode step, from 1"},
 		{name: "first_layer", kind: "integer", without: "0", meaning: "number of the first layer; a weight is one name in one layer"},
 		{name: "times", kind: "integer", without: "1", meaning: "layers in a row"},
+		{name: "repeat", kind: "integer", without: "1", meaning: "alike steps in a row that the run stands for; the same for all runs of a step"},
 		{name: "past", kind: "integer", without: "decode: the header's prompt, unless an operator says past_len; else 0", meaning: "tokens cached already"},
 	},
 }
@@ -281,6 +282,9 @@ func (e *encoder) all() {
 		}
 		if r.Times != 1 {
 			e.int("times", r.Times)
+		}
+		if r.Steps() != 1 {
+			e.int("repeat", r.Repeat)
 		}
 		if r.Past != 0 || r.Phase == Decode {
 			e.int("past", r.Past)

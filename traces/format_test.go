@@ -192,6 +192,11 @@ func graphs() *rapid.Generator[*Graph] {
 		for range rapid.IntRange(1, 6).Draw(t, "runs") {
 			g.Runs = append(g.Runs, Run{Block: int32(rapid.IntRange(0, len(g.Blocks)-1).Draw(t, "run")), Phase: Phase(rapid.IntRange(0, 1).Draw(t, "phase")),
 				Step: rapid.Int64Range(0, 2).Draw(t, "step"), FirstLayer: rapid.Int64Range(0, 2).Draw(t, "first"), Times: rapid.Int64Range(1, 3).Draw(t, "times"), Past: rapid.Int64Range(0, 2).Draw(t, "cached")})
+			if k := len(g.Runs) - 1; k == 0 || !g.Runs[k].SameStep(&g.Runs[k-1]) {
+				g.Runs[k].Repeat = []int64{0, 0, 2, 5}[rapid.IntRange(0, 3).Draw(t, "repeat")]
+			} else {
+				g.Runs[k].Repeat = g.Runs[k-1].Repeat
+			}
 		}
 		return g
 	})

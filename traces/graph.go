@@ -13,11 +13,12 @@ import (
 // Graph is what a model computes in one run, compressed: equal layers and steps are stored once.
 type Graph struct {
 	Name string
-	// Phase is "prefill", "decode" or "generate" (a prefill and then decode steps).
+	// Phase is "prefill", "decode", "generate" (a prefill and then decode steps)
+	// or "serve" (one cycle of a server in steady state: see llm.Workload).
 	Phase    string
 	Batch    int64 // sequences at a time
 	Prompt   int64 // tokens of each prompt; with phase decode, tokens that are cached already
-	Generate int64 // tokens generated for each sequence, 0 unless the phase is generate
+	Generate int64 // tokens generated for each sequence, 0 unless the phase is generate or serve
 	DType    DType // of activations
 	Blocks   []Block
 	Runs     []Run
@@ -82,7 +83,16 @@ type Run struct {
 	FirstLayer int64 // number of the first layer, for the weights
 	Times      int64 // layers in a row
 	Past       int64 // cached tokens, on top of Op.Past
+	// Repeat is how many alike steps in a row the run stands for, 0 for one. All runs of a step (one after another,
+	// of the same phase and step) have the same.
+	Repeat int64
 }
+
+// Steps returns how many steps in a row the run stands for, at least 1.
+func (r *Run) Steps() int64 { return max(r.Repeat, 1) }
+
+// SameStep reports whether the run belongs to the same step as the one before it.
+func (r *Run) SameStep(before *Run) bool { return r.Phase == before.Phase && r.Step == before.Step }
 
 // Invalid says what is wrong with a graph, and where.
 type Invalid struct {
@@ -121,7 +131,7 @@ const (
 )
 
 // Phases of a whole run, as Graph.Phase has them.
-var graphPhases = []string{"prefill", "decode", "generate"}
+var graphPhases = []string{"prefill", "decode", "generate", "serve"}
 
 // Validate checks that the graph is complete and consistent: dimensions that its kinds need, references in
 // range, operands that are there before they are used, counts that fit. Errors are of type *Invalid.
@@ -179,6 +189,10 @@ func (g *Graph) invalid() *Invalid {
 			return e
 		}
 		r := &g.Runs[i]
+		if i > 0 && r.SameStep(&g.Runs[i-1]) && r.Steps() != g.Runs[i-1].Steps() {
+			return &Invalid{Where: fmt.Sprintf("run %d", i+1), Message: fmt.Sprintf("repeat %d: the run before it, of the same step, says %d", r.Steps(), g.Runs[i-1].Steps()),
+				Hint: "a step repeats as a whole; give another step another number", Field: "repeat", at: place{run: i + 1}}
+		}
 		longest[r.Block] = max(longest[r.Block], r.Past)
 	}
 	for i := range g.Blocks {
@@ -203,7 +217,7 @@ func (r *Run) invalid(blocks int) *Invalid {
 	for _, d := range []struct {
 		name   string
 		v, min int64
-	}{{"times", r.Times, 1}, {"past", r.Past, 0}, {"first_layer", r.FirstLayer, 0}, {"step", r.Step, 0}} {
+	}{{"times", r.Times, 1}, {"past", r.Past, 0}, {"first_layer", r.FirstLayer, 0}, {"step", r.Step, 0}, {"repeat", r.Repeat, 0}} {
 		if d.v < d.min || d.v > maxDimension {
 			return &Invalid{Message: fmt.Sprintf("%s %d: must be from %d to %d", d.name, d.v, d.min, int64(maxDimension)), Field: d.name}
 		}

@@ -126,3 +126,20 @@ func TestValidateTooManyRuns(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRepeat: a step that repeats is one run for all its steps, and repeats as a whole.
+func TestRepeat(t *testing.T) {
+	g := small()
+	g.Runs = []Run{{Block: 0, Phase: Decode, Step: 1, Times: 2, Repeat: 3}, {Block: 0, Phase: Decode, Step: 1, Times: 1, Repeat: 3}, {Block: 0, Phase: Decode, Step: 4, Times: 1}}
+	if err := g.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	g.Runs[1].Repeat = 2
+	if err := g.Validate(); err == nil || !strings.Contains(err.Error(), "run 2: repeat 2: the run before it, of the same step, says 3") {
+		t.Error(err)
+	}
+	g.Runs[1].Repeat = -1
+	if err := g.Validate(); err == nil || !strings.Contains(err.Error(), "repeat -1: must be from 0") {
+		t.Error(err)
+	}
+}

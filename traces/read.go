@@ -827,7 +827,7 @@ func (r *reader) readRun() {
 	for _, d := range []struct {
 		name string
 		into *int64
-	}{{"step", &run.Step}, {"first_layer", &run.FirstLayer}, {"times", &run.Times}, {"past", &run.Past}} {
+	}{{"step", &run.Step}, {"first_layer", &run.FirstLayer}, {"times", &run.Times}, {"repeat", &run.Repeat}, {"past", &run.Past}} {
 		if v, given := r.int(d.name); given {
 			*d.into = v
 		} else if d.name == "past" {
@@ -949,13 +949,16 @@ func (r *reader) runOnce() (last string) {
 		run := Run{Block: int32(i), Phase: g.defaultPhase(), Times: 1}
 		prompt := g.Prompt
 		if k := len(runs) - 1; k >= 0 { // it goes on where the last run was
-			if g.Phase == graphPhases[2] {
+			if g.Phase == "generate" || g.Phase == "serve" {
 				run.Phase = runs[k].Phase
 			}
 			if runs[k].Phase == run.Phase {
-				run.Step = runs[k].Step
+				run.Step, run.Repeat = runs[k].Step, runs[k].Repeat
 				prompt = max(prompt, runs[k].Past)
 			}
+		}
+		if next < len(g.Runs) && run.SameStep(&g.Runs[next]) { // a step repeats as a whole
+			run.Repeat = g.Runs[next].Repeat
 		}
 		run.Past = defaultPast(run.Phase, prompt, &g.Blocks[i])
 		runs, lines = append(runs, run), append(lines, at.line)

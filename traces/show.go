@@ -517,7 +517,7 @@ func (g *Graph) totals() (t totals) {
 			each := float64(2*op.KVDType.Bits()) / 8 * float64(op.Batch) * float64(op.KVHeads) * float64(op.HeadDim)
 			cache.use(op.Name, r.FirstLayer, end, float64(each*keys))
 		}
-		times := float64(r.Times)
+		times := float64(r.Times) * float64(r.Steps())
 		t.matrix += float64(times * s.matrix)
 		t.other += float64(times * s.other)
 		t.moved += float64(times * s.moved)

@@ -318,7 +318,7 @@ func (r *Request) utilization(res *Result) error {
 			if err != nil {
 				return err
 			}
-			model += float64(float64(ops) * float64(run.Times))
+			model += float64(float64(ops) * float64(run.Times) * float64(run.Steps()))
 		}
 	}
 	var executed float64

@@ -133,15 +133,15 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 	var section *Body
 	for i := range g.Runs {
 		run := &g.Runs[i]
-		if section == nil || b.newSection(run) {
+		if i == 0 || !run.SameStep(&g.Runs[i-1]) {
 			phase := run.Phase.String()
 			name := phase
 			if run.Step > 0 {
 				name = fmt.Sprintf("%s %d", phase, run.Step)
 			}
 			section = &Body{Name: name, Op: -1}
-			b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step})
-			entry.then(Node{Name: name, Body: section, Times: 1})
+			b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step, Steps: run.Steps()})
+			entry.then(Node{Name: name, Body: section, Times: run.Steps()})
 		}
 		block, err := b.block(g, run)
 		if err != nil {
@@ -149,17 +149,16 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		}
 		section.then(Node{Name: g.Blocks[run.Block].Name, Body: block, Times: run.Times})
 	}
+	for i := range entry.Nodes {
+		if n := &entry.Nodes[i]; n.Times > 1 {
+			n.Body.loop()
+		}
+	}
 	b.p.Entry = entry
 	if err := b.p.Finish(); err != nil {
 		return nil, err
 	}
 	return b.p, nil
-}
-
-// newSection reports whether the run starts another phase or step than the last section's.
-func (b *builder) newSection(run *traces.Run) bool {
-	s := b.p.Sections[len(b.p.Sections)-1]
-	return s.Phase != run.Phase.String() || s.Step != run.Step
 }
 
 // then appends a node that waits for the last one.

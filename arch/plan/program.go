@@ -52,7 +52,8 @@ type OpInfo struct {
 type Section struct {
 	Name  string
 	Phase string
-	Step  int64
+	Step  int64 // number of its first step, 0 for a prefill
+	Steps int64 // alike steps in a row that it stands for, at least 1
 }
 
 // Body is a set of nodes with dependencies between them, run Times times as a loop. Iterations of

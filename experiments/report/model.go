@@ -109,7 +109,7 @@ func TokenOps(m *llm.Model, past int64) (float64, error) {
 			if err != nil {
 				return 0, err
 			}
-			total += float64(work.MatrixOps) * float64(r.Times)
+			total += float64(work.MatrixOps) * float64(r.Times) * float64(r.Steps())
 		}
 	}
 	return total, nil
