@@ -27,6 +27,23 @@ type Comparison struct {
 // Same reports whether the second run came to the same, byte for byte.
 func (c *Comparison) Same() bool { return len(c.Differences) == 0 }
 
+// RestoreRow reads the point of a row with the inputs that it has.
+func RestoreRow(row store.Row) (*Point, error) {
+	request, _ := row.Values["request"].(string)
+	p, err := Restore(request, func(hash string) ([]byte, error) {
+		for _, in := range row.Inputs {
+			if in.Hash == hash {
+				return in.Content, nil
+			}
+		}
+		return nil, fmt.Errorf("its input %s is not in the database", hash)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("row %s: %w", row.Key, err)
+	}
+	return p, nil
+}
+
 // Rerun runs the row with that key (or the only one that begins with it) again, from the database alone, and
 // compares. watch, if not nil, may add to the request what does not change its answer.
 func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Request)) (*Comparison, error) {
@@ -36,16 +53,9 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	}
 	text := func(column string) string { s, _ := row.Values[column].(string); return s }
 	c := &Comparison{Key: row.Key, Arch: text("arch"), Model: text("model"), StoredVersion: text("model_version")}
-	p, err := Restore(text("request"), func(hash string) ([]byte, error) {
-		for _, in := range row.Inputs {
-			if in.Hash == hash {
-				return in.Content, nil
-			}
-		}
-		return nil, fmt.Errorf("row %s: its input %s is not in the database", row.Key, hash)
-	})
+	p, err := RestoreRow(row)
 	if err != nil {
-		return nil, fmt.Errorf("row %s: %w", row.Key, err)
+		return nil, err
 	}
 	r, err := p.Request()
 	if err != nil {
