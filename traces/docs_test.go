@@ -50,16 +50,34 @@ func tables() map[string]string {
 				reads += fmt.Sprintf(", %d a column", d.columnWeights)
 			}
 			writes = fmt.Sprintf("%d×", d.writes)
+			if k == Quantize {
+				writes += " in the narrower format, with its scales"
+			}
 		case collective:
 			reads, writes = "`bytes`", "`bytes`"
 		}
 		fmt.Fprintf(&kindTable, "| `%s` | %s | %s | %s | %s | %s |\n", k, strings.Join(members, " "), simple, special, reads, writes)
 	}
-	fmt.Fprint(&types, "\n| type | bits | also called |\n|---|---|---|\n")
+	fmt.Fprint(&types, "\n| type | bits | scale and zero point | also called |\n|---|---|---|---|\n")
 	for _, d := range dtypes {
-		fmt.Fprintf(&types, "| `%s` | %d | %s |\n", d.name, d.bits, strings.Join(d.aliases, ", "))
+		fmt.Fprintf(&types, "| `%s` | %d | %s | %s |\n", d.name, d.bits, d.scales(), strings.Join(d.aliases, ", "))
 	}
 	return map[string]string{"records": records.String(), "kinds": kindTable.String(), "types": types.String()}
+}
+
+// scales says which elements share a scale.
+func (d *format) scales() string {
+	switch {
+	case d.along == 0:
+		return ""
+	case d.along == whole:
+		return fmt.Sprintf("%d bits a vector along the reduction", d.scale)
+	case d.across > 1:
+		return fmt.Sprintf("%d bits for each %d×%d", d.scale, d.along, d.across)
+	case d.outer > 0:
+		return fmt.Sprintf("%d bits for each %d, and 32 for each %d", d.scale, d.along, d.outer)
+	}
+	return fmt.Sprintf("%d bits for each %d", d.scale, d.along)
 }
 
 // counts writes operations by element and by row.
@@ -161,13 +179,14 @@ func TestPageExamples(t *testing.T) {
 // TestMembersAreReadAndWritten: a file with every member that the table has is read, written and has
 // them all again.
 func TestMembersAreReadAndWritten(t *testing.T) {
-	const all = `{"trace":"strata.trace/1","model":"m","phase":"generate","batch":3,"prompt":5,"generate":2,"dtype":"fp16","lines":9}
+	const all = `{"trace":"strata.trace/1","model":"m","phase":"generate","batch":3,"prompt":5,"generate":2,"dtype":"fp16","lines":10}
 {"block":"b"}
 {"tensor":"x","shape":[2],"dtype":"fp8","role":"kv"}
 {"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"dtype":"fp8","weight_dtype":"int8","weight":false}
 {"op":"a","kind":"attention","batch":2,"heads":4,"kv_heads":2,"head_dim":8,"q_len":3,"past_len":5,"causal":false,"kv_dtype":"int8"}
 {"op":"r","kind":"add","rows":7,"cols":9}
 {"op":"c","kind":"all-reduce","bytes":11}
+{"op":"q","kind":"quantize","rows":7,"cols":9,"to_dtype":"fp8"}
 {"op":"p","kind":"gemm","batch":2,"m":2,"n":3,"k":4}
 {"run":"b","phase":"decode","step":1,"first_layer":2,"times":3,"repeat":5,"past":4}
 `

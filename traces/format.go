@@ -85,6 +85,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "dtype", kind: "data type", without: "the header's", meaning: "of activations"},
 		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, or of the table", of: oneOf(Gemm, Embedding)},
 		{name: "kv_dtype", kind: "data type", without: "dtype", meaning: "of cached keys and values", of: oneOf(Attention, KVAppend)},
+		{name: "to_dtype", kind: "data type", without: "required", meaning: "of the result, narrower than dtype", of: oneOf(Quantize)},
 		{name: "weight", kind: "boolean", without: "true", meaning: "false: no weight is made up when no input is one", of: Kind.impliesWeight},
 	},
 	recRun: {
@@ -362,6 +363,9 @@ func (e *encoder) op(op *Op, b *Block) {
 	}
 	if oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType {
 		e.word("kv_dtype", op.KVDType.String())
+	}
+	if op.Kind == Quantize {
+		e.word("to_dtype", op.ToDType.String())
 	}
 	if op.lacksWeight(b.Tensors) {
 		e.key("weight")

@@ -182,6 +182,9 @@ func graphs() *rapid.Generator[*Graph] {
 					op.Causal = rapid.Bool().Draw(t, "causal")
 				case rowWise:
 					op.Rows, op.Cols = size.Draw(t, "rows"), size.Draw(t, "cols")
+					if op.Kind == Quantize {
+						op.DType, op.ToDType = FP16, FP8+DType(rapid.IntRange(0, 2).Draw(t, "to"))
+					}
 				case collective:
 					op.Bytes = 1 << rapid.IntRange(0, 62).Draw(t, "bytes")
 				}

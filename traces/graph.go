@@ -56,6 +56,7 @@ type Op struct {
 	DType       DType // of activations
 	WeightDType DType // of B in a product, of the table of an embedding; else DType
 	KVDType     DType // of cached keys and values; else DType
+	ToDType     DType // of what Quantize writes; else 0
 
 	// Products: Batch times C[M×N] = A[M×K]·B[K×N]. B is a weight when Batch is 1. Parts are the
 	// columns of projections that may run side by side as one product; they sum to N.
@@ -240,6 +241,29 @@ func nameProblem(s string) string {
 	return ""
 }
 
+// Bytes returns the size of the tensor with its scales. The reduction of a weight is its last dimension
+// but one, so its blocks run along that; those of other tensors run along the last.
+func (t *Tensor) Bytes() (units.Bytes, bool) {
+	n := int64(1)
+	for _, d := range t.Shape {
+		var ok bool
+		if n, ok = units.Mul(n, d); !ok {
+			return 0, false
+		}
+	}
+	if n > MaxElements {
+		return 0, false
+	}
+	if !t.Type.Scaled() || n == 0 {
+		return t.Type.Bytes(n), true
+	}
+	along := t.Shape[len(t.Shape)-1]
+	if t.Role == Weight && len(t.Shape) > 1 {
+		along = t.Shape[len(t.Shape)-2]
+	}
+	return t.Type.Size(along, n/along), true
+}
+
 // invalid checks a tensor by itself.
 func (t *Tensor) invalid() *Invalid {
 	if msg := nameProblem(t.Name); msg != "" {
@@ -366,6 +390,10 @@ func (op *Op) invalid() *Invalid {
 		return &Invalid{Message: "unknown data type of weights", Field: "weight_dtype"}
 	case int(op.KVDType) >= numDTypes:
 		return &Invalid{Message: "unknown data type of keys and values", Field: "kv_dtype"}
+	case int(op.ToDType) >= numDTypes:
+		return &Invalid{Message: "unknown data type of the result", Field: "to_dtype"}
+	case op.Kind == Quantize && op.ToDType.Bits() >= op.DType.Bits():
+		return &Invalid{Message: fmt.Sprintf("quantizes %s to %s, which is no narrower", op.DType, op.ToDType), Hint: "e.g. fp8", Field: "to_dtype"}
 	}
 	for i := range dims {
 		d := &dims[i]

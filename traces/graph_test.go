@@ -71,7 +71,7 @@ func TestValidate(t *testing.T) {
 		{"elements", "too many elements", func(g *Graph) { g.Blocks[0].Tensors[0].Shape = []int64{1 << 30, 1 << 30} }},
 		{"many dimensions", "17 dimensions: at most 16", func(g *Graph) { g.Blocks[0].Tensors[0].Shape = make([]int64, 17) }},
 		{"role", "unknown role", func(g *Graph) { g.Blocks[0].Tensors[0].Role = 9 }},
-		{"type of a tensor", "tensor x of block layer: unknown data type", func(g *Graph) { g.Blocks[0].Tensors[0].Type = 9 }},
+		{"type of a tensor", "tensor x of block layer: unknown data type", func(g *Graph) { g.Blocks[0].Tensors[0].Type = 77 }},
 		{"operator without name", "operator 2 of block layer: no name", func(g *Graph) { g.Blocks[0].Ops[1].Name = "" }},
 		{"two operators", "operator qkv of block layer: there are two of that name", func(g *Graph) { g.Blocks[0].Ops[1].Name = "qkv" }},
 		{"kind", "operator qkv of block layer: unknown kind", func(g *Graph) { g.Blocks[0].Ops[0].Kind = 99 }},

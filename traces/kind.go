@@ -7,7 +7,7 @@ type Kind uint8
 
 // The kinds of operators. Gemm is a (batched) matrix product, Attention softmax(QKᵀ)V over cached
 // and new tokens, Embedding a table look-up, KVAppend the copy of new keys and values into the
-// cache; row-wise and element-wise operators and collectives are named as in the literature.
+// cache, Quantize the rounding of activations to a narrower format before a product; row-wise and element-wise operators and collectives are named as in the literature.
 const (
 	Gemm Kind = iota
 	Attention
@@ -30,6 +30,7 @@ const (
 	Mul
 	RoPE
 	Copy
+	Quantize
 	AllReduce
 	AllGather
 	ReduceScatter
@@ -89,8 +90,10 @@ var kinds = [numKinds]struct {
 	Add:       {name: "add", family: rowWise, reads: 2, writes: 1, vector: 1},
 	Mul:       {name: "mul", family: rowWise, reads: 2, writes: 1, vector: 1},
 	// A rotation is two multiply-adds and a multiply for each pair of elements.
-	RoPE:          {name: "rope", family: rowWise, reads: 1, writes: 1, vector: 2},
-	Copy:          {name: "copy", family: rowWise, reads: 1, writes: 1},
+	RoPE: {name: "rope", family: rowWise, reads: 1, writes: 1, vector: 2},
+	Copy: {name: "copy", family: rowWise, reads: 1, writes: 1},
+	// The largest magnitude of a row or block, then scale, round and pack; a reciprocal a row.
+	Quantize:      {name: "quantize", family: rowWise, reads: 1, writes: 1, vector: 4, specialPerRow: 1},
 	AllReduce:     {name: "all-reduce", family: collective},
 	AllGather:     {name: "all-gather", family: collective},
 	ReduceScatter: {name: "reduce-scatter", family: collective},

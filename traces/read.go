@@ -705,6 +705,9 @@ func (r *reader) readOp() {
 	op.Inputs, op.Outputs = r.operandsOf("inputs"), r.operandsOf("outputs")
 	op.DType = r.dtype("dtype", r.g.DType)
 	op.WeightDType, op.KVDType = r.dtype("weight_dtype", op.DType), r.dtype("kv_dtype", op.DType)
+	if op.Kind == Quantize {
+		op.ToDType = r.dtype("to_dtype", op.DType)
+	}
 	family := kinds[op.Kind].family
 	for i := range dims {
 		d := &dims[i]

@@ -217,7 +217,7 @@ func TestReadErrors(t *testing.T) {
 		{"kind", head + `{"op":"a","kind":"gem"}`, `f:2: op.kind: unknown kind of operator "gem" (did you mean "gemm"?)`},
 		{"type of kind", head + `{"op":"a","kind":1}`, "f:2: op.kind: must be a string, is a number"},
 		{"split", head + `{"op":"a","kind":"add","rows":1,"cols":1,"split":"colum"}`, `f:2: op.split: unknown split "colum" (did you mean "column"?)`},
-		{"dtype of weights", head + `{"op":"a","kind":"gemm","m":1,"n":1,"k":1,"weight_dtype":"int3"}`, `f:2: op.weight_dtype: unknown data type "int3" (did you mean`},
+		{"dtype of weights", head + `{"op":"a","kind":"gemm","m":1,"n":1,"k":1,"weight_dtype":"int5"}`, `f:2: op.weight_dtype: unknown data type "int5" (did you mean`},
 		{"role", head + `{"tensor":"a","shape":[1],"role":"wieght"}` + "\n" + op, `f:2: tensor.role: unknown role "wieght" (did you mean "weight"?)`},
 		{"string for a number", head + `{"op":"a","kind":"add","rows":"1024","cols":1}`, `f:2: op.rows: must be a whole number, is the string "1024" (write the number without quotes)`},
 		{"null", head + `{"op":"a","kind":"add","rows":null,"cols":1}`, "f:2: op.rows: must be a whole number, is null"},

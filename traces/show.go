@@ -203,6 +203,8 @@ func (op *Op) shape(past int64) string {
 		types += "·" + op.WeightDType.String()
 	case oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType:
 		types += "·" + op.KVDType.String()
+	case op.Kind == Quantize:
+		types += "·" + op.ToDType.String()
 	}
 	return s + " " + types
 }
@@ -514,7 +516,7 @@ func (g *Graph) totals() (t totals) {
 			w, _ := op.Work(r.Past)
 			add(&s, &w)
 			keys := float64(op.Past + r.Past + op.QLen)
-			each := float64(2*op.KVDType.Bits()) / 8 * float64(op.Batch) * float64(op.KVHeads) * float64(op.HeadDim)
+			each := 2 * float64(op.KVDType.KVBytes(1, op.HeadDim)) * float64(op.Batch) * float64(op.KVHeads)
 			cache.use(op.Name, r.FirstLayer, end, float64(each*keys))
 		}
 		times := float64(r.Times) * float64(r.Steps())
@@ -535,7 +537,8 @@ func (g *Graph) totals() (t totals) {
 					n *= d // cannot overflow: the graph is valid
 				}
 				parameters.use(w.Name, r.FirstLayer, end, float64(n))
-				weights.use(w.Name, r.FirstLayer, end, float64(w.Type.Bytes(n)))
+				bytes, _ := w.Bytes()
+				weights.use(w.Name, r.FirstLayer, end, float64(bytes))
 			}
 		}
 	}

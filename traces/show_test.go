@@ -51,13 +51,14 @@ func TestShow(t *testing.T) {
 func TestShowTotals(t *testing.T) {
 	g := small()
 	got := g.totals()
-	// One int4 weight of 8×16 in layers 0 to 3, used by prefill and decode alike, and in layers 4 to 7.
-	if got.parameters != 8*128 || got.weights != 8*64 {
+	// One int4 weight of 8×16 in layers 0 to 3, used by prefill and decode alike, and in layers 4 to 7: half
+	// a byte an element and four for each of 16 columns.
+	if got.parameters != 8*128 || got.weights != 8*(64+16*4) {
 		t.Errorf("%g parameters, %g bytes", got.parameters, got.weights)
 	}
-	// Keys and values of 2 sequences, 1 head of 4 in 8 bits: 7 tokens in layers 0 to 3 (more than the
+	// Keys and values of 2 sequences, 1 head of 4 in 8 bits with a scale of 2 bytes: 7 tokens in layers 0 to 3 (more than the
 	// 6 of the prefill), 8 in layers 4 to 7.
-	if want := float64(4*2*2*4*7 + 4*2*2*4*8); got.cache != want {
+	if want := float64(4*2*2*6*7 + 4*2*2*6*8); got.cache != want {
 		t.Errorf("cache of %g bytes, want %g", got.cache, want)
 	}
 	// qkv: 2·12·16·8 and 2·2·16·8; attention: 4·B·H·D·pairs with 21 pairs of the prefill, 7 and 8 of

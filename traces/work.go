@@ -63,6 +63,39 @@ func Pairs(qlen, past int64, causal bool) int64 {
 	return qlen*past + qlen*(qlen+1)/2
 }
 
+// size is Size checked: across vectors of along elements.
+func (c *count) size(d DType, along int64, across ...int64) units.Bytes {
+	vectors := c.mul(across...)
+	if c.mul(along, vectors) > MaxElements {
+		c.ok = false
+	}
+	if !c.ok {
+		return 0
+	}
+	return d.Size(along, vectors)
+}
+
+func (c *count) kv(d DType, dim int64, vectors ...int64) units.Bytes {
+	n := c.mul(vectors...)
+	if c.mul(dim, n) > MaxElements {
+		c.ok = false
+	}
+	if !c.ok {
+		return 0
+	}
+	return d.KVBytes(n, dim)
+}
+
+// quantized returns the size of rows of activations in a narrow format; what has no scales of its own
+// gets one of 32 bits a row.
+func (c *count) quantized(d DType, cols, rows int64) units.Bytes {
+	n := c.size(d, cols, rows)
+	if !d.Scaled() {
+		n = units.Bytes(c.add(int64(n), c.mul(4, rows)))
+	}
+	return n
+}
+
 // Work counts the operator with past cached tokens on top of its own. The error says that a count
 // does not fit 64 bits.
 func (op *Op) Work(past int64) (Work, error) {
@@ -72,13 +105,13 @@ func (op *Op) Work(past int64) (Work, error) {
 	switch k.family {
 	case product:
 		w.MatrixOps = units.Ops(c.mul(2, op.Batch, op.M, op.N, op.K))
-		w.ReadBytes = c.bytes(op.DType, op.Batch, op.M, op.K)
-		if b := c.bytes(op.WeightDType, op.Batch, op.K, op.N); op.Batch == 1 {
+		w.ReadBytes = c.size(op.DType, op.K, op.Batch, op.M)
+		if b := c.size(op.WeightDType, op.K, op.Batch, op.N); op.Batch == 1 {
 			w.WeightBytes = b
 		} else { // both operands are activations
 			w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(b)))
 		}
-		w.WriteBytes = c.bytes(op.DType, op.Batch, op.M, op.N)
+		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.M, op.N)
 	case attending:
 		past = c.add(past, op.Past)
 		keys := c.add(past, op.QLen)
@@ -92,8 +125,8 @@ func (op *Op) Work(past int64) (Work, error) {
 		w.VectorOps = units.Ops(c.mul(scores, kinds[Softmax].vector))
 		w.SpecialOps = units.Ops(c.mul(scores, kinds[Softmax].special))
 		q := c.bytes(op.DType, op.Batch, op.Heads, op.QLen, op.HeadDim)
-		w.ReadBytes = units.Bytes(c.add(int64(q), int64(c.bytes(op.KVDType, 2, op.Batch, op.KVHeads, keys, op.HeadDim))))
-		w.WriteBytes = q
+		w.ReadBytes = units.Bytes(c.add(int64(q), int64(c.kv(op.KVDType, op.HeadDim, 2, op.Batch, op.KVHeads, keys))))
+		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.Heads, op.QLen, op.HeadDim)
 	case rowWise:
 		elements := c.mul(op.Rows, op.Cols)
 		read := c.bytes(op.DType, k.reads, elements)
@@ -106,12 +139,19 @@ func (op *Op) Work(past int64) (Work, error) {
 		}
 		w.ReadBytes = read
 		w.WeightBytes = units.Bytes(c.add(int64(w.WeightBytes), int64(c.bytes(op.DType, k.columnWeights, op.Cols))))
-		out := op.DType
-		if op.Kind == KVAppend {
-			out = op.KVDType
+		w.WriteBytes = c.bytes(op.DType, k.writes, elements)
+		vector := k.vector
+		switch {
+		case op.Kind == Quantize:
+			w.WriteBytes = c.quantized(op.ToDType, op.Cols, op.Rows)
+		case op.Kind == KVAppend:
+			// The heads of a row are not known here: a scale that each of them has is counted once.
+			w.WriteBytes = c.kv(op.KVDType, op.Cols, op.Rows)
+			if op.KVDType.Bits() < op.DType.Bits() {
+				vector = kinds[Quantize].vector
+			}
 		}
-		w.WriteBytes = c.bytes(out, k.writes, elements)
-		w.VectorOps = units.Ops(c.add(c.mul(k.vector, elements), c.mul(k.vectorPerRow, op.Rows)))
+		w.VectorOps = units.Ops(c.add(c.mul(vector, elements), c.mul(k.vectorPerRow, op.Rows)))
 		w.SpecialOps = units.Ops(c.add(c.mul(k.special, elements), c.mul(k.specialPerRow, op.Rows)))
 	case collective:
 		w.ReadBytes, w.WriteBytes = op.Bytes, op.Bytes

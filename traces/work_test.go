@@ -29,12 +29,12 @@ func TestWork(t *testing.T) {
 			// operations (Brown et al., arXiv 2005.14165, table 2.1: d_model 12288, d_ff = 4·d_model).
 			name: "gemm of GPT-3",
 			op:   Op{Kind: Gemm, Batch: 1, M: 2048, N: 49152, K: 12288, DType: FP16, WeightDType: INT8},
-			want: Work{MatrixOps: 2_473_901_162_496, ReadBytes: 2 * 2048 * 12288, WeightBytes: 12288 * 49152, WriteBytes: 2 * 2048 * 49152},
+			want: Work{MatrixOps: 2_473_901_162_496, ReadBytes: 2 * 2048 * 12288, WeightBytes: 12288*49152 + 4*49152, WriteBytes: 2 * 2048 * 49152},
 		},
 		{
 			name: "int4 weights, an odd number of them",
 			op:   Op{Kind: Gemm, Batch: 1, M: 1, N: 3, K: 3, WeightDType: INT4},
-			want: Work{MatrixOps: 18, ReadBytes: 6, WeightBytes: 5, WriteBytes: 6}, // ⌈9·4/8⌉
+			want: Work{MatrixOps: 18, ReadBytes: 6, WeightBytes: 17, WriteBytes: 6}, // ⌈(9·4 + 3·32)/8⌉: each column has a scale and a zero point
 		},
 		{
 			name: "batched gemm has no weights",
@@ -49,7 +49,7 @@ func TestWork(t *testing.T) {
 			op:   Op{Kind: Attention, Batch: 2, Heads: 4, KVHeads: 2, HeadDim: 8, QLen: 3, Past: 4, Causal: true, KVDType: FP8},
 			past: 6,
 			want: Work{MatrixOps: 4 * 2 * 4 * 8 * 36, VectorOps: 4 * 2 * 4 * 36, SpecialOps: 2 * 4 * 36,
-				ReadBytes: 2*2*4*3*8 + 2*2*2*13*8, WriteBytes: 2 * 2 * 4 * 3 * 8},
+				ReadBytes: 2*2*4*3*8 + 2*2*2*13*(8+2), WriteBytes: 2 * 2 * 4 * 3 * 8},
 		},
 		{
 			// All q·(past+q) = 3·13 pairs.
@@ -73,7 +73,7 @@ func TestWork(t *testing.T) {
 		{
 			name: "cache written in its own format",
 			op:   Op{Kind: KVAppend, Rows: 6, Cols: 8, KVDType: FP8},
-			want: Work{ReadBytes: 2 * 6 * 8, WriteBytes: 6 * 8},
+			want: Work{VectorOps: 4 * 48, ReadBytes: 2 * 6 * 8, WriteBytes: 6*8 + 6*2},
 		},
 		{
 			// Per element: mean 1, deviation and square sum 2, subtract and scale 2, weight and bias as
@@ -106,7 +106,24 @@ func TestWork(t *testing.T) {
 		{name: "mul", op: Op{Kind: Mul, Rows: 6, Cols: 8}, want: Work{VectorOps: 48, ReadBytes: 192, WriteBytes: 96}},
 		// Two multiplications and two multiply-adds for a pair of elements.
 		{name: "rope", op: Op{Kind: RoPE, Rows: 6, Cols: 8}, want: Work{VectorOps: 2 * 48, ReadBytes: 96, WriteBytes: 96}},
-		{name: "copy", op: Op{Kind: Copy, Rows: 6, Cols: 8, DType: INT4}, want: Work{ReadBytes: 24, WriteBytes: 24}},
+		{name: "copy", op: Op{Kind: Copy, Rows: 6, Cols: 8, DType: INT4}, want: Work{ReadBytes: 24 + 4, WriteBytes: 24 + 4}},
+		{
+			// Four operations an element, a reciprocal a row; a scale of 32 bits a row, or one of 8 bits for
+			// each 16 elements.
+			name: "quantize",
+			op:   Op{Kind: Quantize, Rows: 6, Cols: 40, ToDType: FP8},
+			want: Work{VectorOps: 4 * 240, SpecialOps: 6, ReadBytes: 480, WriteBytes: 240 + 4*6},
+		},
+		{
+			name: "quantize to blocks",
+			op:   Op{Kind: Quantize, Rows: 6, Cols: 40, ToDType: NVFP4},
+			want: Work{VectorOps: 4 * 240, SpecialOps: 6, ReadBytes: 480, WriteBytes: 120 + 6*3},
+		},
+		{
+			name: "narrow operands, wide result",
+			op:   Op{Kind: Gemm, Batch: 1, M: 2, N: 3, K: 4, DType: FP8, WeightDType: FP8},
+			want: Work{MatrixOps: 48, ReadBytes: 8, WeightBytes: 12, WriteBytes: 12},
+		},
 		{name: "all-reduce", op: Op{Kind: AllReduce, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
 		{name: "all-gather", op: Op{Kind: AllGather, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
 		{name: "reduce-scatter", op: Op{Kind: ReduceScatter, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
@@ -123,7 +140,7 @@ func TestWork(t *testing.T) {
 
 // TestEveryKindIsTested: a new kind needs a row above.
 func TestEveryKindIsTested(t *testing.T) {
-	if numKinds != 27 {
+	if numKinds != 28 {
 		t.Errorf("%d kinds; add the new ones to TestWork and here", numKinds)
 	}
 }
@@ -218,7 +235,7 @@ func TestDTypes(t *testing.T) {
 				t.Errorf("%s: %v, %v", a, got, err)
 			}
 		}
-		if n := d.Bytes(MaxElements); n < MaxElements/2 {
+		if n := d.Bytes(MaxElements); n < MaxElements/8*units.Bytes(d.Bits()) {
 			t.Errorf("%s: %d bytes", name, n)
 		}
 	}

@@ -7,4 +7,7 @@ type Vector struct {
 	Lanes int64 `yaml:"lanes" spec:"required,min=1,max=1e9"`
 	// Special is the number of transcendental operations (exp, rsqrt, tanh, erf) per cycle and core.
 	Special int64 `yaml:"special" spec:"required,min=1,max=1e9"`
+	// Convert is the number of conversions between number formats per cycle and core; as many as
+	// Lanes when absent.
+	Convert int64 `yaml:"convert,omitempty" spec:"min=0,max=1e9"`
 }

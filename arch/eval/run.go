@@ -327,7 +327,7 @@ func (r *Request) utilization(res *Result) error {
 			executed += float64(o.Work[i])
 		}
 	}
-	fma, err := r.Machine.Chip.Cores.Matrix.Rate(r.Graph.DType)
+	fma, err := r.Machine.Chip.Cores.Matrix.Rate(r.Machine.Chip.Cores.Matrix.Native(r.Graph.DType))
 	if err != nil {
 		return nil // a graph without matrix products may use a type the unit does not know
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -55,7 +56,7 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 	group := a.heads / a.kvHeads // query heads that share keys: stacked as rows of one product
 	batch, m := a.batch*a.kvHeads, a.qlen*group
 	scores := a.batch * a.heads * a.qlen
-	qk, err := b.gemm(gemm{name: a.name + ".qk", phase: a.phase, batch: batch, m: m, n: kv, k: a.dim, a: a.t, w: a.kv})
+	qk, err := b.gemm(gemm{name: a.name + ".qk", phase: a.phase, batch: batch, m: m, n: kv, k: a.dim, a: a.t, w: a.kv, cached: a.dim})
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	pv, err := b.gemm(gemm{name: a.name + ".pv", phase: a.phase, batch: batch, m: m, n: a.dim, k: kv, a: a.t, w: a.kv})
+	pv, err := b.gemm(gemm{name: a.name + ".pv", phase: a.phase, batch: batch, m: m, n: a.dim, k: kv, a: a.t, w: a.kv, cached: a.dim})
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +85,7 @@ type flashStage struct {
 	stream int64 // on-chip bytes
 	matrix int64 // cycles of a core
 	extra  int64 // cycles of a core that hide behind nothing
+	widen  int64 // vector operations of a core that widen narrow keys and values
 }
 
 // flashLoop streams rounds of key tiles through two buffers.
@@ -98,6 +100,11 @@ func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float
 	// to those of the products, on the matrix unit's clock.
 	work := []Use{b.use("matrix", s.matrix+s.extra)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", (s.matrix+s.extra)*s.cores)}
+	if s.widen > 0 {
+		cycles := b.vectorCycles(s.widen)
+		work = append(work, b.use("vector", cycles))
+		done = append(done, b.count("vector.ops", "op", s.widen*s.cores), b.count("vector.cycles", "core-cycle", cycles*s.cores))
+	}
 	p := b.profile.Gemm.Overlap
 	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "tiles of keys and of values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, 2*s.cores))}}}
 	body.Nodes = []Node{
@@ -107,10 +114,19 @@ func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float
 	return Node{Name: name, Body: body, Times: rounds}
 }
 
+// widenTile returns the vector operations that widen the keys and values of a tile, if the matrix unit
+// does not multiply them as they are.
+func (b *builder) widenTile(a *attention, keys int64) int64 {
+	if !b.widens(a.kv, b.m.Chip.Cores.Matrix.Native(a.t)) {
+		return 0
+	}
+	return 2 * compute.Widen(a.kv, a.dim, keys, a.dim)
+}
+
 // tileCycles returns the matrix cycles of one tile of rows×keys scores, both products.
 func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	u := &b.m.Chip.Cores.Matrix
-	t := a.t
+	t := u.Native(a.t)
 	qk, err := u.Cycles(t, rows, keys, a.dim)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
@@ -149,16 +165,16 @@ func (b *builder) flashPrefill(k *Body, a *attention) error {
 		return err
 	}
 	// Resident blocks of a core take turns on its matrix unit.
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Softmax) * resident}
-	kvBytes := 2 * int64(a.kv.Bytes(a.batch*a.kvHeads*(a.past+a.qlen)*a.dim))
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Softmax) * resident, widen: b.widenTile(a, at.Keys) * resident}
+	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
 	s.load = b.off.Sectors(units.CeilDiv(kvBytes+qBytes, rounds))
-	s.stream = units.CeilDiv(visited*2*int64(a.kv.Bytes(at.Keys*a.dim))+qBytes, rounds)
+	s.stream = units.CeilDiv(visited*2*int64(a.kv.KVBytes(at.Keys, a.dim))+qBytes, rounds)
 	starts := units.CeilDiv(blocks, slots)
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	k.then(Node{Name: "block starts", Step: b.starts(starts, s.cores)})
 	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))
-	out := b.off.Sectors(qBytes)
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	// Most blocks store while others still work; the last ones of each slot do not.
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
 		Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
@@ -197,8 +213,8 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 		return err
 	}
 	rounds := waves * perBlock
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Block)}
-	kvBytes := 2 * int64(a.kv.Bytes(a.batch*a.kvHeads*kv*a.dim))
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Block), widen: b.widenTile(a, at.Keys) * resident}
+	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*kv, a.dim))
 	s.load = b.off.Sectors(units.CeilDiv(kvBytes, rounds))
 	s.stream = s.load
 	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.dim)))
@@ -219,7 +235,8 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
 			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
 	}
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".write", "B", qBytes)}}})
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.dim)))
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, out)}, Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
 	b.countAttention(k, a, a.batch*a.heads*kv)
 	return nil
 }
@@ -228,7 +245,7 @@ func (b *builder) flashDecode(k *Body, a *attention) error {
 // of the head on the matrix unit, one exponential and four simple ones per score beside it.
 func (b *builder) countAttention(k *Body, a *attention, scores int64) {
 	launch := k.Nodes[0].Step
-	launch.Counts = append(launch.Counts, b.count("matrix."+a.t.String()+".ops", "op", 4*scores*a.dim),
+	launch.Counts = append(launch.Counts, b.count("matrix."+b.m.Chip.Cores.Matrix.Native(a.t).String()+".ops", "op", 4*scores*a.dim),
 		b.count("vector.ops", "op", 4*scores), b.count("special.ops", "op", scores))
 }
 

@@ -48,7 +48,7 @@ type builder struct {
 	off      *memory.Spec
 	alone    bool // the graph is one operator, timed by itself
 	res      map[string]int
-	at       struct{ matrix, private, shared, off int } // indices of these resources
+	at       struct{ matrix, vector, private, shared, off int } // indices of these resources
 	counters map[string]int
 	ops      map[opKey]int
 	kernels  map[kernelKey]*Body
@@ -110,7 +110,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	for _, t := range m.Chip.Memory {
 		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private()})
 	}
-	b.at.matrix, b.at.off = b.res["matrix"], b.res[b.off.Name]
+	b.at.matrix, b.at.vector, b.at.off = b.res["matrix"], b.res["vector"], b.res[b.off.Name]
 	if b.shared != nil {
 		b.at.shared = b.res[b.shared.Name]
 	}
@@ -184,11 +184,6 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, nil
 	}
 	blk := &g.Blocks[run.Block]
-	if b.pipelines(blk) {
-		body, err := b.pipelined(blk, run)
-		b.blocks[key] = body
-		return body, err
-	}
 	firstKey := blockKey{block: run.Block, phase: run.Phase}
 	body, err := b.again(blk, run, b.firsts[firstKey])
 	if body != nil || err != nil {

@@ -51,11 +51,10 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 				if t.Role != traces.Weight {
 					continue
 				}
-				n, ok := mul(t.Shape...)
+				bytes, ok := t.Bytes()
 				if !ok {
 					return mem, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
 				}
-				bytes := t.Type.Bytes(n)
 				switch op.Split {
 				case traces.Column, traces.Row, traces.Vocab, traces.Heads, traces.Sharded:
 					bytes = units.Bytes(units.CeilDiv(int64(bytes), tp))
@@ -95,7 +94,7 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 					return mem, fmt.Errorf("key/value cache of %s: %w", op.Name, ErrTooLarge)
 				}
 				var bytes units.Bytes
-				if err := grow(&bytes, op.KVDType.Bytes(n), run.Times); err != nil {
+				if err := grow(&bytes, op.KVDType.KVBytes(n/op.HeadDim, op.HeadDim), run.Times); err != nil {
 					return mem, err
 				}
 				k := kvKey{op.Name, run.FirstLayer}
@@ -155,11 +154,11 @@ func peakActivations(blk *traces.Block, tp, past int64, fused bool) (units.Bytes
 		if last[t] < 0 || blk.Tensors[t].Role != traces.Activation {
 			continue
 		}
-		n, ok := mul(blk.Tensors[t].Shape...)
+		size, ok := blk.Tensors[t].Bytes()
 		if !ok {
 			return 0, fmt.Errorf("tensor %s: %w", blk.Tensors[t].Name, ErrTooLarge)
 		}
-		bytes := int64(blk.Tensors[t].Type.Bytes(n))
+		bytes := int64(size)
 		if divided[t] {
 			bytes = units.CeilDiv(bytes, tp)
 		}

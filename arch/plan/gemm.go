@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
@@ -21,6 +22,8 @@ type gemm struct {
 	m, n, k int64
 	a, w    traces.DType // of A and C, and of B
 	shared  bool         // B is a weight: the same for the whole batch
+	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
+	cached  int64        // B is cached keys or values of heads of so many elements; 0: it is not
 }
 
 // operandShare is the part of the shared on-chip memory in which operands survive from one wave of
@@ -57,6 +60,7 @@ type tiling struct {
 	read   int64 // operand bytes that come from off chip, whole product
 	store  int64 // result bytes of a full tile
 	cycles int64 // matrix cycles of one stage on one core
+	widen  int64 // vector operations of one stage of one tile that widen narrow operands
 	fill   int64 // matrix cycles before the first stage of the kernel runs at that pace
 	feed   int64 // operand bytes of one stage of one tile
 }
@@ -78,13 +82,30 @@ type gemmChoice struct {
 	tiling tiling          // of tiledWay
 }
 
-// type that the matrix unit multiplies: the wider of the operands, since narrow weights are widened
-// before they are used.
-func (g *gemm) multiplies() traces.DType {
+// multiplies returns the format that the matrix unit multiplies: that of the wider operand, since the
+// narrower one is widened before it is used.
+func (b *builder) multiplies(g *gemm) traces.DType {
 	if g.w.Bits() > g.a.Bits() {
-		return g.w
+		return b.m.Chip.Cores.Matrix.Native(g.w)
 	}
-	return g.a
+	return b.m.Chip.Cores.Matrix.Native(g.a)
+}
+
+// widens reports whether an operand of a format is widened before the matrix unit multiplies it.
+func (b *builder) widens(d, in traces.DType) bool {
+	return d.Bits() <= 8 && b.m.Chip.Cores.Matrix.Native(d) != in
+}
+
+// widening returns the vector operations that widen the narrow operands of a piece of the product: depth
+// of the reduction of so many rows and columns.
+func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
+	if b.widens(g.a, g.in) {
+		ops += compute.Widen(g.a, depth, rows, g.k)
+	}
+	if b.widens(g.w, g.in) {
+		ops += compute.Widen(g.w, depth, cols, g.k)
+	}
+	return ops
 }
 
 func (b *builder) gemm(g gemm) (*Body, error) {
@@ -95,7 +116,8 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	if _, ok := mul(g.batch, g.m, g.n, g.k, 2); !ok {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)
 	}
-	if _, err := b.m.Chip.Cores.Matrix.Rate(g.multiplies()); err != nil {
+	g.in = b.multiplies(&g)
+	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
 	c, err := b.chooseGemm(&g)
@@ -127,7 +149,9 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 	switch c.way {
 	case vectorWay:
 		x, w, y := g.operands()
-		b.rows(k, &rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w, write: y, vector: g.batch * g.n * g.k}, c.lib)
+		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w, write: y, vector: g.batch * g.n * g.k}
+		b.widenRow(k, g, c.lib, &r)
+		b.rows(k, &r, c.lib)
 	case residentWay:
 		b.wholeGemm(k, g, c.deal)
 	default:
@@ -154,7 +178,38 @@ func (g *gemm) operands() (a, w, c int64) {
 	if g.shared {
 		nb = 1
 	}
-	return int64(g.a.Bytes(g.batch * g.m * g.k)), int64(g.w.Bytes(nb * g.k * g.n)), int64(g.a.Bytes(g.batch * g.m * g.n))
+	w = int64(g.w.Size(g.k, nb*g.n))
+	if g.cached > 0 {
+		w = int64(g.w.KVBytes(g.batch*g.n*g.k/g.cached, g.cached))
+	}
+	return int64(g.a.Size(g.k, g.batch*g.m)), w, int64(g.a.Result().Bytes(g.batch * g.m * g.n))
+}
+
+// piece returns the bytes of depth of the reduction of so many vectors, with their part of the scales.
+func (g *gemm) piece(d traces.DType, depth, vectors int64) int64 {
+	if !d.Scaled() {
+		return int64(d.Bytes(depth * vectors))
+	}
+	n, _ := units.MulDivCeil(int64(d.Size(g.k, vectors)), depth, g.k)
+	return n
+}
+
+// widenRow adds to a product with a single row what it takes to widen its weights: conversions of a
+// compiled kernel, or operations on bits. That work and the stream overlap imperfectly.
+func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
+	ops := b.widening(g, 1, g.n, g.k)
+	if ops == 0 {
+		return
+	}
+	if lib.Convert {
+		ops = compute.Converted(g.w, g.n*g.k)
+		r.convert = g.batch * ops
+	} else {
+		r.vector += g.batch * ops
+	}
+	r.overlap = b.profile.Gemm.Overlap
+	launch := k.Nodes[0].Step
+	launch.Counts = append(launch.Counts, b.count("vector.ops", "op", g.batch*ops))
 }
 
 // bestTiling takes the tile and split with the least closed-form time, as a kernel library's
@@ -204,12 +259,13 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 	t.tiles = t.mt * t.nt * split * g.batch
 	part := units.CeilDiv(g.k, split)
 	t.stages = units.CeilDiv(part, t.depth)
-	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.multiplies(), rows, cols, t.depth)
+	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, rows, cols, t.depth)
 	if err != nil {
 		return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
 	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
-	t.feed = int64(g.a.Bytes(rows*t.depth)) + int64(g.w.Bytes(cols*t.depth))
+	t.feed = g.piece(g.a, t.depth, rows) + g.piece(g.w, t.depth, cols)
+	t.widen = b.widening(g, rows, cols, t.depth)
 	kernel := &b.profile.Gemm
 	t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(rows*cols)))
 	t.buffers = kernel.Stages
@@ -222,7 +278,7 @@ func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
 		t.resident = min(t.resident, pairs)
 		t.buffers = min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident))
 	}
-	t.store = int64(g.a.Bytes(min(rows, g.m) * min(cols, g.n)))
+	t.store = int64(g.a.Result().Bytes(min(rows, g.m) * min(cols, g.n)))
 	t.keep, t.read = b.traffic(g, &t)
 	return t, nil
 }
@@ -246,7 +302,7 @@ func (b *builder) traffic(g *gemm, t *tiling) (keep, int64) {
 	c := min(t.nt, units.CeilDiv(wave, r))
 	r = min(t.mt, units.CeilDiv(wave, c))
 	part := units.CeilDiv(g.k, t.split)
-	patchA, patchB := int64(g.a.Bytes(r*t.rows*part)), int64(g.w.Bytes(c*t.cols*part))
+	patchA, patchB := g.piece(g.a, part, r*t.rows), g.piece(g.w, part, c*t.cols)
 	oneA, oneB := a/g.batch, w
 	if !g.shared {
 		oneB /= g.batch
@@ -292,7 +348,7 @@ func (b *builder) slots(t *tiling) int64 { return b.m.Chip.Cores.Count * t.resid
 func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	slots := b.slots(t)
 	full, rest := t.tiles/slots, t.tiles%slots
-	var parts [2][4]units.Time // of one stage of a full and of the last wave
+	var parts [2][5]units.Time // of one stage of a full and of the last wave
 	var times [2]int64
 	if full > 0 {
 		parts[0], times[0] = b.stageParts(t, b.wave(t, slots)), full
@@ -307,7 +363,7 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	// Perfect overlap is a bound that needs no p-norm.
 	sum := other
 	for i, ts := range parts {
-		sum += float64(float64(times[i]*t.stages) * float64(max(ts[0], ts[1], ts[2], ts[3])))
+		sum += float64(float64(times[i]*t.stages) * float64(max(ts[0], ts[1], ts[2], ts[3], ts[4])))
 	}
 	if sum < float64(least) {
 		sum = other
@@ -322,8 +378,9 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 
 // stageParts returns how long each resource needs for one stage of a wave: off-chip and shared
 // memory, matrix unit and private memory. The slower of load and compute pays for all of them, see
-// Step.Serve, so their p-norm is the pace of the pipeline.
-func (b *builder) stageParts(t *tiling, w wave) (ts [4]units.Time) {
+// Step.Serve, so their p-norm is the pace of the pipeline. The vector unit has a part where it widens
+// operands: each tile widens its own, so a weight as often as there are tiles along the rows.
+func (b *builder) stageParts(t *tiling, w wave) (ts [5]units.Time) {
 	ts[0] = b.time(b.at.off, w.load)
 	if b.shared != nil {
 		ts[1] = b.time(b.at.shared, w.operand)
@@ -332,7 +389,15 @@ func (b *builder) stageParts(t *tiling, w wave) (ts [4]units.Time) {
 	if b.private != nil {
 		ts[3] = b.time(b.at.private, t.feed*w.perCore)
 	}
+	if t.widen > 0 {
+		ts[4] = b.time(b.at.vector, b.vectorCycles(t.widen*w.perCore))
+	}
 	return ts
+}
+
+// vectorCycles returns the cycles of one core's vector unit for so many simple operations.
+func (b *builder) vectorCycles(ops int64) int64 {
+	return units.CeilDiv(ops, b.m.Chip.Cores.Vector.Lanes)
 }
 
 func (b *builder) time(resource int, amount int64) units.Time {
@@ -353,6 +418,11 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 		work = append(work, b.use(b.private.Name, t.feed*w.perCore))
 		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
 	}
+	if t.widen > 0 {
+		cycles := b.vectorCycles(t.widen * w.perCore)
+		work = append(work, b.use("vector", cycles))
+		done = append(done, b.count("vector.ops", "op", t.widen*w.tiles), b.count("vector.cycles", "core-cycle", cycles*w.cores))
+	}
 	p := b.profile.Gemm.Overlap
 	load = &Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.cores}
 	compute = &Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.cores}
@@ -367,7 +437,7 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 	if tier == nil {
 		tier = b.off
 	}
-	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(int64(g.a.Bytes(g.batch * g.m * g.n)))
+	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(int64(g.a.Result().Bytes(g.batch * g.m * g.n)))
 }
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
@@ -405,9 +475,10 @@ func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
 
 // gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
 // the product has more rows: a single row would leave a matrix unit empty, and streaming the matrix
-// through the vector units takes no longer than reading it.
+// through the vector units takes no longer than reading it. Kernels for weights of less than a byte
+// unpack them for the matrix units however few the rows are.
 func (b *builder) gemv(g *gemm) *arch.RowKernel {
-	if g.m != 1 {
+	if g.m != 1 || g.w.Bits() < 8 {
 		return nil
 	}
 	if lib := rowKernelFor(b.profile, "gemv"); slices.Contains(lib.Kinds, "gemv") {
@@ -419,7 +490,7 @@ func (b *builder) gemv(g *gemm) *arch.RowKernel {
 // countOps counts the operations of the product on its launch: they are the same whatever the tiling.
 func (b *builder) countOps(k *Body, g *gemm) {
 	launch := k.Nodes[0].Step
-	launch.Counts = append(launch.Counts, b.count("matrix."+g.multiplies().String()+".ops", "op", 2*g.batch*g.m*g.n*g.k))
+	launch.Counts = append(launch.Counts, b.count("matrix."+g.in.String()+".ops", "op", 2*g.batch*g.m*g.n*g.k))
 }
 
 // arrayFill is the time until a systolic unit works at its pace. Waves follow one another without a
@@ -481,6 +552,7 @@ type dealing struct {
 	cycles int64        // matrix cycles of the busiest core
 	fill   units.Cycles // before the first product runs at that pace
 	cores  int64        // that have work
+	widen  int64        // vector operations of the busiest core that widen narrow operands
 }
 
 // bestDealing divides the batch, the rows or the columns among the cores, whichever takes least.
@@ -495,12 +567,12 @@ func (b *builder) bestDealing(g *gemm) (dealing, error) {
 		{"m", g.batch, units.CeilDiv(g.m, cores), g.n, g.m},
 		{"n", g.batch, g.m, units.CeilDiv(g.n, cores), g.n},
 	} {
-		one, err := unit.Cycles(g.multiplies(), d.m, d.n, g.k)
+		one, err := unit.Cycles(g.in, d.m, d.n, g.k)
 		if err != nil {
 			return best, fmt.Errorf("%w: %w", err, ErrUnsupported)
 		}
 		if cycles := int64(one.Steady) * d.batch; cycles < best.cycles {
-			best = dealing{d.way, cycles, one.Fill, min(cores, d.parts)}
+			best = dealing{d.way, cycles, one.Fill, min(cores, d.parts), d.batch * b.widening(g, d.m, d.n, g.k)}
 		}
 	}
 	return best, nil
@@ -521,6 +593,11 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 		work = append(work, b.use(b.private.Name, per))
 		loaded = append(loaded, b.count(b.private.Name+".write", "B", per*d.cores))
 		done = append(done, b.count(b.private.Name+".read", "B", per*d.cores))
+	}
+	if d.widen > 0 {
+		cycles := b.vectorCycles(part(d.widen))
+		work = append(work, b.use("vector", cycles))
+		done = append(done, b.count("vector.ops", "op", part(d.widen)*d.cores), b.count("vector.cycles", "core-cycle", cycles*d.cores))
 	}
 	p := b.profile.Gemm.Overlap
 	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}

@@ -14,9 +14,11 @@ type rows struct {
 	phase           traces.Phase
 	kind            traces.Kind
 	rows, cols      int64
-	read, write     int64 // bytes
-	weights         int64 // the part of read that all rows share
-	vector, special int64 // operations
+	read, write     int64   // bytes
+	weights         int64   // the part of read that all rows share
+	vector, special int64   // operations
+	convert         int64   // conversions of number formats
+	overlap         float64 // by which load and work overlap; 0: perfectly
 }
 
 // chunkPerCore is the data one core works on per pipeline stage of a streaming kernel: a thread
@@ -95,6 +97,7 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	again := load * b.rereads(r, lib)
 	issue := max(b.issue(lib, load+again+store, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks))
 	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
+	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
 	stream.Buffers = []Buffer{{Name: "rows", Capacity: 3, Token: units.Bytes(units.CeilDiv(load+store, cores))}}
@@ -113,6 +116,10 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Counts: readCounts, Cores: cores}, Acquire: []Tokens{{0, 1}}},
 		{Name: r.kind.String(), Step: &Step{Kind: "compute", Uses: work, Counts: done, Cores: cores}, After: []Dep{{Node: 0}}},
 		{Name: "store", Step: &Step{Kind: "store", Uses: writes, Counts: writeCounts, Cores: cores}, After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
+	}
+	if r.overlap > 0 {
+		load, compute := stream.Nodes[0].Step, stream.Nodes[1].Step
+		load.Beside, load.Overlap, compute.Beside, compute.Overlap = work, r.overlap, reads, r.overlap
 	}
 	k.then(Node{Name: "stream", Body: &stream, Times: chunks})
 }
@@ -135,6 +142,7 @@ func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts 
 	read, write := per(r.read), per(r.write)
 	again := read * b.rereads(r, lib)
 	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
+	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)))
 	b.copyIn(k, "copy in", read)
 	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,

@@ -50,6 +50,7 @@ type opCommand struct {
 	arch, runtime     string
 	set               []string
 	dtype, weight, kv string
+	to                string
 	fidelity, form    string
 	exact, hostSync   bool
 	plan              bool
@@ -129,7 +130,8 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
 	fs.StringVar(&o.weight, "weight-dtype", "", "`TYPE` of weights (default as --dtype)")
 	fs.StringVar(&o.kv, "kv-dtype", "", "`TYPE` of cached keys and values (default as --dtype)")
-	group(fs, dims, "causal", "dtype", "weight-dtype", "kv-dtype")
+	fs.StringVar(&o.to, "to-dtype", "", "`TYPE` that quantize writes (default fp8)")
+	group(fs, dims, "causal", "dtype", "weight-dtype", "kv-dtype", "to-dtype")
 	o.fidelity = eval.Event
 	fs.Var(&choice{"fidelity", &o.fidelity, fidelities, &o.problems}, "fidelity", "`HOW`: event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -141,7 +143,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	group(fs, output, "output", "plan", "timeline")
 	complete(c, "arch", machineNames)
 	complete(c, "fidelity", func() []string { return fidelities })
-	for _, name := range []string{"dtype", "weight-dtype", "kv-dtype"} {
+	for _, name := range []string{"dtype", "weight-dtype", "kv-dtype", "to-dtype"} {
 		complete(c, name, traces.DTypes)
 	}
 	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -269,6 +271,13 @@ func (o *opCommand) dtypes(c *cobra.Command) {
 	o.op.DType = read("dtype", o.dtype, traces.BF16, !o.op.Kind.Collective())
 	o.op.WeightDType = read("weight-dtype", o.weight, o.op.DType, oracle.HasWeight(o.op.Kind))
 	o.op.KVDType = read("kv-dtype", o.kv, o.op.DType, oracle.HasKV(o.op.Kind))
+	narrows := oracle.Narrows(o.op.Kind)
+	to := read("to-dtype", o.to, traces.FP8, narrows)
+	if narrows {
+		if o.op.ToDType = to; to.Bits() >= o.op.DType.Bits() {
+			o.problems.Add(&experiments.Invalid{Field: "to-dtype", Message: fmt.Sprintf("%s is no narrower than %s", to, o.op.DType), Hint: "e.g. fp8"})
+		}
+	}
 }
 
 // findMachine finds the machine and notes what is wrong with what concerns it.

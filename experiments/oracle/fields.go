@@ -150,19 +150,11 @@ func (f *fields) dtype(name string, otherwise traces.DType) traces.DType {
 	}
 	d, err := traces.ParseDType(string(v.text))
 	if err != nil {
-		path := pointer(f.at, name)
-		if slices.Contains(blockScaled, string(v.text)) {
-			f.fail(unsupported("dtype", path, nearest("", traces.DTypes()), "block-scaled numbers (%s) are not simulated by this version", v.text))
-		} else {
-			f.fail(invalid("unknown-value", path, nearest(string(v.text), traces.DTypes()), "%q is no number format", shorten(string(v.text))))
-		}
+		f.fail(invalid("unknown-value", pointer(f.at, name), nearest(string(v.text), traces.DTypes()), "%q is no number format", shorten(string(v.text))))
 		return otherwise
 	}
 	return d
 }
-
-// blockScaled are number formats that exist but are not simulated.
-var blockScaled = []string{"nvfp4", "mxfp4", "mxfp6", "mxfp8", "fp4", "fp6"}
 
 // integer returns a whole number from least to most.
 func (f *fields) integer(name string, least, most, otherwise int64) int64 {

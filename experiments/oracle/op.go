@@ -28,6 +28,7 @@ type Op struct {
 	Bytes, Ranks int64
 
 	DType, WeightDType, KVDType traces.DType
+	ToDType                     traces.DType // of what quantize writes
 }
 
 // Dim describes a dimension of a kind of operator.
@@ -116,6 +117,9 @@ func HasWeight(k traces.Kind) bool { return k == traces.Gemm || k == traces.Embe
 // HasKV reports whether operators of the kind have a number format of their own for cached keys and values.
 func HasKV(k traces.Kind) bool { return k == traces.Attention || k == traces.KVAppend }
 
+// Narrows reports whether operators of the kind write another number format than they read.
+func Narrows(k traces.Kind) bool { return k == traces.Quantize }
+
 // Complete fills in what follows from other dimensions.
 func (o *Op) Complete() {
 	if o.Kind == traces.Attention && o.KVHeads == 0 {
@@ -138,6 +142,9 @@ func (o *Op) JSON() []byte {
 	if HasKV(o.Kind) {
 		to = fmt.Appendf(to, `,"kv_dtype":%q`, o.KVDType)
 	}
+	if Narrows(o.Kind) {
+		to = fmt.Appendf(to, `,"to_dtype":%q`, o.ToDType)
+	}
 	if o.Kind == traces.Attention {
 		to = fmt.Appendf(to, `,"causal":%t`, o.Causal)
 	}
@@ -146,7 +153,7 @@ func (o *Op) JSON() []byte {
 
 // operator returns the operator without its tensors.
 func (o *Op) operator() traces.Op {
-	return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.KVDType,
+	return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.KVDType, ToDType: o.ToDType,
 		Batch: o.Batch, M: o.M, N: o.N, K: o.K,
 		Heads: o.Heads, KVHeads: o.KVHeads, HeadDim: o.HeadDim, QLen: o.QLen, Past: o.Past, Causal: o.Causal,
 		Rows: o.Rows, Cols: o.Cols, Bytes: units.Bytes(o.Bytes)}
@@ -181,20 +188,23 @@ func (o *Op) Graph() *traces.Graph {
 		} else {
 			in("b", traces.Activation, o.WeightDType, o.Batch, o.K, o.N)
 		}
-		out(o.DType, o.Batch, o.M, o.N)
+		out(o.DType.Result(), o.Batch, o.M, o.N)
 	case o.Kind == traces.Attention:
 		// Keys and values are counted by the operator's own dimensions.
 		in("q", traces.Activation, o.DType, o.Batch, o.QLen, o.Heads, o.HeadDim)
-		out(o.DType, o.Batch, o.QLen, o.Heads, o.HeadDim)
+		out(o.DType.Result(), o.Batch, o.QLen, o.Heads, o.HeadDim)
 	case o.Kind.Collective():
-		in("buffer", traces.Activation, traces.INT8, units.CeilDiv(o.Bytes, page), page) // in place
+		in("buffer", traces.Activation, traces.INT32, units.CeilDiv(o.Bytes, page), page/4) // in place
 	default:
 		for i := range o.operands() {
 			in("in"+string(rune('1'+i)), traces.Activation, o.DType, o.Rows, o.Cols)
 		}
 		d := o.DType
-		if o.Kind == traces.KVAppend {
+		switch o.Kind {
+		case traces.KVAppend:
 			d = o.KVDType
+		case traces.Quantize:
+			d = o.ToDType
 		}
 		out(d, o.Rows, o.Cols)
 	}
@@ -205,7 +215,7 @@ func (o *Op) Graph() *traces.Graph {
 // operands returns how many tensors of Rows×Cols elements the operator reads, as its work counts them
 // for a single row of 64 elements.
 func (o *Op) operands() int64 {
-	small := traces.Op{Kind: o.Kind, Rows: 1, Cols: 64, DType: o.DType, WeightDType: o.DType, KVDType: o.DType}
+	small := traces.Op{Kind: o.Kind, Rows: 1, Cols: 64, DType: o.DType, WeightDType: o.DType, KVDType: o.DType, ToDType: o.ToDType}
 	w, err := small.Work(0)
 	if err != nil {
 		return 1

@@ -186,6 +186,12 @@ func (o *Op) read(f *fields) {
 	if HasKV(k) {
 		o.KVDType = f.dtype("kv_dtype", o.DType)
 	}
+	if Narrows(k) {
+		o.ToDType = f.dtype("to_dtype", traces.FP8)
+		if *f.err == nil && o.ToDType.Bits() >= o.DType.Bits() {
+			f.fail(invalid("value", "/op/to_dtype", "e.g. fp8", "%s is no narrower than %s", o.ToDType, o.DType))
+		}
+	}
 	switch {
 	case k == traces.Attention:
 		o.Causal = f.flag("causal", true)

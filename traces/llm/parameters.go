@@ -27,11 +27,11 @@ func (m Model) Parameters() int64 {
 // KVBytesPerToken returns how many bytes one token adds to the cache, over all layers. The model
 // must be valid.
 func (m Model) KVBytesPerToken(d traces.DType) units.Bytes {
-	n := product(2, m.Layers, m.KVHeads, m.HeadDim)
-	if n > traces.MaxElements {
-		n = traces.MaxElements
+	vectors := product(2, m.Layers, m.KVHeads)
+	if n := product(vectors, m.HeadDim); n > traces.MaxElements {
+		return d.Bytes(traces.MaxElements)
 	}
-	return d.Bytes(n)
+	return d.KVBytes(vectors, m.HeadDim)
 }
 
 // layerParameters counts one layer: projections, their biases, feed-forward network and norms.
