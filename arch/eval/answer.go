@@ -46,6 +46,10 @@ type Answer struct {
 	Operators []Operator   `json:"operators"`
 	Phases    []PhaseTime  `json:"phases"`
 	Advice    []Advice     `json:"advice"`
+	// Ablation and Sensitivities are there if they were asked for; see the package whatif.
+	Ablation      []Ablation      `json:"ablation,omitempty"`
+	Sensitivities []Sensitivity   `json:"sensitivities,omitempty"`
+	Sensitivity   *SensitivityRun `json:"sensitivity,omitempty"`
 	// Footprint is what one chip has to hold.
 	Footprint Footprint `json:"footprint"`
 	// FloorSeconds is what no evaluation of the same plan can beat.

@@ -25,6 +25,7 @@ type progress struct {
 	w      io.Writer
 	start  time.Time
 	events atomic.Int64
+	runs   runsDone
 	done   chan struct{}
 	wait   sync.WaitGroup
 	width  int // of the line that is shown, 0 for none
@@ -71,6 +72,9 @@ func (p *progress) update(events int64) { p.events.Store(events) }
 
 func (p *progress) text() string {
 	t, n := time.Since(p.start), p.events.Load()
+	if runs := p.runs.text.Load(); runs != nil {
+		return fmt.Sprintf("%s, %s", *runs, t.Round(time.Second/10))
+	}
 	if n == 0 {
 		return fmt.Sprintf("planning, %s", t.Round(time.Second/10))
 	}

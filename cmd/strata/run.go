@@ -35,6 +35,7 @@ strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json`,
 		RunE: r.run,
 	}
 	r.point.register(c)
+	r.inside.register(c)
 	const output = "Output"
 	fs := c.Flags()
 	formFlag(c, &r.form, &r.point.problems)
@@ -50,6 +51,8 @@ strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json`,
 // runCommand is strata run.
 type runCommand struct {
 	point             pointFlags
+	inside            insideFlags
+	tables            tables
 	form              string
 	db, timeline      string
 	stats, noProgress bool
@@ -60,6 +63,7 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 	if r.timeline != "" && r.point.options.Fidelity != eval.Event {
 		r.point.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
+	r.inside.check(c, r.form, &r.point.problems)
 	checkOutputs(c, &r.point.problems, []named{{"db", r.db}, {"timeline", r.timeline}}, inputs(r.point.arch, r.point.model, r.point.trace))
 	p, req, err := r.point.request(c)
 	if err != nil {
@@ -123,7 +127,11 @@ func (r *runCommand) simulate(c *cobra.Command, req *eval.Request) (*eval.Result
 	p := startProgress(w, !r.quiet && !r.noProgress && isTerminal(w))
 	defer p.stop()
 	req.Progress = p.update
-	return eval.Run(c.Context(), *req)
+	res, err := eval.Run(c.Context(), *req)
+	if err == nil {
+		r.tables, err = r.inside.look(c.Context(), req, res, p)
+	}
+	return res, err
 }
 
 func writeTimeline(out *outFile, t *eval.Timeline, res *eval.Result) error {
@@ -137,16 +145,19 @@ func (r *runCommand) print(c *cobra.Command, p *experiments.Point, res *eval.Res
 	return printTo(c, func(w io.Writer) error {
 		switch r.form {
 		case "json":
-			text, err := experiments.EncodeAnswer(&res.Answer)
+			text, err := experiments.EncodeAnswer(r.tables.with(res.Answer))
 			if err != nil {
 				return err
 			}
 			_, err = w.Write(append(text, '\n'))
 			return err
 		case "csv":
+			if written, err := r.tables.csv(w); written {
+				return err
+			}
 			return report.Scalars(w, row)
 		}
-		return report.Run(w, &res.Answer, report.Options{Style: styleOf(c), Machine: r.point.arch, Ideal: p.Ideal, Changes: len(p.Set)})
+		return report.Run(w, r.tables.with(res.Answer), report.Options{Style: styleOf(c), Machine: r.point.arch, Ideal: p.Ideal, Changes: len(p.Set)})
 	})
 }
 
