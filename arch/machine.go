@@ -72,6 +72,9 @@ type Profile struct {
 	Description string `yaml:"description,omitempty"`
 	// Launch is the time between the kernels of one stream that the device itself needs.
 	Launch units.Time `yaml:"launch" spec:"min=0 ns,max=1 s"`
+	// Host is what the framework on the host adds to the time of the device; nil is nothing, as in a
+	// loop that is compiled whole.
+	Host *Host `yaml:"host,omitempty"`
 	// HostSync is what a host-timed, synchronised operator pays on top, by operator kind;
 	// "default" stands for kinds that are not listed.
 	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`
@@ -87,6 +90,45 @@ type Profile struct {
 	// Resident is there if a program of one operator first copies its operands on chip whole, as
 	// XLA does, and copies the result back after it.
 	Resident *Resident `yaml:"resident,omitempty"`
+}
+
+// Host is the framework that drives the device from the host, in whole models; operators that are timed
+// alone pay nothing of it. A step of the framework (one prefill or decode of a batch) takes
+//
+//	step + sequences · sequence + max(time to launch its operators, time of the device):
+//
+// what comes first is serial, while operators are launched ahead of the device.
+type Host struct {
+	// Operator is the host's time to dispatch and launch one operator, which it does in order and ahead
+	// of the device. The queue of launches is taken to be as long as it needs to be: it runs full only
+	// where the device is the slower one and hides the host anyway.
+	Operator units.Time `yaml:"operator,omitempty" spec:"min=0 ns,max=1 s"`
+	// Operators is how many operators the framework runs for one kernel of that kind; 1 if not listed.
+	Operators map[string]int64 `yaml:"operators,omitempty" spec:"min=0,max=1000"`
+	// Graph lists the phases whose kernels replay from a graph ("prefill", "decode"): no operator is
+	// launched by itself there.
+	Graph []string `yaml:"graph,omitempty" spec:"oneof=prefill|decode"`
+	// Step is the serial time of each step: scheduling, telling the workers, waiting for the sampled
+	// tokens. Sequence is what each sequence in it adds.
+	Step     units.Time `yaml:"step,omitempty" spec:"min=0 ns,max=10 s"`
+	Sequence units.Time `yaml:"sequence,omitempty" spec:"min=0 ns,max=1 s"`
+	// Request is what a batch of requests pays once before its first step: client, HTTP, tokenizer.
+	Request units.Time `yaml:"request,omitempty" spec:"min=0 ns,max=100 s"`
+	// StepTokens is the most tokens of prompts that one prefill step takes, in whole prompts but always
+	// one; more are prefilled in several steps. 0 is no bound.
+	StepTokens int64 `yaml:"step_tokens,omitempty" spec:"min=0,max=1000000000"`
+}
+
+// Launches returns the host's time to launch a kernel of a kind in a phase.
+func (h *Host) Launches(kind, phase string) units.Time {
+	if h == nil || slices.Contains(h.Graph, phase) {
+		return 0
+	}
+	n, ok := h.Operators[kind]
+	if !ok {
+		n = 1
+	}
+	return h.Operator * units.Time(n)
 }
 
 // Resident is how fast whole operands are copied on chip and back, as shares of the sustained
@@ -320,6 +362,11 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 	for _, k := range slices.Sorted(maps.Keys(p.HostSync)) {
 		check(at+".host_sync."+k, k, append(traces.Kinds(), "default"))
 	}
+	if p.Host != nil {
+		for _, k := range slices.Sorted(maps.Keys(p.Host.Operators)) {
+			check(at+".host.operators."+k, k, traces.Kinds())
+		}
+	}
 	rows := []string{"*", "gemv"}
 	for _, name := range traces.Kinds() {
 		if k, err := traces.ParseKind(name); err == nil && k.RowWise() {
@@ -388,6 +435,14 @@ func (m *Machine) Profile(name string) (*Profile, error) {
 		err = fmt.Errorf("%w; did you mean %q?", err, s)
 	}
 	return nil, err
+}
+
+// StepTokens returns the most tokens of prompts that one prefill step of a profile takes, 0 for no bound.
+func (m *Machine) StepTokens(profile string, hostTimed bool) int64 {
+	if p, err := m.ProfileFor(profile, hostTimed); err == nil && p.Host != nil {
+		return p.Host.StepTokens
+	}
+	return 0 // of a profile that is unknown, too, which planning refuses
 }
 
 // Fuses reports whether the profile has that fusion.

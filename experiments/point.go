@@ -113,6 +113,9 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	w.DType = dtype("dtype", p.DType, p.Model.DefaultDType(), &problems)
 	w.WeightDType = dtype("weight-dtype", p.WeightDType, w.DType, &problems)
 	w.KVDType = dtype("kv-dtype", p.KVDType, w.DType, &problems)
+	if p.Machine != nil { // a graph that is only written down has none
+		w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync)
+	}
 	g, err := p.Model.Graph(w)
 	addWorkload(&problems, err)
 	return g, problems.Err()

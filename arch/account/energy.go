@@ -28,7 +28,7 @@ type Energy struct {
 func EnergyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) Energy {
 	chips := units.Joules(p.Ranks)
 	var e Energy
-	for _, part := range parts(m, p, o.Work, o.Makespan, o.Stalls) {
+	for _, part := range parts(m, p, o.Work, o.Makespan, busy(p, o)) {
 		part.Joules *= chips
 		e.Parts = append(e.Parts, part)
 		e.Total += part.Joules
@@ -40,7 +40,7 @@ func EnergyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) Energy {
 			continue
 		}
 		var j units.Joules
-		for _, part := range parts(m, p, op.Work, op.Time, op.Stalls) {
+		for _, part := range parts(m, p, op.Work, op.Time, running(op.Time, &op.Stalls)) {
 			j += units.Joules(part.Joules * chips)
 		}
 		if w := j.Per(op.Time); w > e.Peak {
@@ -54,14 +54,32 @@ func EnergyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) Energy {
 // OpEnergy returns the energy of one operator of the outcome, over all chips of the mapping.
 func OpEnergy(m *arch.Machine, p *plan.Program, op *sim.OpStat) units.Joules {
 	var j units.Joules
-	for _, part := range parts(m, p, op.Work, op.Time, op.Stalls) {
+	for _, part := range parts(m, p, op.Work, op.Time, running(op.Time, &op.Stalls)) {
 		j += part.Joules
 	}
 	return j * units.Joules(p.Ranks)
 }
 
-// parts lists the energy of one chip by component.
-func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t units.Time, stalls sim.Stalls) []Part {
+// running is the part of a time in which a kernel runs.
+func running(t units.Time, stalls *sim.Stalls) units.Time {
+	return t - stalls[sim.Launch] - stalls[sim.Idle]
+}
+
+// busy returns how long kernels run. Where the host launches them ahead of the device, the critical path
+// may be its launches while kernels run, so what counts is the time of each operator.
+func busy(p *plan.Program, o *sim.Outcome) units.Time {
+	if !p.Ahead() {
+		return running(o.Makespan, &o.Stalls)
+	}
+	var t units.Time
+	for i := range o.Ops {
+		t += running(o.Ops[i].Time, &o.Ops[i].Stalls)
+	}
+	return t
+}
+
+// parts lists the energy of one chip by component, over a time in part of which kernels run.
+func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t, busy units.Time) []Part {
 	var matrix, vector, special, link units.Joules
 	tiers := make([]units.Joules, len(m.Chip.Memory))
 	for i, n := range work {
@@ -87,6 +105,5 @@ func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t units.Time, stal
 	for k := range tiers {
 		list = append(list, Part{m.Chip.Memory[k].Name, tiers[k]})
 	}
-	busy := t - stalls[sim.Launch] - stalls[sim.Idle]
 	return append(list, Part{"link", link}, Part{"idle", m.Power.Idle.During(t)}, Part{"active", m.Power.Active.During(busy)})
 }

@@ -22,7 +22,7 @@ func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
 
 // Floor returns a time that no evaluation of the program with these options can beat: the larger of
 // every resource's amount at its best rate, unless contention is left out, and the dependency path with
-// perfectly overlapping uses and no sharing.
+// perfectly overlapping uses and no sharing, or the host's, whose launches run ahead.
 func Floor(p *plan.Program, o Options) (units.Time, error) {
 	e := &timer{p: p, floor: true, ideal: o.IdealContention}
 	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: map[run]units.Time{}}
@@ -60,6 +60,9 @@ func (f *floor) body(b *plan.Body, times int64) (units.Time, error) {
 				t = min(n.Step.Floor(f.timer.p.Resources), units.MaxTime) + n.Step.Latency
 			}
 			sum = min(sum+t, units.MaxTime+1)
+		}
+		if b.Syncs() { // between two of them, all that the host does is one after the other
+			sum = max(sum, f.timer.p.HostAmount(b))
 		}
 		t, ok := units.Mul(int64(sum), times)
 		if sum = units.Time(t); !ok || sum > units.MaxTime {

@@ -45,7 +45,9 @@ type Answer struct {
 	Cost      Cost         `json:"cost"`
 	Operators []Operator   `json:"operators"`
 	Phases    []PhaseTime  `json:"phases"`
-	Advice    []Advice     `json:"advice"`
+	// Host is what the host did, where the runtime has one that takes time.
+	Host   *Host    `json:"host,omitempty"`
+	Advice []Advice `json:"advice"`
 	// Ablation and Sensitivities are there if they were asked for; see the package whatif.
 	Ablation      []Ablation      `json:"ablation,omitempty"`
 	Sensitivities []Sensitivity   `json:"sensitivities,omitempty"`
@@ -160,6 +162,20 @@ type PhaseTime struct {
 	Phase   string  `json:"phase"`
 	Steps   int64   `json:"steps"`
 	Seconds float64 `json:"seconds"`
+}
+
+// Host is what the framework on the host came to. Operators are launched ahead of the device; the rest is
+// serial, and the device waits for it.
+type Host struct {
+	Operators       int64   `json:"operators"`        // launched by the host one by one
+	OperatorSeconds float64 `json:"operator_seconds"` // the host's time for them
+	Steps           int64   `json:"steps"`
+	StepSeconds     float64 `json:"step_seconds"`    // serial: scheduling, sequences
+	RequestSeconds  float64 `json:"request_seconds"` // serial: once, before the first step
+	// WaitSeconds is how long kernels waited to be launched, so the device was idle for that long and for
+	// the serial parts. Share is the part of the run in which the host was busy.
+	WaitSeconds float64 `json:"wait_seconds"`
+	Share       float64 `json:"share"`
 }
 
 // Advice says what a change would bring.

@@ -197,6 +197,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	}
 	a.BoundBy = o.Stalls.Largest().String()
 	tokens := r.phases(res)
+	r.host(res, profile)
 	if a.Seconds > 0 {
 		a.TokensPerSecond = tokens / a.Seconds
 	}
@@ -251,7 +252,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 			return err
 		}
 	}
-	a.NotModelled = []string{"launches that run ahead of the device", "clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
+	a.NotModelled = []string{"clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
 	a.Manifest = r.manifest()
 	return finite(a)
 }
@@ -272,6 +273,43 @@ func weightTypes(g *traces.Graph) (weight, kv string) {
 	return weight, kv
 }
 
+// host derives what the host did.
+func (r *Request) host(res *Result, profile *arch.Profile) {
+	a, p, o := &res.Answer, res.Program, res.Outcome
+	all := p.HostAmount(p.Entry)
+	if all == 0 {
+		return
+	}
+	h := &Host{Share: all.Seconds() / a.Seconds}
+	var wait, request, step units.Time
+	for i := range o.Ops {
+		op := &o.Ops[i]
+		switch {
+		case p.Ops[i].Kind != plan.HostResource:
+			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(op.Calls)
+		case p.Ops[i].Name == plan.RequestOp:
+			request += op.Time
+		default:
+			step += op.Time
+			h.Steps += op.Calls
+		}
+	}
+	h.WaitSeconds, h.RequestSeconds, h.StepSeconds = wait.Seconds(), request.Seconds(), step.Seconds()
+	operators := all - request - step
+	h.OperatorSeconds = operators.Seconds()
+	if profile.Host.Operator > 0 {
+		h.Operators = int64(operators / profile.Host.Operator)
+	}
+	a.Host = h
+	if n := profile.Host.StepTokens; n > 0 {
+		for _, ph := range a.Phases {
+			if ph.Phase == traces.Prefill.String() && ph.Steps > 1 {
+				a.Notes = append(a.Notes, fmt.Sprintf("the prompts are prefilled in %d steps of at most %d tokens; the first token is counted from the end of the last", ph.Steps, n))
+			}
+		}
+	}
+}
+
 // phases derives times per phase, TTFT and TPOT, and returns the tokens that the run produced.
 func (r *Request) phases(res *Result) float64 {
 	a, g := &res.Answer, r.Graph
@@ -281,15 +319,15 @@ func (r *Request) phases(res *Result) float64 {
 		s := sections[mark.Section]
 		t := (mark.End - mark.Start).Seconds()
 		if k := len(a.Phases) - 1; k >= 0 && a.Phases[k].Phase == s.Phase {
-			a.Phases[k].Steps++
+			a.Phases[k].Steps += s.Steps
 			a.Phases[k].Seconds += t
 		} else {
-			a.Phases = append(a.Phases, PhaseTime{s.Phase, 1, t})
+			a.Phases = append(a.Phases, PhaseTime{s.Phase, s.Steps, t})
 		}
 		if s.Phase == traces.Prefill.String() {
 			a.TTFTSeconds = mark.End.Seconds()
 		} else {
-			decode++
+			decode += s.Steps
 		}
 	}
 	for _, p := range a.Phases {
@@ -424,13 +462,13 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 		if float64(o.Stalls[c]) < 0.02*float64(o.Makespan) {
 			break
 		}
-		switch c {
-		case sim.Launch:
+		switch {
+		case c == sim.Launch && !res.Program.Ahead():
 			// Launches follow each other on the critical path, so less of each is less of the sum.
 			add(c, "-10 % launch time", a.Seconds-float64(0.1*a.Stalls[c]))
-		case sim.Dependency:
+		case c == sim.Dependency:
 			add(c, "-10 % fill and drain time", a.Seconds-float64(0.1*a.Stalls[c]))
-		case sim.Idle:
+		case c == sim.Idle:
 		default:
 			faster := map[string]float64{}
 			for _, name := range res.Program.ResourcesOf(c) {
@@ -440,7 +478,7 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 			if err != nil {
 				return err
 			}
-			what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.DDR: "DDR bandwidth", sim.Link: "link bandwidth"}
+			what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.DDR: "DDR bandwidth", sim.Link: "link bandwidth", sim.Launch: "speed of the host"}
 			add(c, "+10 % "+what[c], f.Makespan.Seconds())
 			if c == sim.Link {
 				// Collectives follow each other too. What bandwidth does not explain is latency.

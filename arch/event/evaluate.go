@@ -38,6 +38,12 @@ type Observer interface {
 	Done(f *plan.Folder)
 }
 
+// HostObserver is an Observer that also sees what the host launches ahead of the device, when the whole
+// program is played.
+type HostObserver interface {
+	Launched(kernel *plan.Body, start, end units.Time)
+}
+
 // Span is one step's time in service.
 type Span struct {
 	Body       *plan.Body
@@ -86,6 +92,7 @@ func (r *runner) exact() (*sim.Outcome, error) {
 	for i := range r.ops {
 		r.ops[i].Work = make(sim.Counts, len(r.p.Counters))
 	}
+	r.whole = true
 	if len(r.p.Sections) > 0 {
 		r.marked = r.p.Entry
 	}

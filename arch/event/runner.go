@@ -41,6 +41,8 @@ type runner struct {
 	handled int64
 
 	// Only when the whole program is played at once.
+	whole  bool
+	host   instant // when the host has launched all up to now
 	ops    []sim.OpStat
 	marked *plan.Body
 	marks  []sim.Mark
@@ -78,6 +80,7 @@ type frame struct {
 	least    int64   // iterations that all nodes have done
 	boundary bool    // a look at the boundary is scheduled
 	started  instant
+	spent    sim.Stalls // of an operator's frame, until its path went by way of the host
 	counted  sim.Counts // r.work when the frame started, for operators
 	history  map[string]*snapshot
 	tries    int
@@ -107,6 +110,7 @@ type node struct {
 	seq       int64
 
 	late lateQueue
+	held instant // the path by way of the host that a step waits for
 }
 
 // lateQueue holds results that are on their way; its Handle delivers them.
@@ -188,7 +192,7 @@ func (f *frame) Handle(now units.Time) error { return f.start(&instant{}) }
 
 // start begins a frame at the given instant.
 func (f *frame) start(at *instant) error {
-	f.started = *at
+	f.started, f.spent = *at, sim.Stalls{}
 	f.open = len(f.nodes)
 	f.least, f.tries, f.history, f.boundary = 0, 0, nil, false
 	for i := range f.tokens {
@@ -236,8 +240,49 @@ func (n *node) tryStart(at *instant) error {
 		}
 		return n.child.start(at)
 	}
+	if r := f.r; r.whole && (n.plan.Step.Sync || n.plan.Step.Host > 0) {
+		return n.launch(at)
+	}
 	return n.serve(at)
 }
+
+// launch starts a step when the host has launched it. Launches are in the order of the steps, which are a
+// chain, so the host's clock moves on when a step could start.
+func (n *node) launch(at *instant) error {
+	r, s := n.f.r, n.plan.Step
+	if s.Sync {
+		r.host = *at
+	}
+	from := r.host.at
+	t := r.p.HostTime(s)
+	if t > units.MaxTime-from {
+		return tooLate("step " + n.plan.Name)
+	}
+	r.host.at += t
+	r.host.stalls[sim.Launch] += t
+	if o, ok := r.opt.Observer.(HostObserver); ok && t > 0 {
+		o.Launched(n.f.body, from, r.host.at)
+	}
+	wait := r.host.at - at.at
+	if wait <= 0 {
+		return n.serve(at)
+	}
+	n.held = r.host
+	if n.f.body.Op >= 0 { // the kernel's time by cause is its own and what it waited
+		own := at.stalls.Minus(&n.f.started.stalls)
+		n.f.spent.Add(&own, 1)
+		n.f.spent[sim.Launch] += wait
+		n.f.started.stalls = r.host.stalls
+	}
+	r.eng.At(r.host.at, priorityStep, (*held)(n))
+	return nil
+}
+
+// held is a node whose step waits for the host.
+type held node
+
+// Handle starts the step.
+func (h *held) Handle(units.Time) error { return (*node)(h).serve(&h.held) }
 
 func (f *frame) observeTokens(buffer int, at units.Time) {
 	if o := f.r.opt.Observer; o != nil {
@@ -343,6 +388,9 @@ func (q *lateQueue) Handle(now units.Time) error {
 func (n *node) complete(at *instant) error {
 	f, r := n.f, n.f.r
 	n.done++
+	if n.plan.Step != nil && n.plan.Step.Sync {
+		r.host = *at
+	}
 	for _, t := range n.plan.Release {
 		f.tokens[t.Buffer] += t.N
 		f.observeTokens(t.Buffer, at.at)
@@ -394,6 +442,7 @@ func (f *frame) finish(at *instant) error {
 		o.Time += at.at - f.started.at
 		d := at.stalls.Minus(&f.started.stalls)
 		o.Stalls.Add(&d, 1)
+		o.Stalls.Add(&f.spent, 1)
 		for i := range o.Work {
 			o.Work[i] += r.work[i] - f.counted[i]
 		}

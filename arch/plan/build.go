@@ -41,6 +41,7 @@ func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
 type builder struct {
 	m        *arch.Machine
 	profile  *arch.Profile
+	host     *arch.Host // nil if it takes no time
 	mapping  Mapping
 	p        *Program
 	private  *memory.Spec // on-chip tiers, nil if the machine has none
@@ -117,6 +118,12 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	if b.private != nil {
 		b.at.private = b.res[b.private.Name]
 	}
+	if b.host = profile.Host; p.Alone || p.HostSync || p.IdealLaunch {
+		b.host = nil
+	}
+	if b.host != nil {
+		add(Resource{HostResource, sim.Launch, "ps", int64(units.Second), false})
+	}
 	if p.TP > 1 {
 		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), p.TP), false})
 	}
@@ -130,6 +137,9 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 	entry := &Body{Name: g.Name, Op: -1}
 	// The products and the softmax of attention follow one another.
 	b.alone = b.mapping.Alone && len(g.Runs) == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1 && g.Blocks[g.Runs[0].Block].Ops[0].Kind != traces.Attention
+	if b.host != nil && b.host.Request > 0 && g.Runs[0].Phase == traces.Prefill {
+		b.request(entry)
+	}
 	var section *Body
 	for i := range g.Runs {
 		run := &g.Runs[i]
@@ -142,6 +152,7 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 			section = &Body{Name: name, Op: -1}
 			b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step, Steps: run.Steps()})
 			entry.then(Node{Name: name, Body: section, Times: run.Steps()})
+			b.serial(section, g, i)
 		}
 		block, err := b.block(g, run)
 		if err != nil {
@@ -159,6 +170,39 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		return nil, err
 	}
 	return b.p, nil
+}
+
+// request is what a batch of requests costs before its first step.
+func (b *builder) request(entry *Body) {
+	const name = RequestOp
+	b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: traces.Prefill.String()})
+	entry.then(Node{Name: name, Body: b.onHost(name, traces.Prefill, b.host.Request, "host.requests"), Times: 1})
+}
+
+// onHost is an operator of the host during which the device waits.
+func (b *builder) onHost(name string, phase traces.Phase, t units.Time, count string) *Body {
+	body := &Body{Name: name, Op: b.op(phase, name, HostResource)}
+	body.then(Node{Name: name, Step: &Step{Kind: "host", Sync: true, Uses: []Use{b.use(HostResource, int64(t))}, Counts: []Count{b.count(count, "time", 1)}}})
+	return body
+}
+
+// serial begins a step with what the host does while the device waits, for each sequence and for all.
+func (b *builder) serial(section *Body, g *traces.Graph, at int) {
+	if b.host == nil {
+		return
+	}
+	var sequences int64
+	for i := at; i == at || i < len(g.Runs) && g.Runs[i].SameStep(&g.Runs[i-1]); i++ {
+		var n int64
+		for _, op := range g.Blocks[g.Runs[i].Block].Ops {
+			if op.Kind == traces.Attention {
+				n += op.Batch
+			}
+		}
+		sequences = max(sequences, n)
+	}
+	const name = StepOp
+	section.then(Node{Name: name, Body: b.onHost(name, g.Runs[at].Phase, b.host.Step+b.host.Sequence*units.Time(sequences), "host.steps"), Times: 1})
 }
 
 // then appends a node that waits for the last one.
@@ -406,7 +450,7 @@ func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
 	if b.mapping.IdealLaunch {
 		lat = 0
 	}
-	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch,
+	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Host: int64(b.host.Launches(kind, phase.String())),
 		Counts: []Count{b.count("launches", "launch", 1)}}})
 	return body
 }

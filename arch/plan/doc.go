@@ -19,6 +19,9 @@
 // Tensor parallelism divides columns, rows, heads or the vocabulary as each operator says and adds
 // the collectives that make the result whole.
 //
+// A framework on the host (arch.Host) begins each step with serial work, and launches the kernels of the
+// step in order, ahead of the device: kernel i starts when the host has launched it and kernel i-1 is done.
+//
 // # Units
 //
 // Amounts are bytes or core-clock cycles, integers; times are picoseconds.
@@ -31,6 +34,6 @@
 //
 // # Not modelled
 //
-// Several streams, launches that run ahead of the device, fusion across operators beyond what a
+// Several streams, a bounded queue of launches, fusion across operators beyond what a
 // runtime profile lists, pipeline, data and expert parallelism, placement across memory tiers.
 package plan

@@ -121,6 +121,9 @@ func (e *explainer) step(s *Step) string {
 	if len(parts) > 0 {
 		parts = append(parts, fmt.Sprintf("takes %s alone, limited by %s", t.Short(), cause))
 	}
+	if s.Host > 0 {
+		parts = append(parts, fmt.Sprintf("when the host has launched it, ahead of the device (%s)", e.p.HostTime(s).Short()))
+	}
 	if s.Latency > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %s", s.Latency.Short(), s.Charge))
 	}
@@ -131,6 +134,9 @@ func (e *explainer) step(s *Step) string {
 }
 
 func rateText(r *Resource) string {
+	if r.Unit == "ps" {
+		return fmt.Sprintf("%.4g s/s", float64(r.Rate)/float64(units.Second))
+	}
 	v, unit := float64(r.Rate), "Hz"
 	if r.Unit == "B" {
 		unit = "B/s"
@@ -147,6 +153,8 @@ func countText(n int64, unit string) string {
 	switch unit {
 	case "B":
 		return Human(units.Bytes(n))
+	case "ps":
+		return units.Time(n).Short()
 	case "op", "core-cycle", "cycle", "launch":
 		f, i := float64(n), 0
 		for f >= 10000 && i < 6 {

@@ -158,7 +158,8 @@ func (f *Folder) node(to *Result, n *Node) error {
 	return nil
 }
 
-// Body times a body that starts with everything at rest.
+// Body times a body that starts with everything at rest. A kernel is timed from its start on the device,
+// whenever the host launches it.
 func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 	k := foldKey{b, times}
 	if r, ok := f.memo[k]; ok {
@@ -167,7 +168,9 @@ func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 	}
 	var r *Result
 	var err error
-	if b.Chain(times) {
+	if b.ahead && b.Op < 0 {
+		r, err = f.Launched(b, times, nil)
+	} else if b.Chain(times) {
 		r = f.empty()
 		r.parts = make([]part, 0, len(b.Nodes))
 		for i := range b.Nodes {

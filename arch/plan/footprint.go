@@ -101,7 +101,15 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 				if _, ok := kv[k]; !ok {
 					kvOrder = append(kvOrder, k)
 				}
-				kv[k] = max(kv[k], bytes)
+				if g.Phase == traces.Prefill.String() && op.Past+run.Past == 0 { // steps of one prefill take other prompts
+					all := kv[k]
+					if err := grow(&all, bytes, run.Steps()); err != nil {
+						return mem, err
+					}
+					kv[k] = all
+				} else {
+					kv[k] = max(kv[k], bytes)
+				}
 			}
 		}
 	}

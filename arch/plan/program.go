@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
@@ -18,7 +19,17 @@ type Program struct {
 	Ops       []OpInfo      // the operators, for reports
 	Sections  []Section     // top-level sections (phases and steps), one per node of Entry
 	Entry     *Body         // runs once
+
+	host int // index of the host among Resources, -1 if it has no part in the program
 }
+
+// HostResource is the name of the host that drives the chips, a resource whose unit is a picosecond of its
+// time, and the kind of the operators that are its serial work: RequestOp and StepOp.
+const (
+	HostResource = "host"
+	RequestOp    = "request"
+	StepOp       = "framework step"
+)
 
 // Resource is a server that steps use at a rate: a unit of the cores, a memory tier, a link.
 type Resource struct {
@@ -53,7 +64,7 @@ type Section struct {
 	Name  string
 	Phase string
 	Step  int64 // number of its first step, 0 for a prefill
-	Steps int64 // alike steps in a row that it stands for, at least 1
+	Steps int64 // alike steps in a row that it stands for; 0 for what belongs to no step, such as a request's cost
 }
 
 // Body is a set of nodes with dependencies between them, run Times times as a loop. Iterations of
@@ -67,11 +78,24 @@ type Body struct {
 
 	like *Body // a body with the same dependencies and no buffers, whose nodes were checked before
 
+	ahead    bool       // the host launches kernels inside ahead of the device
 	sequence bool       // each node waits for the one before it
 	wraps    bool       // the first node waits for the last one of the iteration before
 	succ     [][]int    // nodes that depend on a node
 	work     sim.Counts // counters and amounts of one iteration, bodies inside included
 	amounts  []int64
+}
+
+// Ahead reports whether the host launches kernels ahead of the device.
+func (p *Program) Ahead() bool { return p.Entry != nil && p.Entry.ahead }
+
+// Syncs reports whether the host waits for the device before the body's first step, as it does between the
+// steps of a framework.
+func (b *Body) Syncs() bool {
+	if n := &b.Nodes[0]; n.Body != nil {
+		return n.Body.Syncs()
+	}
+	return b.Nodes[0].Step.Sync
 }
 
 // Chain reports whether nodes of the body never overlap when it runs times times: each waits for
@@ -151,6 +175,11 @@ type Step struct {
 	Charge  sim.Cause // what Latency is charged to
 	Cores   int64     // cores that take part, for PerCore resources
 	Counts  []Count
+	// Host is what the host has to do before the step can start, in picoseconds of resource "host". The
+	// host does it in the order of the steps, one after the other, ahead of the device.
+	Host int64
+	// Sync says that the host waits for the device before this step and goes on after it.
+	Sync bool
 }
 
 // Serve returns how long the step keeps its resources when nobody else uses them, and which cause
@@ -213,7 +242,24 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 		return err
 	}
 	seen[b] = true
+	for n := range b.Nodes {
+		node := &b.Nodes[n]
+		b.ahead = b.ahead || node.Body != nil && node.Body.ahead || node.Step != nil && node.Step.Host > 0
+	}
+	if b.ahead && !b.inSequence() {
+		return fmt.Errorf("plan: body %q has launches that run ahead of the device, and nodes that overlap", b.Name)
+	}
 	return b.total(p)
+}
+
+// inSequence reports whether neither the nodes of the body nor iterations of a body with launches overlap.
+func (b *Body) inSequence() bool {
+	for i := range b.Nodes {
+		if n := &b.Nodes[i]; n.Body != nil && n.Body.ahead && !n.Body.Chain(n.Times) {
+			return false
+		}
+	}
+	return b.sequence
 }
 
 // check verifies the nodes of a body and derives how they depend on one another.
@@ -268,6 +314,9 @@ func (b *Body) check(p *Program) error {
 			continue
 		}
 		s := node.Step
+		if s.Host < 0 || s.Host > 0 && p.host < 0 {
+			return fail(n, "needs %d of a host", s.Host)
+		}
 		if s.Latency < 0 || s.Cores < 0 || math.IsNaN(s.Overlap) || s.Overlap < 0 || s.Overlap > 0 && s.Overlap < 1 {
 			return fail(n, "bad latency, cores or overlap")
 		}
@@ -333,6 +382,7 @@ func (p *Program) Finish() error {
 			return fmt.Errorf("plan: resource %q has rate %d", p.Resources[i].Name, p.Resources[i].Rate)
 		}
 	}
+	p.host = slices.IndexFunc(p.Resources, func(r Resource) bool { return r.Name == HostResource })
 	if len(p.Sections) != 0 && len(p.Sections) != len(p.Entry.Nodes) {
 		return fmt.Errorf("plan: %d sections for %d entry nodes", len(p.Sections), len(p.Entry.Nodes))
 	}
@@ -378,6 +428,9 @@ func (b *Body) total(p *Program) error {
 				return tooMuch(p.Resources[u.Resource].Name)
 			}
 		}
+		if n.Step.Host > 0 && !add(b.amounts, p.host, n.Step.Host, 1) {
+			return tooMuch(HostResource)
+		}
 	}
 	return nil
 }
@@ -406,6 +459,22 @@ func (p *Program) Occupied(resource string) int64 {
 		}
 	}
 	return 0
+}
+
+// HostTime returns how long the host works ahead for the step.
+func (p *Program) HostTime(s *Step) units.Time {
+	if s.Host == 0 {
+		return 0
+	}
+	return p.Resources[p.host].Time(s.Host)
+}
+
+// HostAmount returns how long the host is busy with one iteration of the body.
+func (p *Program) HostAmount(b *Body) units.Time {
+	if p.host < 0 {
+		return 0
+	}
+	return p.Resources[p.host].Time(b.amounts[p.host])
 }
 
 // Amount returns the amount of a resource that one iteration of the body occupies.

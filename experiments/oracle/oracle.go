@@ -176,7 +176,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if bad != nil {
 		return failed(bad), nil
 	}
-	g, err := model.Graph(q.workload(model))
+	w := q.workload(model)
+	w.StepTokens = m.StepTokens(name, q.hostSync)
+	g, err := model.Graph(w)
 	if err != nil {
 		return nil, err
 	}

@@ -194,8 +194,13 @@ var aliases = map[string]string{"pytorch": "eager", "torch": "eager", "hf": "eag
 func profile(m *arch.Machine, framework, kernel string) string {
 	for _, hint := range []string{framework, kernel} {
 		hint = strings.ToLower(hint)
+		for i := range m.Runtime.Profiles {
+			if name := m.Runtime.Profiles[i].Name; strings.EqualFold(name, hint) {
+				return name
+			}
+		}
 		words := strings.FieldsFunc(hint, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
-		tries := append([]string{hint}, words[:min(1, len(words))]...)
+		tries := append([]string{hint}, words[:min(1, len(words))]...) // hint again, for its alias
 		for i := range m.Runtime.Profiles {
 			name := m.Runtime.Profiles[i].Name
 			for _, t := range tries {

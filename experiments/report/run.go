@@ -112,6 +112,13 @@ func (r *runReport) summary() {
 	if tokens {
 		line("throughput", Tokens(a.TokensPerSecond), what)
 	}
+	if h := a.Host; h != nil {
+		text := fmt.Sprintf("that the device waits for it; %d steps %s", h.Steps, Seconds(h.StepSeconds))
+		if h.Operators > 0 {
+			text += fmt.Sprintf(", %d operators launched in %s", h.Operators, Seconds(h.OperatorSeconds))
+		}
+		line("host", Seconds(h.WaitSeconds+h.StepSeconds+h.RequestSeconds), text)
+	}
 	line("MFU", Percent(a.MFU), fmt.Sprintf("of the matrix peak, model operations; HFU %s, those executed", Percent(a.HFU)))
 	spent := r.largestEnergy()
 	if tokens {

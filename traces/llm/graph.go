@@ -33,7 +33,7 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 
 	c := m.compose(g, &w, layers, steps)
 	if w.Phase != "decode" {
-		c.run(c.stack(pass{traces.Prefill, w.Batch * w.Prompt, w.Prompt}), traces.Run{Phase: traces.Prefill})
+		c.prefill()
 	}
 	if steps > 0 {
 		decode := c.stack(pass{traces.Decode, w.Batch, 1})
@@ -101,11 +101,32 @@ func (c *composer) stack(p pass) stack {
 	return s
 }
 
+// prefill appends the prefill: one pass, or steps of as many whole prompts as a step takes and one of the rest.
+func (c *composer) prefill() {
+	w := c.w
+	if w.StepTokens == 0 || w.Batch*w.Prompt <= w.StepTokens {
+		c.run(c.stack(pass{traces.Prefill, w.Batch * w.Prompt, w.Prompt}), traces.Run{Phase: traces.Prefill})
+		return
+	}
+	some := func(batch, from, steps int64) {
+		part, of := *c, *w
+		of.Batch = batch
+		part.w, part.head = &of, -1
+		part.run(part.stack(pass{traces.Prefill, batch * w.Prompt, w.Prompt}), traces.Run{Phase: traces.Prefill, Step: from, Repeat: steps})
+	}
+	batch := max(1, w.StepTokens/w.Prompt)
+	steps := w.Batch / batch
+	some(batch, 0, steps)
+	if rest := w.Batch % batch; rest > 0 {
+		some(rest, steps, 1)
+	}
+}
+
 // run appends the runs of a pass; r has its phase, step and cached tokens.
 func (c *composer) run(s stack, r traces.Run) {
 	once := func(blocks []int32) {
 		for _, b := range blocks {
-			c.g.Runs = append(c.g.Runs, traces.Run{Block: b, Phase: r.Phase, Step: r.Step, Times: 1})
+			c.g.Runs = append(c.g.Runs, traces.Run{Block: b, Phase: r.Phase, Step: r.Step, Repeat: r.Repeat, Times: 1})
 		}
 	}
 	once(s.before)

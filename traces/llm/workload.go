@@ -22,6 +22,9 @@ type Workload struct {
 	// DType is the format of activations, norms and biases; WeightDType that of the weights of
 	// products and of the token table; KVDType that of cached keys and values.
 	DType, WeightDType, KVDType traces.DType
+	// StepTokens, if not 0, is the most tokens that are prefilled in one pass, in whole prompts but always one;
+	// more take several passes.
+	StepTokens int64
 	// Layers, if not 0, runs that many layers only, without embedding and head.
 	Layers int64
 }
