@@ -80,8 +80,8 @@ type Profile struct {
 	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`
 	// Fusion lists what the runtime does in one kernel: "flash-attention", "norm-add" (residual
 	// addition with the norm that follows it), "parallel-gemm" (weights of parallel projections
-	// side by side).
-	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm"`
+	// side by side), "decoder-pipeline" (a whole block, see Pipeline).
+	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
 	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
 	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`
@@ -90,6 +90,26 @@ type Profile struct {
 	// Resident is there if a program of one operator first copies its operands on chip whole, as
 	// XLA does, and copies the result back after it.
 	Resident *Resident `yaml:"resident,omitempty"`
+	// Pipeline is how a fused block runs, for profiles with the fusion "decoder-pipeline".
+	Pipeline *Pipeline `yaml:"pipeline,omitempty"`
+}
+
+// Pipeline is how a dataflow machine runs the operators of a block at a time: each has cores of its own,
+// tiles of rows stream from one to the next through the shared on-chip memory, and weights stream in
+// from memory beside them.
+type Pipeline struct {
+	// Rows of a tile that is handed from operator to operator.
+	Rows int64 `yaml:"rows" spec:"required,min=1,max=65536"`
+	// Stage is the time a tile takes to get into, through and out of one operator however small it is.
+	Stage units.Time `yaml:"stage" spec:"min=0 ns,max=1 s"`
+	// Usage is the share of the cores that work for an operator of the block, balanced so that all
+	// of them take the same time for a tile.
+	Usage float64 `yaml:"usage" spec:"required,gt=0,max=1"`
+	// Room is the share of the shared on-chip memory that weights and tensors of the block may take;
+	// the rest buffers tiles on their way.
+	Room float64 `yaml:"room" spec:"required,gt=0,max=1"`
+	// Overlap is the exponent p of the p-norm by which streams from memory and operators overlap.
+	Overlap float64 `yaml:"overlap" spec:"required,min=1,max=1000"`
 }
 
 // Host is the framework that drives the device from the host, in whole models; operators that are timed
@@ -310,6 +330,16 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		p.validateKinds(at, report)
 		if p.Fuses("flash-attention") && p.Attention == nil {
 			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")
+		}
+		if p.Fuses("decoder-pipeline") {
+			switch {
+			case p.Pipeline == nil:
+				report(at+".pipeline", "fusion lists decoder-pipeline but it is not described", "add the pipeline block or remove the fusion")
+			case !p.Fuses("flash-attention"):
+				report(at+".fusion", "decoder-pipeline needs flash-attention", "scores do not leave the chip in a pipeline: add it")
+			case m.SharedSRAM() == nil:
+				report(at+".fusion", "decoder-pipeline needs an on-chip memory that all cores share", "add a tier of kind sram and scope shared")
+			}
 		}
 	}
 }

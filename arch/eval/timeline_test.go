@@ -59,7 +59,7 @@ func product(t *testing.T, machine string, m, n, k int64) eval.Request {
 // more of them than there are, bandwidth in use below what there is, and where a tile waits for its load.
 func TestTimelineOfOneProduct(t *testing.T) {
 	for _, machine := range presets.Names() {
-		events, res := drawn(t, product(t, machine, 4096, 4096, 4096))
+		events, res := drawn(t, product(t, machine, 12288, 8192, 4096)) // several waves on every machine
 		end := 1e6 * res.Seconds
 		var loads, computes, stores []traceEvent
 		rates := map[string]float64{}

@@ -228,6 +228,11 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, nil
 	}
 	blk := &g.Blocks[run.Block]
+	if b.pipelines(blk) {
+		body, err := b.pipelined(blk, run)
+		b.blocks[key] = body
+		return body, err
+	}
 	firstKey := blockKey{block: run.Block, phase: run.Phase}
 	body, err := b.again(blk, run, b.firsts[firstKey])
 	if body != nil || err != nil {

@@ -108,7 +108,8 @@ func TestMachineIsNew(t *testing.T) {
 
 // The peaks that the vendors publish follow from the parts: operations are cores × units × 2 × clock.
 // A100: NVIDIA A100 80GB data sheet (2021). H100: NVIDIA H100 data sheet (2023), without
-// sparsity; its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al., ISCA 2023, table 4.
+// sparsity, and that of H200 (2024); its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al.,
+// ISCA 2023, table 4. SN40L: arXiv 2405.07518, table II.
 func TestPeaks(t *testing.T) {
 	for _, c := range []struct {
 		machine, dtype string
@@ -126,6 +127,10 @@ func TestPeaks(t *testing.T) {
 		{"h100-sxm", "tf32", 132 * 1024 * 2 * 1.83e9, 494.7e12},
 		{"h100-sxm", "fp8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
 		{"h100-sxm", "int8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
+		{"h200-sxm", "bf16", 132 * 2048 * 2 * 1.83e9, 989.4e12},
+		{"a100-sxm-40gb", "bf16", 108 * 1024 * 2 * 1.41e9, 312e12},
+		{"sn40l", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
+		{"sn40l-16", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
 		{"tpu-v4", "bf16", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 		{"tpu-v4", "int8", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 	} {
@@ -157,6 +162,10 @@ func TestMemories(t *testing.T) {
 	}{
 		{"a100-sxm-80gb", 2039e9, 80 << 30, 40<<20 + 108*164<<10},
 		{"h100-sxm", 3350e9, 80 << 30, 50<<20 + 132*228<<10},
+		{"h200-sxm", 4800e9, 141 << 30, 50<<20 + 132*228<<10},
+		{"a100-sxm-40gb", 1555e9, 40 << 30, 40<<20 + 108*164<<10},
+		{"sn40l", 1800e9, 64 << 30, 520 << 20},
+		{"sn40l-16", 1800e9, 64 << 30, 520 << 20},
 		{"tpu-v4", 1200e9, 32 << 30, 128<<20 + 2*16<<20},
 	} {
 		m := preset(t, c.machine)
@@ -187,7 +196,6 @@ func TestUnknown(t *testing.T) {
 		"A100-SXM-80GB":    `unknown machine "A100-SXM-80GB"; did you mean "a100-sxm-80gb"?`,
 		"a100-smx-80gb":    `unknown machine "a100-smx-80gb"; did you mean "a100-sxm-80gb"?`,
 		"tpuv4":            `unknown machine "tpuv4"; did you mean "tpu-v4"?`,
-		"sn40l":            `unknown machine "sn40l"; known: ` + all,
 		"":                 `unknown machine ""; known: ` + all,
 		".":                `unknown machine "."; known: ` + all,
 		"../presets":       `unknown machine "../presets"; known: ` + all,
