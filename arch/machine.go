@@ -54,6 +54,8 @@ type System struct {
 	Chips int64 `yaml:"chips" spec:"required,min=1,max=1000000"`
 	// ScaleUp is the network between the chips; may be left out for a single chip.
 	ScaleUp *interconnect.Spec `yaml:"scale_up,omitempty"`
+	// Host is the computer that the chips hang on; may be left out.
+	Host *HostComputer `yaml:"host,omitempty"`
 }
 
 // Runtime is the software: what it can fuse, what a launch costs, how its kernels are built.
@@ -257,10 +259,12 @@ type Energy struct {
 	// Vector and Special are per operation of those units.
 	Vector  units.JoulesPerOp `yaml:"vector" spec:"min=0 J/op"`
 	Special units.JoulesPerOp `yaml:"special" spec:"min=0 J/op"`
-	// Memory is per byte moved, by tier name.
+	// Memory is per byte moved, by tier name, that of the host included.
 	Memory map[string]units.JoulesPerByte `yaml:"memory" spec:"required,min=0 J/B"`
 	// Link is per byte sent to another chip.
 	Link units.JoulesPerByte `yaml:"link" spec:"min=0 J/B"`
+	// HostLink is per byte between a chip and its host.
+	HostLink units.JoulesPerByte `yaml:"host_link,omitempty" spec:"min=0 J/B"`
 }
 
 // Cost is what a chip costs to rent.
@@ -308,6 +312,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if m.SharedSRAM() == nil && m.PrivateSRAM() == nil {
 		report("chip.memory", "no on-chip tier", "add a tier of kind sram")
 	}
+	m.validateHost(report)
 	m.validateEnergy(report)
 	for i := range m.Runtime.Profiles {
 		p := &m.Runtime.Profiles[i]
@@ -357,6 +362,12 @@ func (m *Machine) validateEnergy(report func(path, message, hint string)) {
 		}
 		if slices.Contains(parts, t.Name) {
 			report(fmt.Sprintf("chip.memory[%s].name", t.Name), "is the name of another part of a chip", "choose another name")
+		}
+	}
+	if h := m.System.Host; h != nil {
+		tiers[h.Memory.Name] = true
+		if _, ok := m.Energy.Memory[h.Memory.Name]; !ok {
+			report("energy.memory", fmt.Sprintf("no energy per byte for the host's memory %q", h.Memory.Name), fmt.Sprintf("add %q: … pJ/B", h.Memory.Name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Energy.Memory)) {

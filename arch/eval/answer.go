@@ -54,6 +54,8 @@ type Answer struct {
 	Sensitivity   *SensitivityRun `json:"sensitivity,omitempty"`
 	// Footprint is what one chip has to hold.
 	Footprint Footprint `json:"footprint"`
+	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
+	Load *Load `json:"load,omitempty"`
 	// FloorSeconds is what no evaluation of the same plan can beat.
 	FloorSeconds float64  `json:"floor_seconds"`
 	Notes        []string `json:"notes,omitempty"`
@@ -191,6 +193,16 @@ type Footprint struct {
 	WeightBytes     int64 `json:"weight_bytes"`
 	KVBytes         int64 `json:"kv_bytes"`
 	ActivationBytes int64 `json:"activation_bytes"`
+}
+
+// Load is what it takes to bring the weights from the memory below, once and before the run: not a part of
+// its time or energy.
+type Load struct {
+	From    string  `json:"from"`  // tier below
+	Bytes   int64   `json:"bytes"` // into each chip
+	Seconds float64 `json:"seconds"`
+	Joules  float64 `json:"joules"`   // of all chips
+	BoundBy string  `json:"bound_by"` // a tier, or "link" for the link to the host
 }
 
 // Manifest identifies what was run.

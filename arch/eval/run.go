@@ -210,6 +210,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	}
 	a.Footprint = Footprint{int64(fp.Weights), int64(fp.KV), int64(fp.Activations)}
 	r.tiers(res, fp)
+	r.load(res, fp)
 	e := account.EnergyOf(m, p, o)
 	a.Energy = Energy{Joules: float64(e.Total), Components: map[string]float64{}}
 	for _, part := range e.Parts {
@@ -253,6 +254,9 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 	}
 	a.NotModelled = []string{"clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
+	if a.Load != nil {
+		a.NotModelled = append(a.NotModelled, "weights and cache that stream from "+a.Load.From)
+	}
 	a.Manifest = r.manifest()
 	return finite(a)
 }
@@ -410,6 +414,24 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 		}
 		a.Memory = append(a.Memory, tier)
 	}
+}
+
+// load derives how the weights come to their memory, for whole models.
+func (r *Request) load(res *Result, fp plan.Memory) {
+	m, a := r.Machine, &res.Answer
+	if h := m.System.Host; h != nil {
+		a.Memory = append(a.Memory, Tier{Tier: h.Memory.Name, Kind: h.Memory.Kind, CapacityBytes: int64(h.Memory.Capacity) / max(1, m.System.Chips)})
+	}
+	below := m.Below(res.Program.Ranks)
+	if below == nil || fp.Weights == 0 || r.Mapping.Alone {
+		return
+	}
+	perByte := m.Energy.Memory[below.Name] + m.Energy.Memory[m.OffChip().Name]
+	if m.Tier(below.Name) == nil {
+		perByte += m.Energy.HostLink
+	}
+	a.Load = &Load{From: below.Name, Bytes: int64(fp.Weights), Seconds: below.Time(fp.Weights).Seconds(), BoundBy: below.Limit,
+		Joules: float64(fp.Weights.Cost(perByte)) * float64(res.Program.Ranks)}
 }
 
 // operators derives the operator table, the longest first.

@@ -221,9 +221,12 @@ func (f Memory) Check(m *arch.Machine, p Mapping) error {
 	default:
 		e.Hint = "a narrower --weight-dtype would shrink the weights"
 	}
-	for i := range m.Chip.Memory {
-		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != tier {
-			e.Hint += fmt.Sprintf("; this version places nothing in %s", t.Name)
+	if below := m.Below(tp); below != nil {
+		switch spill := total - tier.Capacity; {
+		case total < 0 || spill > below.Capacity:
+			e.Hint += fmt.Sprintf("; nor would it fit into %s and %s together, which add up to %s", tier.Name, below.Name, Human(tier.Capacity+below.Capacity))
+		default:
+			e.Hint += fmt.Sprintf("; %s would take the %s that are too much, it has %s for each chip, but this version streams nothing from there", below.Name, Human(spill), Human(below.Capacity))
 		}
 	}
 	return e

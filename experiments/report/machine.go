@@ -82,6 +82,7 @@ func (d *machineReport) chip() {
 	for _, l := range off {
 		d.printf("      │\n    %s\n", l)
 	}
+	d.host()
 	d.printf("\n")
 	if n := m.System.ScaleUp; n != nil && m.System.Chips > 1 {
 		shape := n.Topology
@@ -92,6 +93,22 @@ func (d *machineReport) chip() {
 		return
 	}
 	d.printf("  one chip by itself\n")
+}
+
+// host draws the memory of the host below those of the chip.
+func (d *machineReport) host() {
+	h := d.m.System.Host
+	if h == nil {
+		return
+	}
+	way := Rate(float64(h.Link.Bandwidth)) + " each way"
+	if h.Link.Standard != "" {
+		way = h.Link.Standard + ", " + way
+	}
+	if h.Link.Efficiency != nil {
+		way += fmt.Sprintf(", %.4g %% of it sustained", 100**h.Link.Efficiency)
+	}
+	d.printf("      │ %s, %s\n    %s, for all chips of the node\n", way, h.Link.Latency, d.tier(&h.Memory))
 }
 
 func widest(lines []string, title string) int {
@@ -234,6 +251,12 @@ func (d *machineReport) budget() {
 		if e, ok := m.Energy.Memory[m.Chip.Memory[i].Name]; ok {
 			parts = append(parts, fmt.Sprintf("%s %s", m.Chip.Memory[i].Name, e))
 		}
+	}
+	if h := m.System.Host; h != nil {
+		if e, ok := m.Energy.Memory[h.Memory.Name]; ok {
+			parts = append(parts, fmt.Sprintf("%s %s", h.Memory.Name, e))
+		}
+		parts = append(parts, fmt.Sprintf("link to it %s", m.Energy.HostLink))
 	}
 	if m.System.ScaleUp != nil {
 		parts = append(parts, fmt.Sprintf("link %s", m.Energy.Link))

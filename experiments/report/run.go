@@ -223,6 +223,9 @@ func (r *runReport) memory() {
 	r.indented(&t)
 	f := r.a.Footprint
 	r.printf("  held: weights %s, key/value cache %s, activations %s\n", Size(f.WeightBytes), Size(f.KVBytes), Size(f.ActivationBytes))
+	if l := r.a.Load; l != nil {
+		r.b.WriteString(wrap("  load: ", fmt.Sprintf("%s once from %s in %s, %s, bound by %s; before the run and not a part of it", Size(l.Bytes), l.From, Seconds(l.Seconds), Energy(l.Joules), l.BoundBy)))
+	}
 }
 
 func (r *runReport) indented(t *Table) {
