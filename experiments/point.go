@@ -46,6 +46,8 @@ type Options struct {
 	Fidelity    string   `json:"fidelity,omitempty"`
 	Exact       bool     `json:"exact,omitempty"`
 	Ideal       []string `json:"ideal,omitempty"`
+	// Mapping holds choices of the planner that are made for it, the content of a mapping file.
+	Mapping *plan.Pins `json:"mapping,omitempty"`
 	// Set lists the changes to the machine, "path=value" each. The machine of the point has them already: they
 	// are kept so that an answer can say what it assumes.
 	Set []string `json:"set,omitempty"`
@@ -164,7 +166,7 @@ func (p *Point) Request() (eval.Request, error) {
 	}
 	// In one order, because the key of the answer does not depend on it.
 	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
-		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync}}, nil
+		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}, nil
 }
 
 // ChangeNotes are what an answer says about changes to its machine.
@@ -283,7 +285,16 @@ func TraceOf(name string, stdin io.Reader) (*traces.Graph, error) {
 	return traces.Read(name, f)
 }
 
-// MaxFile bounds machine and model files.
+// MappingOf reads a mapping file.
+func MappingOf(name string) (*plan.Pins, error) {
+	data, err := readFile(name, MaxFile)
+	if err != nil {
+		return nil, &Invalid{Field: "mapping", Message: err.Error()}
+	}
+	return plan.ReadPins(name, data)
+}
+
+// MaxFile bounds machine, model and mapping files.
 const MaxFile = 4 << 20
 
 // looksLikeFile reports whether a name is meant as a path rather than as a preset.
@@ -310,7 +321,7 @@ func readFile(name string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > max {
-		return nil, fmt.Errorf("%s is larger than %d bytes, too large for a description of a machine or a model", name, max)
+		return nil, fmt.Errorf("%s is larger than %d bytes, too large for a description", name, max)
 	}
 	return data, nil
 }

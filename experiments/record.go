@@ -72,6 +72,7 @@ var scalars = []scalar{
 	{"manifest.version", "model_version", func(a *eval.Answer) any { return a.Manifest.Version }},
 	{"manifest.arch_hash", "arch_hash", func(a *eval.Answer) any { return a.Manifest.ArchHash }},
 	{"manifest.graph_hash", "graph_hash", func(a *eval.Answer) any { return a.Manifest.GraphHash }},
+	{"manifest.mapping_hash", "mapping_hash", func(a *eval.Answer) any { return given(a.Manifest.MappingHash) }},
 	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
 }
@@ -82,6 +83,14 @@ func applies(v float64) any {
 		return nil
 	}
 	return v
+}
+
+// given turns the "" of a text that an answer does not have into no value.
+func given(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 // Record is the row of the results database for a point that was answered. The answer must have been made with

@@ -210,6 +210,8 @@ type Manifest struct {
 	Version   string `json:"version"`    // of the models: changes when any figure changes
 	ArchHash  string `json:"arch_hash"`  // content of the machine
 	GraphHash string `json:"graph_hash"` // content of the operator graph
-	Key       string `json:"key"`        // of the whole request
-	Seed      int64  `json:"seed"`
+	// MappingHash is the content of the mapping file, where one was given.
+	MappingHash string `json:"mapping_hash,omitempty"`
+	Key         string `json:"key"` // of the whole request
+	Seed        int64  `json:"seed"`
 }

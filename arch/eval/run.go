@@ -79,6 +79,9 @@ func (r *Request) manifest() Manifest {
 	if m.ArchHash == "" {
 		m.ArchHash = r.Machine.Hash()
 	}
+	if !r.Mapping.Pins.Empty() {
+		m.MappingHash = r.Mapping.Pins.Hash()
+	}
 	ideal := append([]string(nil), r.Ideal...)
 	sort.Strings(ideal)
 	data, err := json.Marshal(struct {
@@ -106,6 +109,9 @@ func (r *Request) fidelity() string {
 func (r *Request) mapping() plan.Mapping {
 	p := r.Mapping
 	p.TP = max(p.TP, 1)
+	if p.Pins.Empty() {
+		p.Pins = nil
+	}
 	for _, i := range r.Ideal {
 		p.IdealLaunch = p.IdealLaunch || i == "launch"
 	}

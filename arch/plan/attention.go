@@ -27,26 +27,82 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if _, ok := mul(a.batch, a.heads, a.qlen, a.past+a.qlen, a.dim, 4); !ok {
 		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.past+a.qlen, ErrTooLarge)
 	}
-	if !b.profile.Fuses("flash-attention") {
+	if !b.fuses("flash-attention", a.name, a.phase, b.blockName) {
 		return b.eagerAttention(a)
 	}
+	var pin *pinned
+	if b.pins != nil {
+		pin = b.pins.of(b.matchAttention(&a))
+	}
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
-		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv}
+		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin}
 	if k, ok := b.kernels[key]; ok {
 		return []*Body{k}, nil
 	}
 	k := b.kernel(a.name, a.phase, "attention")
+	c := b.chooseAttention(&a, pin)
 	var err error
 	if a.qlen == 1 {
-		err = b.flashDecode(k, &a)
+		err = b.flashDecode(k, &a, &c)
 	} else {
-		err = b.flashPrefill(k, &a)
+		err = b.flashPrefill(k, &a, &c)
 	}
 	if err != nil {
 		return nil, err
 	}
 	b.kernels[key] = k
 	return []*Body{k}, nil
+}
+
+// attentionChoice is what the planner decides about fused attention.
+type attentionChoice struct {
+	rows, keys int64 // of a tile of scores
+	split      int64 // thread blocks that the cache of one head is divided over
+	resident   int64 // thread blocks that a core works on at a time, if there are as many
+}
+
+// chooseAttention takes the library's tile and its rule for dividing the cache, as far as they are not pinned.
+func (b *builder) chooseAttention(a *attention, pin *pinned) attentionChoice {
+	own := b.libraryAttention(a, nil)
+	if pin == nil {
+		return own
+	}
+	c := b.libraryAttention(a, &pin.Choice)
+	if !b.attentionFits(a, pin, &own, &c) {
+		return own
+	}
+	return c
+}
+
+// libraryAttention is what the library does with what is given, which may be nil.
+func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
+	at := b.profile.Attention
+	c := attentionChoice{rows: at.Rows, keys: at.Keys, split: 1, resident: at.Resident}
+	group := a.heads / a.kvHeads
+	if a.qlen == 1 {
+		c.rows = group
+	}
+	if give != nil && give.Tile != (Tile{}) {
+		c.rows, c.keys = give.Tile.Rows, give.Tile.Cols
+	}
+	if give != nil && give.Blocks > 0 {
+		c.resident = give.Blocks
+	}
+	switch {
+	case give != nil && give.Split > 0:
+		c.split = give.Split
+	case a.qlen == 1 && (at.Split == "always" || at.Split == "grouped" && group > 1):
+		c.split = kvSplit(a.batch*a.kvHeads, b.m.Chip.Cores.Count*c.resident, units.CeilDiv(a.past+a.qlen, c.keys))
+	}
+	return c
+}
+
+// ofTile scales what a library tile costs in cycles to a tile of another size; estimated: in proportion to its scores.
+func ofTile(cycles units.Cycles, size, library int64) int64 {
+	if size == library {
+		return int64(cycles)
+	}
+	return int64(math.Ceil(float64(cycles) * float64(size) / float64(library)))
 }
 
 // eagerAttention plans product, softmax and product as kernels of their own, with the scores in
@@ -138,38 +194,38 @@ func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	return int64(math.Ceil(float64(qk.Steady+pv.Steady) / b.profile.Attention.MatrixShare)), nil
 }
 
-// flashPrefill plans a fused kernel for many queries. Thread blocks of Rows queries each walk the
+// flashPrefill plans a fused kernel for many queries. Thread blocks of a tile's queries each walk the
 // key tiles that the causal mask leaves them; they are dealt to the cores in launch order as slots
 // become free, and the number of rounds is the makespan of that schedule.
-func (b *builder) flashPrefill(k *Body, a *attention) error {
+func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error {
 	at := b.profile.Attention
 	cores := b.m.Chip.Cores.Count
-	tiles := units.CeilDiv(a.qlen, at.Rows)
+	tiles := units.CeilDiv(a.qlen, c.rows)
 	blocks := a.batch * a.heads * tiles
-	resident := min(at.Resident, units.CeilDiv(blocks, cores))
+	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	slots := cores * resident
 	walk := make([]int64, tiles) // key tiles of each query tile
 	var visited int64
 	for i := range walk {
 		keys := a.past + a.qlen
 		if a.causal {
-			keys = a.past + min((int64(i)+1)*at.Rows, a.qlen)
+			keys = a.past + min((int64(i)+1)*c.rows, a.qlen)
 		}
-		walk[i] = units.CeilDiv(keys, at.Keys)
+		walk[i] = units.CeilDiv(keys, c.keys)
 		visited += walk[i]
 	}
 	visited *= a.batch * a.heads
 	rounds := listSchedule(walk, a.batch*a.heads, slots)
-	matrix, err := b.tileCycles(a, at.Rows, at.Keys)
+	matrix, err := b.tileCycles(a, c.rows, c.keys)
 	if err != nil {
 		return err
 	}
 	// Resident blocks of a core take turns on its matrix unit.
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Softmax) * resident, widen: b.widenTile(a, at.Keys) * resident}
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys) * resident, widen: b.widenTile(a, c.keys) * resident}
 	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
 	s.load = b.off.Sectors(units.CeilDiv(kvBytes+qBytes, rounds))
-	s.stream = units.CeilDiv(visited*2*int64(a.kv.KVBytes(at.Keys, a.dim))+qBytes, rounds)
+	s.stream = units.CeilDiv(visited*2*int64(a.kv.KVBytes(c.keys, a.dim))+qBytes, rounds)
 	starts := units.CeilDiv(blocks, slots)
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	k.then(Node{Name: "block starts", Step: b.starts(starts, s.cores)})
@@ -178,7 +234,7 @@ func (b *builder) flashPrefill(k *Body, a *attention) error {
 	// Most blocks store while others still work; the last ones of each slot do not.
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
 		Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
-	b.countAttention(k, a, visited*at.Rows*at.Keys)
+	b.countAttention(k, a, visited*c.rows*c.keys)
 	return nil
 }
 
@@ -193,27 +249,24 @@ func (b *builder) starts(n, cores int64) *Step {
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
 // form one thread block, which walks the cache or, if the library splits it, a part of it.
-func (b *builder) flashDecode(k *Body, a *attention) error {
+func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	at := b.profile.Attention
 	cores := b.m.Chip.Cores.Count
 	kv := a.past + a.qlen
-	tiles := units.CeilDiv(kv, at.Keys)
-	split := int64(1)
+	tiles := units.CeilDiv(kv, c.keys)
+	split := c.split
 	group := a.heads / a.kvHeads
-	if at.Split == "always" || at.Split == "grouped" && group > 1 {
-		split = kvSplit(a.batch*a.kvHeads, cores*at.Resident, tiles)
-	}
 	blocks := a.batch * a.kvHeads * split
-	resident := min(at.Resident, units.CeilDiv(blocks, cores))
+	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
 	perBlock := units.CeilDiv(tiles, split)
-	matrix, err := b.tileCycles(a, group, at.Keys)
+	matrix, err := b.tileCycles(a, group, c.keys)
 	if err != nil {
 		return err
 	}
 	rounds := waves * perBlock
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: int64(at.Block), widen: b.widenTile(a, at.Keys) * resident}
+	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Block, c.keys, at.Keys), widen: b.widenTile(a, c.keys) * resident}
 	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*kv, a.dim))
 	s.load = b.off.Sectors(units.CeilDiv(kvBytes, rounds))
 	s.stream = s.load

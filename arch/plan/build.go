@@ -55,6 +55,9 @@ type builder struct {
 	kernels  map[kernelKey]*Body
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
+
+	blockName string   // of the block that is being planned
+	pins      *pinning // nil if nothing is pinned
 }
 
 // planned is the first plan of a block: its body, and where in it each operator's kernels are. Other
@@ -87,6 +90,7 @@ type kernelKey struct {
 	causal                bool
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
+	pin                   *pinned
 }
 
 func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
@@ -97,7 +101,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	b := &builder{m: m, profile: profile, mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
+		pins: newPinning(p.Pins), kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.TP}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
@@ -166,6 +170,12 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		}
 	}
 	b.p.Entry = entry
+	if b.pins != nil {
+		b.pins.place(b.m, g)
+		if err := b.pins.err(); err != nil {
+			return nil, err
+		}
+	}
 	if err := b.p.Finish(); err != nil {
 		return nil, err
 	}
@@ -234,6 +244,7 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, err
 	}
 	firstKey := blockKey{block: run.Block, phase: run.Phase}
+	b.blockName = blk.Name
 	body, err := b.again(blk, run, b.firsts[firstKey])
 	if body != nil || err != nil {
 		b.blocks[key] = body
@@ -245,7 +256,7 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		op := &blk.Ops[i]
 		at := span{op: i, from: len(body.Nodes)}
 		var fused *traces.Op
-		if i+1 < len(blk.Ops) && b.fusesNorm(op, &blk.Ops[i+1]) {
+		if i+1 < len(blk.Ops) && b.fusesNorm(op, &blk.Ops[i+1], run.Phase) {
 			fused = &blk.Ops[i+1]
 			i++
 		}
@@ -292,15 +303,16 @@ func (b *builder) again(blk *traces.Block, run *traces.Run, first *planned) (*Bo
 }
 
 // fusesNorm reports whether the runtime runs a residual addition and the norm of its sum in one kernel.
-func (b *builder) fusesNorm(add, norm *traces.Op) bool {
-	if !b.profile.Fuses("norm-add") || add.Kind != traces.Add || norm.Kind != traces.RMSNorm && norm.Kind != traces.LayerNorm {
+func (b *builder) fusesNorm(add, norm *traces.Op, phase traces.Phase) bool {
+	if add.Kind != traces.Add || norm.Kind != traces.RMSNorm && norm.Kind != traces.LayerNorm || add.Rows != norm.Rows || add.Cols != norm.Cols {
+		return false
+	}
+	if b.pins == nil && !b.profile.Fuses("norm-add") {
 		return false
 	}
 	for _, in := range norm.Inputs {
-		for _, out := range add.Outputs {
-			if in == out {
-				return add.Rows == norm.Rows && add.Cols == norm.Cols
-			}
+		if slices.Contains(add.Outputs, in) {
+			return b.fusesPair("norm-add", add.Name, norm.Name, phase)
 		}
 	}
 	return false
@@ -371,7 +383,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			parts = []int64{units.CeilDiv(op.N, tp)}
 			gathered = op.M * op.N
 		}
-		if b.profile.Fuses("parallel-gemm") {
+		if len(parts) > 1 && b.fuses("parallel-gemm", op.Name, run.Phase, b.blockName) {
 			sum := int64(0)
 			for _, n := range parts {
 				sum += n

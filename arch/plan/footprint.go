@@ -122,13 +122,25 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	if err != nil {
 		return mem, &Invalid{"runtime", err.Error(), ""}
 	}
-	fused := profile.Fuses("flash-attention")
-	past := make([]int64, len(g.Blocks)) // longest cache of any run of the block
+	pins := newPinning(p.Pins)
+	past := make([]int64, len(g.Blocks))  // longest cache of any run of the block
+	phases := make([]uint, len(g.Blocks)) // in which the block runs, a bit each
 	for i := range g.Runs {
-		past[g.Runs[i].Block] = max(past[g.Runs[i].Block], g.Runs[i].Past)
+		run := &g.Runs[i]
+		past[run.Block] = max(past[run.Block], run.Past)
+		phases[run.Block] |= 1 << run.Phase
 	}
 	for i := range g.Blocks {
-		alive, err := peakActivations(&g.Blocks[i], tp, past[i], fused)
+		blk := &g.Blocks[i]
+		fused := func(op *traces.Op) bool {
+			for phase, set := traces.Phase(0), phases[i]; set != 0; phase, set = phase+1, set>>1 {
+				if set&1 != 0 && !pins.fuses(profile, "flash-attention", phase, blk.Name, op.Name) {
+					return false
+				}
+			}
+			return true
+		}
+		alive, err := peakActivations(blk, tp, past[i], fused)
 		if err != nil {
 			return mem, err
 		}
@@ -140,7 +152,7 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 // peakActivations returns the most bytes of activations alive at one operator: a tensor lives from
 // the operator that writes it to the last that reads it. Attention that is not fused also holds its
 // scores, before and after the softmax.
-func peakActivations(blk *traces.Block, tp, past int64, fused bool) (units.Bytes, error) {
+func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) bool) (units.Bytes, error) {
 	first, last := make([]int, len(blk.Tensors)), make([]int, len(blk.Tensors))
 	divided := make([]bool, len(blk.Tensors))
 	for t := range first {
@@ -182,7 +194,7 @@ func peakActivations(blk *traces.Block, tp, past int64, fused bool) (units.Bytes
 			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
 		}
 		here := alive
-		if j < len(blk.Ops) && blk.Ops[j].Kind == traces.Attention && !fused {
+		if j < len(blk.Ops) && blk.Ops[j].Kind == traces.Attention && !fused(&blk.Ops[j]) {
 			op := &blk.Ops[j]
 			heads := op.Heads
 			if op.Split == traces.Heads {

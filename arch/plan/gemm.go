@@ -45,24 +45,28 @@ type tileChoice struct {
 type keep uint8
 
 const (
-	keepNothing keep = iota
-	keepA            // the rows' part for a wave, while the columns sweep past
-	keepB            // the columns' part, while the rows sweep past
+	keepFree    keep = iota // whichever reads least
+	keepNothing             // nothing survives from wave to wave
+	keepA                   // the rows' part for a wave, while the columns sweep past
+	keepB                   // the columns' part, while the rows sweep past
 	keepBoth
 )
+
+var keepNames = [...]string{keepNothing: "none", keepA: "a", keepB: "b", keepBoth: "both"}
 
 // tiling is a choice with what follows from it for one product.
 type tiling struct {
 	tileChoice
-	mt, nt int64 // tiles along m and n
-	tiles  int64 // in all, with splits and batch
-	stages int64 // pipeline iterations of one tile
-	read   int64 // operand bytes that come from off chip, whole product
-	store  int64 // result bytes of a full tile
-	cycles int64 // matrix cycles of one stage on one core
-	widen  int64 // vector operations of one stage of one tile that widen narrow operands
-	fill   int64 // matrix cycles before the first stage of the kernel runs at that pace
-	feed   int64 // operand bytes of one stage of one tile
+	mt, nt         int64 // tiles along m and n
+	tiles          int64 // in all, with splits and batch
+	stages         int64 // pipeline iterations of one tile
+	fetchA, fetchB int64 // how often each operand comes from off chip
+	read           int64 // operand bytes that come from off chip, whole product
+	store          int64 // result bytes of a full tile
+	cycles         int64 // matrix cycles of one stage on one core
+	widen          int64 // vector operations of one stage of one tile that widen narrow operands
+	fill           int64 // matrix cycles before the first stage of the kernel runs at that pace
+	feed           int64 // operand bytes of one stage of one tile
 }
 
 // way is how a product is computed.
@@ -109,7 +113,8 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 }
 
 func (b *builder) gemm(g gemm) (*Body, error) {
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w}
+	pin := b.pinGemm(&g)
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, pin: pin}
 	if k, ok := b.kernels[key]; ok {
 		return k, nil
 	}
@@ -120,7 +125,7 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
-	c, err := b.chooseGemm(&g)
+	c, err := b.chooseGemm(&g, pin)
 	if err != nil {
 		return nil, err
 	}
@@ -129,15 +134,14 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	return k, nil
 }
 
-// chooseGemm decides how a product is computed.
-func (b *builder) chooseGemm(g *gemm) (c gemmChoice, err error) {
-	if c.lib = b.gemv(g); c.lib != nil {
-		c.way = vectorWay
-	} else if x, w, y := g.operands(); b.resident(x + w + y) {
-		c.way = residentWay
-		c.deal, err = b.bestDealing(g)
-	} else {
-		c.tiling, err = b.bestTiling(g)
+// chooseGemm decides how a product is computed, as far as it is not pinned.
+func (b *builder) chooseGemm(g *gemm, pin *pinned) (c gemmChoice, err error) {
+	c.way, c.lib, pin = b.wayOf(g, pin)
+	switch c.way {
+	case residentWay:
+		c.deal, err = b.bestDealing(g, pin)
+	case tiledWay:
+		c.tiling, err = b.bestTiling(g, pin)
 	}
 	return c, err
 }
@@ -151,7 +155,7 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 		x, w, y := g.operands()
 		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w, write: y, vector: g.batch * g.n * g.k}
 		b.widenRow(k, g, c.lib, &r)
-		b.rows(k, &r, c.lib)
+		b.rows(k, &r, c.lib, b.resident(0))
 	case residentWay:
 		b.wholeGemm(k, g, c.deal)
 	default:
@@ -214,20 +218,23 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 
 // bestTiling takes the tile and split with the least closed-form time, as a kernel library's
 // heuristic does; among equals the first of the menu.
-func (b *builder) bestTiling(g *gemm) (tiling, error) {
+func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	var best tiling
 	least := units.Time(math.MaxInt64)
-	for _, s := range b.profile.Gemm.Tiles {
+	menu, splits, want := b.narrow(g, pin)
+	for _, s := range menu {
 		rows, cols, err := arch.ParseTile(s)
 		if err != nil {
 			return tiling{}, err
 		}
-		for _, split := range b.profile.Gemm.Splits {
+		want.rows, want.cols = rows, cols
+		for _, split := range splits {
 			// A split needs a reduction deep enough to be worth a pass over the partial sums.
-			if split > 1 && (g.k/split < 4*b.profile.Gemm.Depth || rows*cols < 4096) {
+			if split > 1 && (g.k/split < 4*b.profile.Gemm.Depth || rows*cols < 4096) && (pin == nil || pin.Split == 0) {
 				continue
 			}
-			t, err := b.tile(g, rows, cols, split)
+			want.split = split
+			t, err := b.tile(g, want)
 			if errors.Is(err, errNoRoom) {
 				continue
 			}
@@ -239,86 +246,136 @@ func (b *builder) bestTiling(g *gemm) (tiling, error) {
 			}
 		}
 	}
+	if best.tiles == 0 && want.keep != keepFree {
+		return b.refuseKeep(g, pin, menu, want)
+	}
 	if best.tiles == 0 {
 		return tiling{}, fmt.Errorf("no tile of the library fits twice into the private memory of a core: %w", ErrUnsupported)
 	}
 	return best, nil
 }
 
-// errNoRoom says that a tile is too large for the private memory of a core.
+// errNoRoom says that a tile is too large for the private memory of a core, or what it is to keep for the shared one.
 var errNoRoom = errors.New("no room for two buffers of operands")
 
-// tile works out one tiling, or returns errNoRoom.
-func (b *builder) tile(g *gemm, rows, cols, split int64) (tiling, error) {
-	t := tiling{tileChoice: tileChoice{rows: rows, cols: cols, split: split, depth: b.profile.Gemm.Depth}}
+// tile works out one tiling, or returns errNoRoom. What of the choice is zero is decided here: how many tiles a core
+// works on, with how many buffers, and what is kept.
+func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
+	t := tiling{tileChoice: want}
 	if b.profile.Gemm.Shrink {
-		rows, cols, t.depth = min(rows, g.m), min(cols, g.n), min(t.depth, g.k)
-		t.rows, t.cols = rows, cols
+		t.rows, t.cols, t.depth = min(t.rows, g.m), min(t.cols, g.n), min(t.depth, g.k)
 	}
-	t.mt, t.nt = units.CeilDiv(g.m, rows), units.CeilDiv(g.n, cols)
-	t.tiles = t.mt * t.nt * split * g.batch
-	part := units.CeilDiv(g.k, split)
+	t.mt, t.nt = units.CeilDiv(g.m, t.rows), units.CeilDiv(g.n, t.cols)
+	t.tiles = t.mt * t.nt * t.split * g.batch
+	part := units.CeilDiv(g.k, t.split)
 	t.stages = units.CeilDiv(part, t.depth)
-	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, rows, cols, t.depth)
+	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, t.rows, t.cols, t.depth)
 	if err != nil {
 		return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
 	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
-	t.feed = g.piece(g.a, t.depth, rows) + g.piece(g.w, t.depth, cols)
-	t.widen = b.widening(g, rows, cols, t.depth)
+	t.feed = g.piece(g.a, t.depth, t.rows) + g.piece(g.w, t.depth, t.cols)
+	t.widen = b.widening(g, t.rows, t.cols, t.depth)
 	kernel := &b.profile.Gemm
-	t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(rows*cols)))
-	t.buffers = kernel.Stages
+	if t.resident == 0 {
+		t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(t.rows*t.cols)))
+	}
 	if b.private != nil {
 		// A pipeline needs two buffers; what has no room for them at a time comes one after the other.
-		pairs := int64(b.private.Capacity) / (2 * t.feed)
-		if pairs == 0 {
+		least := int64(2)
+		if t.buffers > 0 {
+			least = t.buffers
+		}
+		sets := int64(b.private.Capacity) / (least * t.feed)
+		if sets == 0 {
 			return t, errNoRoom
 		}
-		t.resident = min(t.resident, pairs)
-		t.buffers = min(t.buffers, int64(b.private.Capacity)/(t.feed*t.resident))
+		t.resident = min(t.resident, sets)
+		if t.buffers == 0 {
+			t.buffers = min(kernel.Stages, int64(b.private.Capacity)/(t.feed*t.resident))
+		}
+	} else if t.buffers == 0 {
+		t.buffers = kernel.Stages
 	}
-	t.store = int64(g.a.Result().Bytes(min(rows, g.m) * min(cols, g.n)))
-	t.keep, t.read = b.traffic(g, &t)
+	t.store = int64(g.a.Result().Bytes(min(t.rows, g.m) * min(t.cols, g.n)))
+	if !b.traffic(g, &t) {
+		return t, errNoRoom
+	}
 	return t, nil
 }
 
-// traffic returns what to keep on chip, so that the least operand bytes come from off chip, and these. The tiles of one wave cover a patch of
-// the output and walk the reduction together, so an operand is read once per wave at most. Over
-// waves, an operand is read once in all if its part for the patch stays on chip while the other
-// operand sweeps past; both are if one stays whole beside the patch's part of the other.
-func (b *builder) traffic(g *gemm, t *tiling) (keep, int64) {
+// traffic decides what to keep on chip, so that the least operand bytes come from off chip, and counts these; it reports
+// whether there is room for what a pin says to keep. The tiles of one wave cover a patch of the output and walk the
+// reduction together, so an operand is read once per wave at most. Over waves, an operand is read once in all if its part
+// for the patch stays on chip while the other operand sweeps past; both are if one stays whole beside the patch's part of
+// the other.
+func (b *builder) traffic(g *gemm, t *tiling) bool {
 	a, w, _ := g.operands()
+	want := t.keep
+	fetch := func(k keep, ofA, ofB int64) bool {
+		t.keep, t.fetchA, t.fetchB, t.read = k, ofA, ofB, a*ofA+w*ofB
+		return true
+	}
 	if b.shared == nil {
-		return keepNothing, a*t.nt + w*t.mt
+		return fetch(keepNothing, t.nt, t.mt) && want <= keepNothing
 	}
-	room := int64(float64(b.shared.Capacity) * operandShare)
-	if a+w <= room || g.batch > 1 && (a+w)/g.batch <= room {
-		return keepBoth, a + w
+	if room := b.keepRoom(); want == keepFree && (a+w <= room || g.batch > 1 && (a+w)/g.batch <= room) {
+		return fetch(keepBoth, 1, 1)
 	}
-	// The patch: r×c tiles, as square in bytes as the grid allows.
+	n := b.parts(g, t)
+	sweepsA, sweepsB := units.CeilDiv(t.nt, n.n), units.CeilDiv(t.mt, n.m)
+	switch want {
+	case keepNothing:
+		return fetch(keepNothing, sweepsA, sweepsB)
+	case keepA:
+		return n.a <= n.room && fetch(keepA, 1, sweepsB)
+	case keepB:
+		return n.b <= n.room && fetch(keepB, sweepsA, 1)
+	case keepBoth:
+		return n.both <= n.room && fetch(keepBoth, 1, 1)
+	}
+	if n.both <= n.room {
+		return fetch(keepBoth, 1, 1)
+	}
+	fetch(keepNothing, sweepsA, sweepsB)
+	if n.a <= n.room && a+w*sweepsB < t.read {
+		fetch(keepA, 1, sweepsB)
+	}
+	if n.b <= n.room && w+a*sweepsA < t.read {
+		fetch(keepB, sweepsA, 1)
+	}
+	return true
+}
+
+// parts are the bytes that have to stay in the shared on-chip memory, to keep one operand or both, and the room for them.
+type parts struct {
+	m, n       int64 // tiles of a wave's patch
+	a, b, both int64
+	room       int64
+}
+
+// keepRoom is the part of the shared on-chip memory in which operands stay.
+func (b *builder) keepRoom() int64 { return int64(float64(b.shared.Capacity) * operandShare) }
+
+func (b *builder) parts(g *gemm, t *tiling) (p parts) {
+	a, w, _ := g.operands()
+	p.room = b.keepRoom()
+	// The patch: m×n tiles, as square in bytes as the grid allows.
 	wave := min(t.tiles, b.slots(t))
-	r := min(t.mt, max(1, int64(math.Sqrt(float64(wave)*float64(t.cols)/float64(t.rows)))))
-	c := min(t.nt, units.CeilDiv(wave, r))
-	r = min(t.mt, units.CeilDiv(wave, c))
+	p.m = min(t.mt, max(1, int64(math.Sqrt(float64(wave)*float64(t.cols)/float64(t.rows)))))
+	p.n = min(t.nt, units.CeilDiv(wave, p.m))
+	p.m = min(t.mt, units.CeilDiv(wave, p.n))
 	part := units.CeilDiv(g.k, t.split)
-	patchA, patchB := g.piece(g.a, part, r*t.rows), g.piece(g.w, part, c*t.cols)
+	p.a, p.b = g.piece(g.a, part, p.m*t.rows), g.piece(g.w, part, p.n*t.cols)
 	oneA, oneB := a/g.batch, w
 	if !g.shared {
 		oneB /= g.batch
 	}
-	if oneA+patchB <= room || oneB+patchA <= room {
-		return keepBoth, a + w
+	p.both = min(oneA+p.b, oneB+p.a, a+w)
+	if g.batch > 1 {
+		p.both = min(p.both, (a+w)/g.batch)
 	}
-	sweepsA, sweepsB := units.CeilDiv(t.nt, c), units.CeilDiv(t.mt, r)
-	kept, best := keepNothing, a*sweepsA+w*sweepsB // nothing survives from wave to wave
-	if read := a + w*sweepsB; patchA <= room && read < best {
-		kept, best = keepA, read
-	}
-	if read := w + a*sweepsA; patchB <= room && read < best {
-		kept, best = keepB, read
-	}
-	return kept, best
+	return p
 }
 
 // wave holds what the tiles of one wave need per pipeline stage.
@@ -556,7 +613,7 @@ type dealing struct {
 }
 
 // bestDealing divides the batch, the rows or the columns among the cores, whichever takes least.
-func (b *builder) bestDealing(g *gemm) (dealing, error) {
+func (b *builder) bestDealing(g *gemm, pin *pinned) (dealing, error) {
 	unit, cores := &b.m.Chip.Cores.Matrix, b.m.Chip.Cores.Count
 	best := dealing{cycles: math.MaxInt64}
 	for _, d := range []struct {
@@ -570,6 +627,9 @@ func (b *builder) bestDealing(g *gemm) (dealing, error) {
 		one, err := unit.Cycles(g.in, d.m, d.n, g.k)
 		if err != nil {
 			return best, fmt.Errorf("%w: %w", err, ErrUnsupported)
+		}
+		if pin != nil && pin.Deal != "" && pin.Deal != d.way {
+			continue
 		}
 		if cycles := int64(one.Steady) * d.batch; cycles < best.cycles {
 			best = dealing{d.way, cycles, one.Fill, min(cores, d.parts), d.batch * b.widening(g, d.m, d.n, g.k)}

@@ -22,6 +22,8 @@ type Mapping struct {
 	Overfull bool `json:"overfull,omitempty"`
 	// IdealLaunch leaves out what starting kernels costs.
 	IdealLaunch bool `json:"ideal_launch,omitempty"`
+	// Pins are choices that the planner would make otherwise; nil leaves all to it.
+	Pins *Pins `json:"pins,omitempty"`
 }
 
 // Invalid says that a mapping does not suit a machine or a graph.

@@ -59,8 +59,12 @@ func (b *builder) workers(r *rows, lib *arch.RowKernel) int64 {
 // rowKernel plans the kernel of an operator that streams rows.
 func (b *builder) rowKernel(r rows) (*Body, error) {
 	kind := r.kind.String()
+	var pin *pinned
+	if b.pins != nil {
+		pin = b.pins.of(b.matchRows(&r))
+	}
 	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, rows: r.rows, cols: r.cols, read: units.Bytes(r.read), write: units.Bytes(r.write),
-		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special)}
+		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin}
 	if k, ok := b.kernels[key]; ok {
 		return k, nil
 	}
@@ -72,16 +76,16 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if r.special > 0 {
 		launch.Counts = append(launch.Counts, b.count("special.ops", "op", r.special))
 	}
-	b.rows(k, &r, rowKernelFor(b.profile, kind))
+	b.rows(k, &r, rowKernelFor(b.profile, kind), b.rowsResident(&r, pin))
 	b.kernels[key] = k
 	return k, nil
 }
 
-// rows adds the operator's stream to its kernel.
-func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel) {
+// rows adds the operator's stream to its kernel, or works on operands that are on chip whole.
+func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel, resident bool) {
 	cores := max(1, b.workers(r, lib))
 	k.then(Node{Name: "fill", Step: wait("fill", lib.Fill)})
-	if b.resident(0) {
+	if resident {
 		b.wholeRows(k, r, lib, cores)
 	} else {
 		b.streamRows(k, r, lib, cores)

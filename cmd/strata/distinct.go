@@ -19,7 +19,7 @@ import (
 type named struct{ flag, path string }
 
 // inputs are the files that a command reads: none for "", names of presets and standard input.
-func inputs(arch, model, trace string) []named {
+func inputs(arch, model, trace, mapping string) []named {
 	var list []named
 	if _, err := presets.Machine(arch); arch != "" && err != nil {
 		list = append(list, named{"arch", arch})
@@ -29,6 +29,9 @@ func inputs(arch, model, trace string) []named {
 	}
 	if trace != "" && trace != "-" {
 		list = append(list, named{"trace", trace})
+	}
+	if mapping != "" {
+		list = append(list, named{"mapping", mapping})
 	}
 	return list
 }

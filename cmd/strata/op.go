@@ -53,6 +53,8 @@ type opCommand struct {
 	to                string
 	fidelity, form    string
 	exact, hostSync   bool
+	mapping           string
+	pins              *plan.Pins
 	plan              bool
 	changes           []string // to the machine
 	timeline          string
@@ -136,7 +138,8 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.Var(&choice{"fidelity", &o.fidelity, fidelities, &o.problems}, "fidelity", "`HOW`: event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.BoolVar(&o.hostSync, "host-sync", false, "time it from the host, as benchmarks of single operators do")
-	group(fs, how, "fidelity", "exact", "host-sync")
+	mappingFlag(c, &o.mapping)
+	group(fs, how, "fidelity", "exact", "host-sync", "mapping")
 	formFlag(c, &o.form, &o.problems)
 	fs.BoolVar(&o.plan, "plan", false, "print the plan: loops, buffers, waves and what each step needs")
 	fs.StringVar(&o.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
@@ -189,11 +192,13 @@ func (o *opCommand) run(c *cobra.Command, args []string) error {
 	if o.timeline != "" && o.fidelity != eval.Event {
 		o.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
-	checkOutputs(c, &o.problems, []named{{"timeline", o.timeline}}, inputs(o.arch, "", ""))
+	checkOutputs(c, &o.problems, []named{{"timeline", o.timeline}}, inputs(o.arch, "", "", o.mapping))
+	var err error
+	o.pins, err = mappingOf(o.mapping)
+	o.problems.Add(err)
 	o.findMachine()
 	var out *outFile
 	if o.timeline != "" && len(o.problems) == 0 {
-		var err error
 		out, err = createFile("timeline", o.timeline)
 		o.problems.Add(err)
 		if out != nil {
@@ -304,6 +309,7 @@ func (o *opCommand) findMachine() {
 // simulate runs the operator and, if asked for, writes its timeline.
 func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	req := o.op.Request(o.machine, o.runtime, o.hostSync)
+	req.Mapping.Pins = o.pins
 	req.Fidelity, req.Exact, req.Notes = o.fidelity, o.exact, experiments.ChangeNotes(o.changes)
 	var timeline *eval.Timeline
 	if out != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/traces"
 )
@@ -89,7 +90,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 			}
 		}
 		o := &p.Options
-		*o = experiments.Options{TP: o.TP, Runtime: o.Runtime, HostSync: o.HostSync, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		*o = experiments.Options{TP: o.TP, Runtime: o.Runtime, HostSync: o.HostSync, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
@@ -110,9 +111,10 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 // pointFlags are all flags that make up a point: run and plan show share them.
 type pointFlags struct {
 	workloadFlags
-	arch  string
-	set   []string
-	later laterFlags
+	arch    string
+	set     []string
+	mapping string
+	later   laterFlags
 }
 
 func (f *pointFlags) register(c *cobra.Command) {
@@ -127,7 +129,8 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "tensor-parallel chips of one node")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
-	group(fs, mapping, "tp", "runtime", "host-sync")
+	mappingFlag(c, &f.mapping)
+	group(fs, mapping, "tp", "runtime", "host-sync", "mapping")
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
@@ -154,6 +157,8 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 		p.Machine, changes, err = experiments.ChangedMachine(f.arch, f.set)
 		f.problems.Add(inputError(err))
 	}
+	f.options.Mapping, err = mappingOf(f.mapping)
+	f.problems.Add(err)
 	f.workload(c, p)
 	p.Set = changes
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {
@@ -165,6 +170,23 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 		return nil, nil, err
 	}
 	return p, &r, nil
+}
+
+// mappingFlag adds --mapping.
+func mappingFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVar(into, "mapping", "", "pin choices of the planner, tiles and others, that `FILE` gives (see docs/mapping.md)")
+	mustComplete(c, "mapping", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+}
+
+// mappingOf reads the file of --mapping, if there is one.
+func mappingOf(name string) (*plan.Pins, error) {
+	if name == "" {
+		return nil, nil
+	}
+	p, err := experiments.MappingOf(name)
+	return p, inputError(err)
 }
 
 // inputError marks what goes wrong while flags and files are read as bad input, whatever its type.

@@ -58,6 +58,14 @@ func pointer(at, name string) string {
 	return at + "/" + shorten(name)
 }
 
+// mappingPointer turns the path of a part of a mapping, kernels[3].pin.tile, into its pointer.
+func mappingPointer(path string) string {
+	if path == "" {
+		return "/mapping"
+	}
+	return "/mapping/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(shorten(path))
+}
+
 // shorten cuts text of the request for a message.
 func shorten(s string) string {
 	const most = 60
@@ -119,10 +127,14 @@ func explain(err error, whole string, fields func(field string) string) *Error {
 		work    *llm.Invalid
 		graph   *traces.Invalid
 		dtype   *compute.UnsupportedType
+		pins    *spec.Error
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Timeout, "timeout", "/timeout_seconds", "no answer within the time allowed", `allow more, or ask with "fidelity":"analytic"`}
+	case errors.As(err, &pins): // machines and models have been read by now
+		p := pins.Problems[0]
+		return invalid("mapping", mappingPointer(p.Path), p.Hint, "%s", p.Message)
 	case errors.As(err, &unfit):
 		bare := *unfit
 		bare.Hint = ""

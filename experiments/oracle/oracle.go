@@ -9,6 +9,7 @@ import (
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -90,7 +91,7 @@ func statusOf(a *answer) Status {
 
 // jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
 func jobSize(j *job) int64 {
-	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel))
+	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping))
 }
 
 // batch answers the requests of an array, several at a time, in their order.
@@ -162,10 +163,14 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if bad := q.withinNode(m.Machine); bad != nil {
 		return failed(bad), nil
 	}
+	pins, err := q.pins()
+	if err != nil {
+		return nil, err
+	}
 	name := profile(m.Machine, q.framework, q.kernel)
 	if q.model == "" {
 		r := q.op.Request(m.Machine, name, q.hostSync)
-		r.Fidelity, r.ArchHash = q.fidelity, m.hash
+		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
 		res, err := eval.Run(ctx, r)
 		if err != nil {
 			return nil, err
@@ -183,12 +188,20 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return nil, err
 	}
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
-	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync = q.tp, name, q.hostSync
+	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	res, err := eval.Run(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return ofModel(&res.Answer, q.detail), nil
+}
+
+// pins reads what the request pins, nil if nothing. JSON is YAML, so one reader serves files and requests.
+func (q *request) pins() (*plan.Pins, error) {
+	if q.mapping == "" {
+		return nil, nil
+	}
+	return plan.ReadPins("", []byte(q.mapping))
 }
 
 // withinNode refuses more chips than one node of the machine has.

@@ -22,6 +22,7 @@ type job struct {
 	tp                int64
 	framework, kernel string
 	hostSync, detail  bool
+	mapping           string // canonical JSON of the member, "" if it is left out
 	fidelity          string
 }
 
@@ -75,6 +76,13 @@ func readRequest(v *value, q *request) *Error {
 		f.misplaced()
 		if err == nil {
 			err = invalid("missing", "", `e.g. "op":{"kind":"gemm",…} or "model":"llama2-7b"`, "neither op nor model")
+		}
+	}
+	if v := f.typed("mapping", object); v != nil {
+		if array != nil {
+			f.fail(invalid("conflict", "/mapping", "leave it out", "a systolic array alone has no mapping"))
+		} else {
+			q.mapping = f.canonical(v, "/mapping")
 		}
 	}
 	if err == nil {

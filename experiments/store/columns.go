@@ -109,6 +109,7 @@ var tables = []Table{
 			{Name: "seed", Type: Integer, Description: "seed of random choices; 0 where there are none"},
 			{Name: "arch_hash", Type: Text, Description: "hash of the machine's content"},
 			{Name: "graph_hash", Type: Text, Description: "hash of the operator graph's content"},
+			{Name: "mapping_hash", Type: Text, Description: "hash of the mapping file's content, where one was given"},
 			{Name: "request", Type: JSON, Description: "the request, complete enough to run it again with the inputs", Label: true},
 			{Name: "answer", Type: JSON, Description: "the answer, strata.run/1"},
 

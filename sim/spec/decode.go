@@ -11,21 +11,28 @@ import "reflect"
 // The file name is used in messages only. The error is of type *Error. Decode panics if into is no
 // pointer to a struct or its type cannot be described, which is a mistake in the program.
 func Decode(file string, data []byte, into any) error {
+	_, err := DecodeLines(file, data, into)
+	return err
+}
+
+// DecodeLines is Decode for files whose parts are checked against something else later: it also returns
+// the line of each part that is given, by its path.
+func DecodeLines(file string, data []byte, into any) (map[string]int, error) {
 	v, f := target(into)
 	d := decoder{file: file, lines: map[string]int{}}
 	root, bad := readYAML(data)
 	if bad != nil {
 		d.reportAt(bad.line, "", &bad.complaint)
-		return orNil(d.problems)
+		return nil, orNil(d.problems)
 	}
 	d.lines[""] = root.line
 	fresh := reflect.New(v.Type()).Elem()
 	d.value(root, f, &rules{}, "", fresh)
 	if err := orNil(d.problems); err != nil {
-		return err
+		return nil, err
 	}
 	v.Set(fresh)
-	return nil
+	return d.lines, nil
 }
 
 // decoder collects the problems of one file.

@@ -30,6 +30,7 @@ CREATE TABLE runs (
   seed INTEGER, -- seed of random choices; 0 where there are none
   arch_hash TEXT, -- hash of the machine's content
   graph_hash TEXT, -- hash of the operator graph's content
+  mapping_hash TEXT, -- hash of the mapping file's content, where one was given
   request TEXT, -- the request, complete enough to run it again with the inputs
   answer TEXT, -- the answer, strata.run/1
   seconds REAL, -- time of the whole run; for train of one optimizer step [s]
