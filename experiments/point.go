@@ -112,15 +112,23 @@ func (p *Point) Graph() (*traces.Graph, error) {
 		problems.Add(&Invalid{Field: "generate", Message: fmt.Sprintf("%d: must be from 1 to %d", w.Generate, MaxGenerate), Hint: MaxGenerateHint})
 		w.Generate = 1 // to find what else is wrong
 	}
-	w.DType = dtype("dtype", p.DType, p.Model.DefaultDType(), &problems)
-	w.WeightDType = dtype("weight-dtype", p.WeightDType, w.DType, &problems)
-	w.KVDType = dtype("kv-dtype", p.KVDType, w.DType, &problems)
+	w.DType = dtype("dtype", p.DType, p.activations(), &problems)
+	w.WeightDType = dtype("weight-dtype", p.WeightDType, p.Model.Weights(w.DType), &problems)
+	w.KVDType = dtype("kv-dtype", p.KVDType, p.Model.Cache(w.DType), &problems)
 	if p.Machine != nil { // a graph that is only written down has none
 		w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync)
 	}
 	g, err := p.Model.Graph(w)
 	addWorkload(&problems, err)
 	return g, problems.Err()
+}
+
+// activations returns the format of activations that the model usually runs with on the machine.
+func (p *Point) activations() traces.DType {
+	if p.Machine == nil {
+		return p.Model.Activations(nil)
+	}
+	return p.Model.Activations(p.Machine.Chip.Cores.Matrix.Multiplies)
 }
 
 // dtype reads an optional data type.

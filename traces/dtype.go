@@ -31,6 +31,7 @@ const (
 	NVFP4
 	NF4
 	NF4DQ
+	INT8G128
 	numDTypes = iota
 )
 
@@ -70,6 +71,8 @@ var dtypes = [numDTypes]format{
 	NVFP4:   {name: "nvfp4", bits: 4, along: 16, scale: 8, element: NVFP4},
 	NF4:     {name: "nf4", bits: 4, along: 64, scale: 32, element: NF4},
 	NF4DQ:   {name: "nf4-dq", bits: 4, along: 64, scale: 8, outer: 64 * 256, element: NF4},
+
+	INT8G128: {name: "int8-g128", bits: 8, along: 128, scale: 32, element: INT8},
 }
 
 // String returns the name used in files, e.g. "bf16".

@@ -15,6 +15,12 @@ func (u Matrix) Native(t traces.DType) traces.DType {
 	return t.Element()
 }
 
+// Multiplies reports whether the unit has a rate for operands of a format.
+func (u Matrix) Multiplies(t traces.DType) bool {
+	_, err := u.Rate(u.Native(t))
+	return err == nil
+}
+
 // widening is what it takes to turn narrow elements into 16-bit ones in registers, before a matrix unit
 // multiplies them: vector operations for eight elements. A packed operation on two 16-bit halves is one
 // operation, since it takes a lane of 32 bits.

@@ -267,14 +267,17 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	return finite(a)
 }
 
-// weightTypes returns the data types of weights and cache that the graph uses first.
+// weightTypes returns the data types of weights, the narrowest of any product, and of the cache.
 func weightTypes(g *traces.Graph) (weight, kv string) {
 	weight, kv = g.DType.String(), g.DType.String()
+	bits := int64(math.MaxInt64)
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {
 			switch op := &g.Blocks[i].Ops[j]; op.Kind {
 			case traces.Gemm:
-				weight = op.WeightDType.String()
+				if n := op.WeightDType.Bits(); n < bits {
+					weight, bits = op.WeightDType.String(), n
+				}
 			case traces.Attention:
 				kv = op.KVDType.String()
 			}

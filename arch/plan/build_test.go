@@ -87,11 +87,13 @@ func graph(t *rapid.T) *traces.Graph {
 		t.Fatal(err)
 	}
 	d := rapid.SampledFrom([]traces.DType{traces.BF16, traces.FP16}).Draw(t, "dtype")
+	weights := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT8, traces.INT4, traces.INT4G32, traces.MXFP4, traces.NF4DQ}).Draw(t, "weights")
+	cache := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT4}).Draw(t, "cache")
 	g, err := m.Graph(llm.Workload{
 		Phase:  rapid.SampledFrom([]string{"prefill", "decode", "generate"}).Draw(t, "phase"),
 		Batch:  rapid.Int64Range(1, 9).Draw(t, "batch"),
 		Prompt: rapid.Int64Range(1, 700).Draw(t, "prompt"), Generate: rapid.Int64Range(1, 4).Draw(t, "generate"),
-		DType: d, WeightDType: d, KVDType: d, Layers: rapid.Int64Range(0, 3).Draw(t, "layers"),
+		DType: d, WeightDType: weights, KVDType: cache, Layers: rapid.Int64Range(0, 3).Draw(t, "layers"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -189,13 +189,16 @@ func (g *gemm) operands() (a, w, c int64) {
 	return int64(g.a.Size(g.k, g.batch*g.m)), w, int64(g.a.Result().Bytes(g.batch * g.m * g.n))
 }
 
-// piece returns the bytes of depth of the reduction of so many vectors, with their part of the scales.
+// piece returns the bytes of depth of the reduction of so many vectors, with their part of the scales. A
+// depth beyond the reduction is padding, and has no scales.
 func (g *gemm) piece(d traces.DType, depth, vectors int64) int64 {
+	elements := units.CeilDiv(depth*vectors*d.Bits(), 8)
 	if !d.Scaled() {
-		return int64(d.Bytes(depth * vectors))
+		return elements
 	}
-	n, _ := units.MulDivCeil(int64(d.Size(g.k, vectors)), depth, g.k)
-	return n
+	all := int64(d.Size(g.k, vectors)) - units.CeilDiv(g.k*vectors*d.Bits(), 8)
+	scales, _ := units.MulDivCeil(all, min(depth, g.k), g.k)
+	return elements + scales
 }
 
 // widenRow adds to a product with a single row what it takes to widen its weights: conversions of a

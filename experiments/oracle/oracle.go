@@ -181,7 +181,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if bad != nil {
 		return failed(bad), nil
 	}
-	w := q.workload(model)
+	w := q.workload(m, model)
 	w.StepTokens = m.StepTokens(name, q.hostSync)
 	g, err := model.Graph(w)
 	if err != nil {
@@ -217,9 +217,9 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 }
 
 // workload is what the request asks of the model.
-func (q *request) workload(m *llm.Model) llm.Workload {
+func (q *request) workload(a *machine, m *llm.Model) llm.Workload {
 	w := llm.Workload{Phase: q.phase, Batch: q.batch, Prompt: q.context, Generate: q.generate, Layers: q.layers}
-	w.DType = q.dtype.or(m.DefaultDType())
-	w.WeightDType, w.KVDType = q.weight.or(w.DType), q.kv.or(w.DType)
+	w.DType = q.dtype.or(m.Activations(a.Chip.Cores.Matrix.Multiplies))
+	w.WeightDType, w.KVDType = q.weight.or(m.Weights(w.DType)), q.kv.or(m.Cache(w.DType))
 	return w
 }

@@ -6,14 +6,16 @@ import "github.com/stratasim/strata/traces"
 // handful of allocations.
 type block struct {
 	traces.Block
+	m      *Model
 	w      *Workload
 	shapes []int64
 	refs   []traces.TensorID
+	narrow map[traces.TensorID]traces.TensorID // quantized forms of activations
 }
 
-func newBlock(name string, w *Workload, tensors, ops int) *block {
+func (m *Model) newBlock(name string, w *Workload, tensors, ops int) *block {
 	return &block{Block: traces.Block{Name: name, Tensors: make([]traces.Tensor, 0, tensors), Ops: make([]traces.Op, 0, ops)},
-		w: w, shapes: make([]int64, 0, 2*tensors+8), refs: make([]traces.TensorID, 0, 6*ops)}
+		m: m, w: w, shapes: make([]int64, 0, 2*tensors+8), refs: make([]traces.TensorID, 0, 6*ops)}
 }
 
 // tensor adds a tensor of one or two dimensions.
@@ -60,16 +62,49 @@ func (b *block) gemm(name string, split traces.Split, rows, k int64, bias bool, 
 	for _, p := range parts {
 		n += p
 	}
-	weight := b.tensor(weightName(name), traces.Weight, b.w.WeightDType, k, n)
+	d := b.w.full(b.m.AttentionInFull && (name == "qkv" || name == "out"))
+	weight := b.tensor(weightName(name), traces.Weight, d, k, n)
 	ids := b.ids(in, weight)
 	if bias {
 		ids = b.ids(in, weight, b.tensor(biasName(name), traces.Weight, b.w.DType, n))
 	}
-	o := traces.Op{Name: name, Kind: traces.Gemm, Split: split, WeightDType: b.w.WeightDType, Batch: 1, M: rows, N: n, K: k}
+	o := traces.Op{Name: name, Kind: traces.Gemm, Split: split, WeightDType: d, Batch: 1, M: rows, N: n, K: k}
 	if len(parts) > 1 {
 		o.Parts = b.sizes(parts...)
 	}
-	b.op(o, ids, out)
+	b.product(o, ids, out)
+}
+
+// product adds a product with a weight. If its left operand, the first of the inputs, is to be narrow, it
+// is quantized before, once for all products that read it.
+func (b *block) product(o traces.Op, in, out []traces.TensorID) {
+	narrow := b.w.operand.Bits() < 16 && o.WeightDType.Bits() < 16
+	if narrow {
+		in[0] = b.quantized(in[0], &o)
+	}
+	b.op(o, in, out)
+	if narrow {
+		b.Ops[len(b.Ops)-1].DType = b.w.operand
+	}
+}
+
+// quantized returns the narrow form of the left operand of a product.
+func (b *block) quantized(x traces.TensorID, o *traces.Op) traces.TensorID {
+	if n, ok := b.narrow[x]; ok {
+		return n
+	}
+	split := traces.Whole
+	if o.Split == traces.Row {
+		split = traces.Sharded
+	}
+	name := o.Name + "_in"
+	n := b.tensor(name, traces.Activation, b.w.operand, o.M, o.K)
+	b.op(traces.Op{Name: o.Name + ".quantize", Kind: traces.Quantize, Split: split, WeightDType: b.w.DType, ToDType: b.w.operand, Rows: o.M, Cols: o.K}, b.ids(x), b.ids(n))
+	if b.narrow == nil {
+		b.narrow = map[traces.TensorID]traces.TensorID{}
+	}
+	b.narrow[x] = n
+	return n
 }
 
 // norm adds a norm over the residual stream and returns its result.

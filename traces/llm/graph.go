@@ -19,6 +19,7 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 	if w.Phase == "generate" {
 		g.Generate = w.Generate
 	}
+	w.widen(&m)
 	layers := m.Layers
 	if w.Layers > 0 {
 		layers = w.Layers

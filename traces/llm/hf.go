@@ -33,6 +33,7 @@ func FromHF(file string, data []byte) (Model, error) {
 	c.refuse(f)
 	f.read(c, &m)
 	c.dtype(f, &m)
+	c.quantization(&m)
 	c.leftovers(f)
 	if len(d.errors) == 0 {
 		c.check(&m)

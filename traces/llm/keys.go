@@ -15,7 +15,6 @@ var refused = map[string]string{
 	"kv_lora_rank": "latent attention", "q_lora_rank": "latent attention", "qk_rope_head_dim": "latent attention", "v_head_dim": "values of another width",
 	"is_encoder_decoder": "an encoder-decoder", "add_cross_attention": "cross-attention", "cross_attention_layers": "cross-attention", "encoder_layers": "an encoder",
 	"text_config": "a model of several modalities", "vision_config": "a model of several modalities", "audio_config": "a model of several modalities",
-	"quantization_config": "a quantised checkpoint", "compression_config": "a quantised checkpoint",
 	"ssm_cfg": "a state-space model", "state_size": "a state-space model", "attn_layer_period": "a hybrid of attention and other layers",
 	"block_configs": "layers that differ", "layers_block_type": "layers that differ",
 	"hidden_sizes": "layers that differ", "pruned_heads": "heads that were removed", "num_kv_shared_layers": "layers that share keys and values",
@@ -99,8 +98,6 @@ func (c *config) refuse(f *family) {
 		}
 		hint := ""
 		switch why {
-		case "a quantised checkpoint":
-			hint = "take the configuration of the original model and run it with a narrower weight format"
 		case "a mixture of experts":
 			hint = "this version describes dense models"
 		}

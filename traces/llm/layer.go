@@ -27,7 +27,7 @@ func (m *Model) layerRuns(layers int64) []layerRun {
 
 // layer is one transformer layer.
 func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
-	b := newBlock(l.name, w, 32, 16)
+	b := m.newBlock(l.name, w, 32, 16)
 	h := m.Hidden
 	x := b.activation("x", p.tokens, h)
 	normed := b.norm(m, "attn_norm", x, p.tokens)

@@ -104,6 +104,16 @@ type Model struct {
 
 	// DType is the number format of the published weights, as in traces.ParseDType; empty if unknown.
 	DType string `json:"torch_dtype,omitempty"`
+	// WeightDType, ActivationDType and KVDType are the formats of a quantised checkpoint: of the weights of
+	// its products, of what they are multiplied with where the machine can, and of its cache. Empty
+	// means DType.
+	WeightDType     string `json:"weight_dtype,omitempty"`
+	ActivationDType string `json:"activation_dtype,omitempty"`
+	KVDType         string `json:"kv_dtype,omitempty"`
+	// HeadInFull and AttentionInFull say that a quantised checkpoint leaves the head, or the projections of
+	// attention, as they were.
+	HeadInFull      bool `json:"head_in_full,omitempty"`
+	AttentionInFull bool `json:"attention_in_full,omitempty"`
 	// Notes are remarks of the reader, such as what of a file has no effect. They are
 	// passed on to the graph.
 	Notes []string `json:"notes,omitempty"`
@@ -119,6 +129,38 @@ func (m Model) DefaultDType() traces.DType {
 		return d
 	}
 	return traces.BF16
+}
+
+// Activations returns the format of activations that the model usually runs with: that of a quantised
+// checkpoint where the machine multiplies it, else its own. A nil function means that no machine is known.
+func (m Model) Activations(multiplies func(traces.DType) bool) traces.DType {
+	if d, err := traces.ParseDType(m.ActivationDType); err == nil && (multiplies == nil || multiplies(d)) {
+		return d
+	}
+	return m.DefaultDType()
+}
+
+// Weights returns the format of the weights of products: that of a quantised checkpoint, else that of
+// activations.
+func (m Model) Weights(activations traces.DType) traces.DType {
+	if d, err := traces.ParseDType(m.WeightDType); err == nil {
+		return d
+	}
+	return activations
+}
+
+// Cache returns the format of cached keys and values: that of a quantised checkpoint, else that of
+// activations, or fp8 where these are of less than a byte.
+func (m Model) Cache(activations traces.DType) traces.DType {
+	switch d, err := traces.ParseDType(m.KVDType); {
+	case err == nil:
+		return d
+	case activations.Bits() < 8:
+		return traces.FP8
+	case m.ActivationDType != "" && activations.Bits() < 16: // the file says what is narrow
+		return m.DefaultDType()
+	}
+	return activations
 }
 
 // Validate reports everything that is wrong with the model: *Invalid errors, joined.
@@ -173,9 +215,11 @@ func (m Model) Validate() error {
 	if m.LinearBias && m.QKVBias {
 		bad("qkv_bias", "set one of them", "linear_bias puts a bias on queries, keys and values already")
 	}
-	if m.DType != "" {
-		if _, err := traces.ParseDType(m.DType); err != nil {
-			bad("torch_dtype", "", "%v", err)
+	for _, d := range []struct{ field, name string }{{"torch_dtype", m.DType}, {"weight_dtype", m.WeightDType}, {"activation_dtype", m.ActivationDType}, {"kv_dtype", m.KVDType}} {
+		if d.name != "" {
+			if _, err := traces.ParseDType(d.name); err != nil {
+				bad(d.field, "", "%v", err)
+			}
 		}
 	}
 	if len(errs) > 0 {

@@ -20,13 +20,32 @@ type Workload struct {
 	// Generate is the tokens generated for each sequence with phase generate, at least 1.
 	Generate int64
 	// DType is the format of activations, norms and biases; WeightDType that of the weights of
-	// products and of the token table; KVDType that of cached keys and values.
+	// products and of the token table, which is not made narrower than 16 bits; KVDType that of cached keys
+	// and values. A DType of less than 16 bits is that of the left operands of products alone: they are
+	// quantized before it, and everything else is in the model's own format.
 	DType, WeightDType, KVDType traces.DType
 	// StepTokens, if not 0, is the most tokens that are prefilled in one pass, in whole prompts but always one;
 	// more take several passes.
 	StepTokens int64
 	// Layers, if not 0, runs that many layers only, without embedding and head.
 	Layers int64
+
+	operand traces.DType // of the left operands of products, DType unless that was narrower than 16 bits
+}
+
+// widen makes DType the format of everything but the left operands of products.
+func (w *Workload) widen(m *Model) {
+	if w.operand = w.DType; w.DType.Bits() < 16 {
+		w.DType = m.DefaultDType()
+	}
+}
+
+// full returns a format of weights, or that of activations if it is narrow and the weights stay in full.
+func (w *Workload) full(inFull bool) traces.DType {
+	if inFull && w.WeightDType.Bits() < 16 {
+		return w.DType
+	}
+	return w.WeightDType
 }
 
 // validate checks the workload by itself and returns the tokens of the prompts together.
