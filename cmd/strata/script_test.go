@@ -107,6 +107,9 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 type docCommand struct {
 	line int // in the page, from 1
 	text string
+	// shown, if the block promises to show what the commands print, is that text, from line from of the page on.
+	shown *string
+	from  int
 }
 
 var (
@@ -120,8 +123,8 @@ var (
 
 // docCommands finds the commands of a Markdown page that the test has to run. In a block marked
 // "sh" each line is a command; in one marked "console" the lines that start with "$ " are, and the rest is output. Lines
-// that end in a backslash go on, here-documents are taken whole. Blocks marked "sh notest" or "console notest" are left
-// out. A strata command that stands in any other block is an error: nobody would notice when it breaks.
+// that end in a backslash go on, here-documents are taken whole. A block marked "console output" shows all that its
+// commands print. Blocks marked "sh notest" or "console notest" are left out. A strata command that stands in any other block is an error: nobody would notice when it breaks.
 func docCommands(page string) (commands []docCommand, err error) {
 	lines := strings.Split(page, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -172,7 +175,16 @@ func docCommands(page string) (commands []docCommand, err error) {
 				}
 			}
 			if wanted && !slices.Contains(words, "notest") {
-				commands = append(commands, docCommand{line: first + 1, text: goRun.ReplaceAllString(text, "strata")})
+				command := docCommand{line: first + 1, text: goRun.ReplaceAllString(text, "strata")}
+				if slices.Contains(words, "output") {
+					last := n + 1
+					for last < end && !strings.HasPrefix(lines[last], "$ ") {
+						last++
+					}
+					shown := strings.Join(lines[n+1:last], "\n")
+					command.shown, command.from = &shown, n+1
+				}
+				commands = append(commands, command)
 			}
 		}
 		i = end
@@ -180,7 +192,8 @@ func docCommands(page string) (commands []docCommand, err error) {
 	return commands, nil
 }
 
-// TestDocumentedCommands runs every strata command of the README and of docs. Each must end with exit code 0.
+// TestDocumentedCommands runs every strata command of the README and of docs. Each must end with exit code 0, and print
+// what a block marked "console output" shows; with -update the block is made to show it.
 //
 // The commands of a page run one after the other in one new folder in which the files of the project can be seen, so
 // that a page can name them as its reader would, and what a command writes at the top goes away with the folder.
@@ -215,6 +228,7 @@ func TestDocumentedCommands(t *testing.T) {
 			if _, err := exec.LookPath("sh"); err != nil {
 				t.Skip("no sh on this machine to run documented commands with")
 			}
+			moved := 0 // lines by which the page has grown
 			dir := t.TempDir()
 			for _, name := range tops {
 				if err := os.Symlink(filepath.Join(root, name), filepath.Join(dir, name)); err != nil {
@@ -225,13 +239,33 @@ func TestDocumentedCommands(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				sh := exec.CommandContext(ctx, "sh", "-c", c.text)
 				sh.Dir = dir
-				sh.Env = append(os.Environ(), "PWD="+dir, "HOME="+dir)
-				var stderr strings.Builder
-				sh.Stderr = &stderr
+				sh.Env = append(os.Environ(), "PWD="+dir, "HOME="+dir, "LC_ALL=C.UTF-8")
+				var stdout, stderr strings.Builder
+				sh.Stdout, sh.Stderr = &stdout, &stderr
 				err := sh.Run()
 				cancel()
 				if err != nil {
 					t.Fatalf("%s:%d: %s\n%v\n%s", page, c.line, c.text, err, stderr.String())
+				}
+				printed := strings.TrimRight(stdout.String(), "\n")
+				switch {
+				case c.shown == nil || printed == strings.TrimRight(*c.shown, "\n"):
+				case *update:
+					lines := strings.Split(string(text), "\n")
+					old := strings.Count(*c.shown, "\n") + 1
+					if *c.shown == "" {
+						old = 0
+					}
+					from := c.from + moved
+					lines = slices.Replace(lines, from, from+old, strings.Split(printed, "\n")...)
+					moved += strings.Count(printed, "\n") + 1 - old
+					text = []byte(strings.Join(lines, "\n"))
+					if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(page)), text, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				default:
+					t.Errorf("%s:%d: %s\nprints\n%s\nthe page shows\n%s\n(go test ./cmd/strata -run 'TestDocumentedCommands/%s' -update writes what it prints)",
+						page, c.line, c.text, printed, *c.shown, page)
 				}
 			}
 		})
@@ -247,14 +281,16 @@ func TestDocCommands(t *testing.T) {
 		wrong      string // part of the error
 	}{
 		{name: "sh", page: fence + "sh\nstrata version\n./test\ngo run ./cmd/strata version --json\n" + fence,
-			want: []docCommand{{2, "strata version"}, {4, "strata version --json"}}},
+			want: []docCommand{{line: 2, text: "strata version"}, {line: 4, text: "strata version --json"}}},
 		{name: "console: only prompts", page: "text\n" + fence + "console\n$ strata version\nstrata 1\n$ ls\n" + fence,
-			want: []docCommand{{3, "strata version"}}},
-		{name: "goes on", page: fence + "sh\nstrata run \\\n  --batch 8\n" + fence, want: []docCommand{{2, "strata run --batch 8"}}},
+			want: []docCommand{{line: 3, text: "strata version"}}},
+		{name: "shown", page: fence + "console output\n$ strata a\n1\n2\n$ strata b\n" + fence,
+			want: []docCommand{{line: 2, text: "strata a shows 1\n2", from: 2}, {line: 5, text: "strata b shows ", from: 5}}},
+		{name: "goes on", page: fence + "sh\nstrata run \\\n  --batch 8\n" + fence, want: []docCommand{{line: 2, text: "strata run --batch 8"}}},
 		{name: "pipe", page: fence + "console\n$ echo '{}' | strata estimate -\n" + fence,
-			want: []docCommand{{2, "echo '{}' | strata estimate -"}}},
+			want: []docCommand{{line: 2, text: "echo '{}' | strata estimate -"}}},
 		{name: "here-document", page: fence + "sh\ncat > a.yaml <<'EOF'\nstrata: 1\nEOF\nstrata arch check a.yaml\n" + fence,
-			want: []docCommand{{2, "cat > a.yaml <<'EOF'\nstrata: 1\nEOF"}, {5, "strata arch check a.yaml"}}},
+			want: []docCommand{{line: 2, text: "cat > a.yaml <<'EOF'\nstrata: 1\nEOF"}, {line: 5, text: "strata arch check a.yaml"}}},
 		{name: "notest", page: fence + "sh notest\nstrata sweep submit big.yaml\n" + fence},
 		{name: "not a command", page: fence + "sh\ncd strata && ls\ngit clone strata\n" + fence},
 		{name: "other block", page: fence + "text\nstrata run  one run\n" + fence},
@@ -265,6 +301,12 @@ func TestDocCommands(t *testing.T) {
 			got, err := docCommands(tt.page)
 			if (err != nil) != (tt.wrong != "") || (err != nil && !strings.Contains(err.Error(), tt.wrong)) {
 				t.Fatalf("error %v, want one with %q", err, tt.wrong)
+			}
+			for i := range got {
+				if got[i].shown != nil {
+					got[i].text += " shows " + *got[i].shown
+					got[i].shown = nil
+				}
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)

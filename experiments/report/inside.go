@@ -62,7 +62,7 @@ func (r *runReport) sensitivity() {
 	}
 	r.head(fmt.Sprintf("%s of each figure of the machine, plan %s", Signed(Percent, run.ByPercent/100), run.Plan))
 	change := func(v float64) string { return SignedPercent(v / 100) }
-	t := Table{Columns: []Column{{Title: "figure", Max: 42}, {Title: "value", Right: true}, {Title: "changed", Right: true}, {Title: "latency", Right: true},
+	t := Table{Columns: []Column{{Title: "figure"}, {Title: "value", Right: true}, {Title: "changed", Right: true}, {Title: "latency", Right: true},
 		{Title: "elasticity", Right: true}, {Title: "energy", Right: true}, {Title: "power", Right: true}}}
 	more := 0
 	for i := range r.a.Sensitivities {
@@ -71,7 +71,7 @@ func (r *runReport) sensitivity() {
 			more++
 			continue
 		}
-		t.Rows = append(t.Rows, []any{strings.Replace(s.Path, "runtime.profiles[", "…[", 1), s.Value, change(s.ChangePercent), percent2(s.LatencyPercent), elasticity(s.Elasticity), change(s.EnergyPercent), change(s.PowerPercent)})
+		t.Rows = append(t.Rows, []any{ending(s.Path, 42), s.Value, change(s.ChangePercent), percent2(s.LatencyPercent), elasticity(s.Elasticity), change(s.EnergyPercent), change(s.PowerPercent)})
 	}
 	if len(t.Rows) > 0 {
 		r.indented(&t)
@@ -96,6 +96,15 @@ func (r *runReport) sensitivity() {
 	if more+len(run.NoEffect)+len(run.NotUsed) > 0 {
 		r.printf("  -o json names them all\n")
 	}
+}
+
+// ending cuts a path to n columns at its front, since its end says what it is.
+func ending(path string, n int) string {
+	path = strings.Replace(path, "runtime.profiles[", "…[", 1)
+	if r := []rune(path); len(r) > n {
+		path = "…" + strings.TrimPrefix(string(r[len(r)-n+1:]), "…")
+	}
+	return path
 }
 
 // elasticity prints one without a sign where it is positive, and none where it is nothing to two digits.
