@@ -33,11 +33,14 @@ a results database, runs.db:KEY, of whose key the beginning is enough. With --db
 A row has its inputs. A JSON answer has hashes of them: machine and model are looked for among the presets
 and in the files that --arch and --model name, and where they are not found the answer says so.
 
+--attribute runs A again with one input at a time as in B, and says what each does by itself.
+
 Exit codes: 0 compared, 2 bad input, 4 compared, and the latency is higher by more than --fail-above.`,
 		Example: `strata diff before.json after.json
 strata run --arch tpu-v4 --model llama2-7b --phase decode -o json | strata diff before.json -
 strata diff runs.db:3fa9 runs.db:81c2 -o json
-strata diff --db runs.db 3fa9 81c2 --fail-above 2%`,
+strata diff --db runs.db 3fa9 81c2 --attribute
+strata diff before.json after.json --fail-above 2%`,
 		Args: cobra.ExactArgs(2),
 		RunE: o.run,
 	}
@@ -46,6 +49,8 @@ strata diff --db runs.db 3fa9 81c2 --fail-above 2%`,
 	fs.StringArrayVar(&o.arch, "arch", nil, "a machine `FILE` that a JSON answer may be of; may be repeated")
 	fs.StringArrayVar(&o.model, "model", nil, "a model `FILE` that a JSON answer may be of; may be repeated")
 	fs.StringVar(&o.failAbove, "fail-above", "", "exit with code 4 if the latency is higher by more than that, such as `2%`")
+	fs.BoolVar(&o.attribute, "attribute", false, "run A again with one input at a time as in B, to say what each does")
+	fs.BoolVar(&o.noProgress, "no-progress", false, "no line of progress on a terminal")
 	formFlag(c, &o.form, &o.problems)
 	return c
 }
@@ -54,6 +59,8 @@ strata diff --db runs.db 3fa9 81c2 --fail-above 2%`,
 type diffCommand struct {
 	db, form, failAbove string
 	arch, model         []string
+	attribute           bool
+	noProgress          bool
 	problems            experiments.Problems
 }
 
@@ -92,6 +99,18 @@ func (o *diffCommand) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	d := diff.Compare(sides[0], sides[1])
+	if o.attribute {
+		w := c.ErrOrStderr()
+		p := startProgress(w, !o.noProgress && isTerminal(w))
+		err := d.Attribute(c.Context(), sides[0], sides[1], func(done, of int) { p.say("inputs", done, of) })
+		p.stop()
+		if c.Context().Err() != nil {
+			return c.Context().Err()
+		}
+		if err != nil {
+			return &experiments.Invalid{Field: "attribute", Message: err.Error()}
+		}
+	}
 	if o.form != "table" { // there the warnings are part of the text
 		for _, text := range d.Warnings {
 			note(c, text)

@@ -37,6 +37,8 @@ type Diff struct {
 	// Figures are all other numbers of the answers: power, rates, cost, sizes.
 	Figures []Value `json:"figures"`
 	Inputs  Inputs  `json:"inputs"`
+	// Effects of the inputs one at a time, see Attribute; nil if that was not asked for.
+	Effects []Effect `json:"effects,omitempty"`
 	// Notes of one answer that the other does not have.
 	NotesBefore []string `json:"notes_before,omitempty"`
 	NotesAfter  []string `json:"notes_after,omitempty"`

@@ -307,9 +307,63 @@ func TestOther(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	got := setOf([]string{"power is high", "changed: a[x].b=1 GB/s, c=[1, 2, 3], d=yes"})
+	got := setOf(changesOf([]string{"power is high", "changed: a[x].b=1 GB/s, c=[1, 2, 3], d=yes"}))
 	if len(got) != 3 || got["a[x].b"] != "1 GB/s" || got["c"] != "[1, 2, 3]" || got["d"] != "yes" {
 		t.Errorf("%q", got)
+	}
+}
+
+// The effects of the inputs one at a time sum to the change, whether the requests come from rows or are found again.
+func TestAttribute(t *testing.T) {
+	rowA, textA := answer(t, experiments.Options{Phase: "decode", Batch: 4, Runtime: "vllm"}, "a100-sxm-80gb", "llama2-7b")
+	rowB, textB := answer(t, experiments.Options{Phase: "decode", Batch: 8, TP: 2, Runtime: "vllm"}, "a100-sxm-80gb", "llama2-13b", "chip.memory[hbm].bandwidth=3 TB/s", "chip.clock=1.5 GHz")
+	a, err := OfRow("r.db:a", rowA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := OfRow("r.db:b", rowB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sides := range [][2]*Result{{a, b}, {read(t, textA), read(t, textB)}} {
+		d := Compare(sides[0], sides[1])
+		if err := d.Attribute(context.Background(), sides[0], sides[1], nil); err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]float64{}
+		var sum int64
+		for i := range d.Effects {
+			e := &d.Effects[i]
+			sum += e.Picoseconds
+			names[e.Name] = e.Delta
+			if e.Note != "" {
+				t.Errorf("%+v", e)
+			}
+		}
+		if sum != d.Time.Picoseconds {
+			t.Errorf("effects sum to %d, not %d ps", sum, d.Time.Picoseconds)
+		}
+		if len(names) != 6 || names["chip.memory[hbm].bandwidth"] >= 0 || names["chip.clock"] >= 0 || names["the model"] <= 0 || names["batch"] <= 0 || names["tp"] >= 0 {
+			t.Errorf("%v", names)
+		}
+	}
+	// With itself there is nothing to try; what another version made is not compared with this one.
+	d := Compare(a, a)
+	if err := d.Attribute(context.Background(), a, a, nil); err != nil || len(d.Effects) != 1 || d.Effects[0].Picoseconds != 0 {
+		t.Errorf("%+v, %v", d.Effects, err)
+	}
+	other := *a
+	other.answer.Seconds *= 2
+	if err := d.Attribute(context.Background(), &other, a, nil); err == nil || !strings.Contains(err.Error(), "run it again first") {
+		t.Error(err)
+	}
+	unknown, err := Read("u", []byte(`{"schema":"strata.run/1","arch":"m","seconds":1,"stalls":{"hbm":1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown.Find(Candidates{})
+	if err := d.Attribute(context.Background(), unknown, a, nil); err == nil || !strings.Contains(err.Error(), "inputs are not known") {
+		t.Error(err)
 	}
 }
 

@@ -53,9 +53,8 @@ type Candidates struct {
 // commandLine is the source of a leaf that was changed for one run.
 const commandLine = "set for this run (--set)"
 
-// setOf reads the changes of a machine from the notes of an answer, "changed: path=value, path=value".
-func setOf(notes []string) map[string]string {
-	changes := map[string]string{}
+// changesOf reads the changes of a machine from the notes of an answer, "changed: path=value, path=value", in their order.
+func changesOf(notes []string) (changes []string) {
 	for _, n := range notes {
 		list, ok := strings.CutPrefix(n, "changed: ")
 		if !ok {
@@ -69,10 +68,21 @@ func setOf(notes []string) map[string]string {
 			if k := strings.LastIndex(p, ", "); k >= 0 && i+2 < len(parts) {
 				value, next = p[:k], p[k+2:]
 			}
-			changes[path], path = value, next
+			changes = append(changes, path+"="+value)
+			path = next
 		}
 	}
 	return changes
+}
+
+// setOf is a list of changes by path.
+func setOf(changes []string) map[string]string {
+	set := map[string]string{}
+	for _, c := range changes {
+		path, value, _ := strings.Cut(c, "=")
+		set[path] = value
+	}
+	return set
 }
 
 // Find looks for the inputs of a JSON answer among the presets and the candidates.
@@ -108,7 +118,7 @@ func (r *Result) findMachine(c Candidates) {
 	for _, m := range list {
 		named = named || m.Name == a.Arch
 		changed := *m
-		if changed.Apply(setOf(a.Notes)) == nil && changed.Hash() == a.Manifest.ArchHash {
+		if changed.Apply(setOf(changesOf(a.Notes))) == nil && changed.Hash() == a.Manifest.ArchHash {
 			r.machine = &changed
 			return
 		}
@@ -274,10 +284,10 @@ func (r *Result) asked() map[string]string {
 		}
 		put(all, name, reflect.ValueOf(v))
 	}
-	if r.options == nil {
+	if r.point == nil {
 		return all
 	}
-	for name, text := range flat(r.options) {
+	for name, text := range flat(r.point.Options) {
 		// The answer says under which name and value these took effect; the machine has the changes.
 		if name != "tp" && name != "runtime" && !strings.HasPrefix(name, "set[") && all[name] == "" {
 			all[name] = text
@@ -288,7 +298,7 @@ func (r *Result) asked() map[string]string {
 
 func compareOptions(a, b *Result) []Difference {
 	x, y := a.asked(), b.asked()
-	if a.options == nil || b.options == nil { // what only a database says cannot be compared with what is silent
+	if a.point == nil || b.point == nil { // what only a database says cannot be compared with what is silent
 		for _, only := range []map[string]string{x, y} {
 			for _, name := range []string{"exact", "layers"} {
 				delete(only, name)

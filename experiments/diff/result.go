@@ -29,7 +29,7 @@ type Result struct {
 	// The inputs, nil where they are not known.
 	machine *arch.Machine
 	model   *llm.Model
-	options *experiments.Options
+	point   *experiments.Point // of a row of a database
 	// changed are the leaves of the machine that were changed by whoever ran it.
 	changed map[string]bool
 	// unknown says why machine or model are not known.
@@ -153,7 +153,7 @@ func (r *Result) operator() error {
 // noteChanges reads from the notes what was changed in the machine.
 func (r *Result) noteChanges() {
 	r.changed = map[string]bool{}
-	for path := range setOf(r.answer.Notes) {
+	for path := range setOf(changesOf(r.answer.Notes)) {
 		r.changed[path] = true
 	}
 }
@@ -175,7 +175,7 @@ func OfRow(name string, row store.Row) (*Result, error) {
 		r.unknown.model = r.unknown.machine
 		return r, nil // the figures can be compared all the same
 	}
-	r.machine, r.model, r.options = p.Machine, p.Model, &p.Options
+	r.machine, r.model, r.point = p.Machine, p.Model, p
 	if p.Trace != nil {
 		r.unknown.model = "it is a replayed trace"
 	}

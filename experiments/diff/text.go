@@ -133,6 +133,7 @@ func (d *Diff) Text(w io.Writer, style report.Style) error {
 	}
 	p.Linef("")
 	p.Paragraph("", d.Summary)
+	d.effectText(p)
 	p.Head("Where the time moved")
 	p.Table(partsTable("cause", d.Stalls, &d.Time))
 	if len(d.Phases) > 1 {
@@ -206,13 +207,17 @@ func partsTable(title string, parts []Part, total *Change) *report.Table {
 			t.Rows = append(t.Rows, append([]any{p.Name}, changeRow(&p.Change, p.Share)...))
 		}
 	}
-	var whole *float64
-	if total.Picoseconds != 0 {
-		one := 1.0
-		whole = &one
-	}
-	t.Rows = append(t.Rows, append([]any{"all"}, changeRow(total, whole)...))
+	t.Rows = append(t.Rows, append([]any{"all"}, changeRow(total, whole(total))...))
 	return t
+}
+
+// whole is the share that a change has of itself, nil if there is none.
+func whole(c *Change) *float64 {
+	if c.Picoseconds == 0 {
+		return nil
+	}
+	one := 1.0
+	return &one
 }
 
 // phaseTable has a line for each phase and below it one for each cause that moved.
@@ -288,6 +293,30 @@ func (d *Diff) memoryText(p *report.Page) {
 	}
 	p.Head("Memory of one chip")
 	p.Table(&t)
+}
+
+// effectText lists what each input does by itself.
+func (d *Diff) effectText(p *report.Page) {
+	if d.Effects == nil {
+		return
+	}
+	p.Head("What each input that differs does by itself")
+	t := &report.Table{Columns: []report.Column{{Title: "input", Max: 48}, {Title: "delta", Right: true, Show: signed(report.Seconds)}, {Title: "change", Right: true}, {Title: "of the delta", Right: true}}}
+	line := func(name string, c *Change, share *float64) {
+		t.Rows = append(t.Rows, append([]any{name}, changeRow(c, share)[2:]...))
+	}
+	for i := range d.Effects {
+		if e := &d.Effects[i]; e.Note == "" {
+			line(e.Name, &e.Change, e.Share)
+		}
+	}
+	line("all", &d.Time, whole(&d.Time))
+	p.Table(t)
+	for i := range d.Effects {
+		if e := &d.Effects[i]; e.Note != "" {
+			p.Paragraph("  not tried: ", e.Name+": "+e.Note)
+		}
+	}
 }
 
 func valueTable(title string, show func(float64) string) *report.Table {
@@ -393,6 +422,11 @@ func (d *Diff) table() *report.Table {
 		t.Rows = append(t.Rows, []any{part, "", name, unit, v.Before, v.After, v.Delta, optional(v.Percent), nil})
 	}
 	time("time", "", "all", &d.Time, nil)
+	for i := range d.Effects {
+		if e := &d.Effects[i]; e.Note == "" {
+			time("effect", "", e.Name, &e.Change, e.Share)
+		}
+	}
 	for i := range d.Stalls {
 		time("stall", "", d.Stalls[i].Name, &d.Stalls[i].Change, d.Stalls[i].Share)
 	}

@@ -24,7 +24,7 @@ func Ablate(ctx context.Context, r *eval.Request, progress Progress) ([]eval.Abl
 	effects := append([]string{Nothing}, eval.Ideals()...)
 	effects = append(effects, All)
 	rows := make([]eval.Ablation, len(fidelities)*len(effects))
-	err := each(ctx, len(rows), progress, func(i int) error {
+	err := Each(ctx, len(rows), progress, func(i int) error {
 		row := &rows[i]
 		row.Effect, row.Fidelity = effects[i%len(effects)], fidelities[i/len(effects)]
 		q := plain(r)

@@ -187,7 +187,7 @@ func Sensitivities(ctx context.Context, r *eval.Request, base *eval.Answer, o Op
 	}
 	rows := make([]*eval.Sensitivity, len(figures))
 	failed := make([]*eval.Unanswered, len(figures))
-	err := each(ctx, len(figures), o.Progress, func(i int) (err error) {
+	err := Each(ctx, len(figures), o.Progress, func(i int) (err error) {
 		rows[i], failed[i], err = one(ctx, r, base, &figures[i], o.By)
 		return err
 	})

@@ -13,9 +13,9 @@ import (
 // Progress is told how many of the questions have been answered. It is called from several goroutines.
 type Progress func(done, of int)
 
-// each calls f with 0 to n−1, on as many goroutines as there are processors. The error is that of the least number that
+// Each calls f with 0 to n−1, on as many goroutines as there are processors. The error is that of the least number that
 // has one, whatever the order in which they ran.
-func each(ctx context.Context, n int, progress Progress, f func(i int) error) error {
+func Each(ctx context.Context, n int, progress Progress, f func(i int) error) error {
 	errs := make([]error, n)
 	var next, done atomic.Int64
 	var wait sync.WaitGroup

@@ -51,7 +51,7 @@ func request(t interface{ Fatal(...any) }, arch, model string, o experiments.Opt
 
 // drawn draws a small run on one of the presets.
 func drawn(t *rapid.T, fidelity string) (*eval.Request, *eval.Answer) {
-	o := experiments.Options{Fidelity: fidelity, Layers: 1, Batch: rapid.Int64Range(1, 40).Draw(t, "batch"), Prompt: rapid.Int64Range(1, 900).Draw(t, "prompt"),
+	o := experiments.Options{Fidelity: fidelity, Layers: 1, Batch: rapid.Int64Range(1, 12).Draw(t, "batch"), Prompt: rapid.Int64Range(1, 300).Draw(t, "prompt"),
 		TP: rapid.SampledFrom([]int64{1, 1, 2, 4}).Draw(t, "tp"), Phase: rapid.SampledFrom([]string{"prefill", "decode"}).Draw(t, "phase")}
 	arch := rapid.SampledFrom([]string{"a100-sxm-80gb", "tpu-v4"}).Draw(t, "arch")
 	return request(t, arch, rapid.SampledFrom([]string{"llama2-7b", "gpt3-175b"}).Draw(t, "model"), o)
