@@ -83,7 +83,10 @@ type Profile struct {
 	// Fusion lists what the runtime does in one kernel: "flash-attention", "norm-add" (residual
 	// addition with the norm that follows it), "parallel-gemm" (weights of parallel projections
 	// side by side), "decoder-pipeline" (a whole block, see Pipeline).
-	Fusion    []string         `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
+	Fusion []string `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
+	// RowBias says that the bias of a product whose reduction is divided over the chips is added in a kernel
+	// of its own, after the sum over the chips; else biases take no time.
+	RowBias   bool             `yaml:"row_bias,omitempty"`
 	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
 	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`
@@ -126,6 +129,7 @@ type Host struct {
 	// where the device is the slower one and hides the host anyway.
 	Operator units.Time `yaml:"operator,omitempty" spec:"min=0 ns,max=1 s"`
 	// Operators is how many operators the framework runs for one kernel of that kind; 1 if not listed.
+	// "gemm+bias" is a product that adds a bias to its result.
 	Operators map[string]int64 `yaml:"operators,omitempty" spec:"min=0,max=1000"`
 	// Graph lists the phases whose kernels replay from a graph ("prefill", "decode"): no operator is
 	// launched by itself there.
@@ -141,12 +145,18 @@ type Host struct {
 	StepTokens int64 `yaml:"step_tokens,omitempty" spec:"min=0,max=1000000000"`
 }
 
+// BiasedProduct stands for products that add a bias among the kinds of Host.Operators.
+const BiasedProduct = "gemm+bias"
+
 // Launches returns the host's time to launch a kernel of a kind in a phase.
 func (h *Host) Launches(kind, phase string) units.Time {
 	if h == nil || slices.Contains(h.Graph, phase) {
 		return 0
 	}
 	n, ok := h.Operators[kind]
+	if !ok && kind == BiasedProduct {
+		n, ok = h.Operators[traces.Gemm.String()]
+	}
 	if !ok {
 		n = 1
 	}
@@ -180,6 +190,10 @@ type GemmKernel struct {
 	// Overlap is the exponent p of the p-norm by which concurrent parts of a main loop overlap
 	// (1: not at all; ∞: perfectly).
 	Overlap float64 `yaml:"overlap" spec:"required,min=1,max=1000"`
+	// SharedShare is the share of the shared on-chip memory's sustained rate that the kernels reach; 0 is all of
+	// it. Kernels without multicast read an operand once for each core that needs it, where others read it
+	// once for a cluster of cores.
+	SharedShare float64 `yaml:"shared_share,omitempty" spec:"min=0,max=1"`
 	// Fill is the time each wave of tiles spends starting and draining.
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 	// Reduce is the time of the pass that adds up a split reduction, without its traffic.
@@ -405,7 +419,7 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 	}
 	if p.Host != nil {
 		for _, k := range slices.Sorted(maps.Keys(p.Host.Operators)) {
-			check(at+".host.operators."+k, k, traces.Kinds())
+			check(at+".host.operators."+k, k, append(traces.Kinds(), BiasedProduct))
 		}
 	}
 	rows := []string{"*", "gemv"}

@@ -28,11 +28,11 @@ type Library struct {
 // Validate reports a library that has nothing for most collectives.
 func (l Library) Validate(report func(path, message, hint string)) {
 	for i := range l.Protocols {
-		if !l.Protocols[i].Direct {
+		if p := &l.Protocols[i]; !p.Direct && p.Most == 0 {
 			return
 		}
 	}
-	report("protocols", "all are direct, which is for all-reduces only", "add one that is not")
+	report("protocols", "all are direct, which is for all-reduces only, or have a largest message", "add one that is not and has none")
 }
 
 // Protocol holds the constants of one way to move data around the ring: NCCL's LL protocol starts
@@ -51,6 +51,8 @@ type Protocol struct {
 	Chunk units.Time `yaml:"chunk" spec:"min=0 ns,max=1 s"`
 	// Efficiency is the share of the network's bandwidth that payload reaches.
 	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
+	// Most is the largest buffer that the library uses the protocol for; 0 is no bound.
+	Most units.Bytes `yaml:"most,omitempty" spec:"min=0 B"`
 }
 
 // Op is a collective operation.
@@ -172,6 +174,9 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
 		moved, rounds := sent, steps
+		if p.Most > 0 && bytes > p.Most {
+			continue
+		}
 		if p.Direct {
 			if op != AllReduce {
 				continue

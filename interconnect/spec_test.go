@@ -318,7 +318,7 @@ func TestValidate(t *testing.T) {
 n.yaml:1: bandwidth: "0 GB/s": must be more than 0 B/s
 n.yaml:1: library.protocols: 0 elements: must be at least 1`},
 		{"{topology: ring, bandwidth: 1 GB/s, library: {protocols: [{name: p, direct: true, base: 1 us, step: 1 us, chunk: 0 ns, efficiency: 0.9}]}}",
-			"library.protocols: all are direct, which is for all-reduces only (add one that is not)"},
+			"library.protocols: all are direct, which is for all-reduces only, or have a largest message (add one that is not and has none)"},
 		{"{topology: ring, bandwidth: 1 GB/s, library: {protocols: [" + protocol + ", " + protocol + "]}}", `library.protocols[1].name: "p": the name is used before`},
 	} {
 		var s interconnect.Spec

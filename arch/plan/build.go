@@ -383,6 +383,9 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			parts = []int64{units.CeilDiv(op.N, tp)}
 			gathered = op.M * op.N
 		}
+		// What every chip adds to its part of a sum would be added once for each: a bias of rows comes after.
+		biased := len(op.Inputs) > 2
+		bias := biased && op.Split == traces.Row && b.profile.RowBias
 		if len(parts) > 1 && b.fuses("parallel-gemm", op.Name, run.Phase, b.blockName) {
 			sum := int64(0)
 			for _, n := range parts {
@@ -395,9 +398,19 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			if err := emit(b.gemm(g)); err != nil {
 				return nil, err
 			}
+			if biased && !bias {
+				out[len(out)-1].Nodes[0].Step.Host = int64(b.host.Launches(arch.BiasedProduct, run.Phase.String()))
+			}
 		}
 		if tp > 1 && op.Split == traces.Row {
-			return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, g.batch*op.M*op.N))))
+			if err := emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, g.batch*op.M*op.N)))); err != nil {
+				return nil, err
+			}
+		}
+		if bias {
+			n, w := g.batch*op.M*op.N, elem(op.DType, op.N)
+			return out, emit(b.rowKernel(rows{name: op.Name + ".bias", phase: run.Phase, kind: traces.Add, rows: g.batch * op.M, cols: op.N,
+				read: elem(op.DType, n) + w, write: elem(op.DType, n), weights: w, vector: n}))
 		}
 		if tp > 1 && gathered > 0 {
 			return out, emit(b.collective(op.Name+".all-gather", run.Phase, traces.AllGather, units.Bytes(elem(op.DType, gathered))))

@@ -443,7 +443,8 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 func (b *builder) stageParts(t *tiling, w wave) (ts [5]units.Time) {
 	ts[0] = b.time(b.at.off, w.load)
 	if b.shared != nil {
-		ts[1] = b.time(b.at.shared, w.operand)
+		u := b.useAt(b.shared.Name, w.operand, b.profile.Gemm.SharedShare)
+		ts[1] = u.Time(b.p.Resources)
 	}
 	ts[2] = b.time(b.at.matrix, t.cycles*w.perCore)
 	if b.private != nil {
@@ -469,7 +470,7 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 	read := []Use{b.use(b.off.Name, w.load)}
 	counts := []Count{b.count(b.off.Name+".read", "B", w.load)}
 	if b.shared != nil {
-		read = append(read, b.use(b.shared.Name, w.operand))
+		read = append(read, b.useAt(b.shared.Name, w.operand, b.profile.Gemm.SharedShare))
 		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.load))
 	}
 	work := []Use{b.use("matrix", t.cycles*w.perCore)}

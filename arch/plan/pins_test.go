@@ -356,6 +356,9 @@ func TestPinnedPlansHold(t *testing.T) {
 		if err != nil {
 			t.Skip(err) // what is refused is the matter of another test
 		}
+		if _, err := analytic.Evaluate(p, analytic.Options{}); errors.Is(err, plan.ErrTooLarge) {
+			t.Skip(err) // tiles of one element on a whole model take more than can be simulated
+		}
 		a, e := evaluate(t, p, false)
 		if !a.Work.Equal(p.Work()) || !e.Work.Equal(p.Work()) {
 			t.Fatalf("work %v and %v, planned %v", a.Work, e.Work, p.Work())

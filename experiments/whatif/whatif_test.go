@@ -194,6 +194,8 @@ func TestNotUsed(t *testing.T) {
 			if strings.Contains(f.Value, "cycle") {
 				text = "1 cycles"
 			}
+		case "size":
+			text = "1 GB"
 		default:
 			t.Fatalf("%+v", f)
 		}
