@@ -37,6 +37,7 @@ type Options struct {
 	Prompt      int64    `json:"prompt,omitempty"`
 	Generate    int64    `json:"generate,omitempty"`
 	Layers      int64    `json:"layers,omitempty"`
+	Arrivals    string   `json:"arrivals,omitempty"`
 	DType       string   `json:"dtype,omitempty"`
 	WeightDType string   `json:"weight_dtype,omitempty"`
 	KVDType     string   `json:"kv_dtype,omitempty"`
@@ -56,6 +57,10 @@ type Options struct {
 // MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
 const MaxGenerate = 1 << 15
 
+// ServeStepTokens is how many tokens of prompts a server prefills in one pass unless its runtime profile says so: the
+// default of vLLM (max_num_batched_tokens of its API server on GPUs of 80 GB) and of TensorRT-LLM (max_num_tokens).
+const ServeStepTokens = 8192
+
 // MaxGenerateHint says what to ask for instead of longer answers.
 const MaxGenerateHint = "for longer answers ask for --phase decode at the cache lengths of interest"
 
@@ -74,7 +79,7 @@ func (o *Options) Defaults() {
 	if o.Prompt == 0 {
 		o.Prompt = 512
 	}
-	if o.Generate == 0 && o.Phase == "generate" {
+	if o.Generate == 0 && (o.Phase == "generate" || o.Phase == "serve") {
 		o.Generate = 128
 	}
 	if o.TP == 0 {
@@ -104,7 +109,7 @@ func (p *Point) Graph() (*traces.Graph, error) {
 		return p.Trace, nil
 	}
 	if p.Phase == "train" || p.Phase == "finetune" {
-		return nil, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode or generate"}
+		return nil, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve"}
 	}
 	var problems Problems
 	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}
@@ -116,7 +121,11 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	w.WeightDType = dtype("weight-dtype", p.WeightDType, p.Model.Weights(w.DType), &problems)
 	w.KVDType = dtype("kv-dtype", p.KVDType, p.Model.Cache(w.DType), &problems)
 	if p.Machine != nil { // a graph that is only written down has none
-		w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync)
+		if w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync); w.Phase == "serve" {
+			if w.Arrivals = p.Arrivals; w.StepTokens == 0 {
+				w.StepTokens = ServeStepTokens
+			}
+		}
 	}
 	g, err := p.Model.Graph(w)
 	addWorkload(&problems, err)

@@ -52,6 +52,26 @@ var scalars = []scalar{
 	{"seconds", "seconds", func(a *eval.Answer) any { return a.Seconds }},
 	{"ttft_seconds", "ttft_seconds", func(a *eval.Answer) any { return applies(a.TTFTSeconds) }},
 	{"tpot_seconds", "tpot_seconds", func(a *eval.Answer) any { return applies(a.TPOTSeconds) }},
+	{"serving.arrivals", "arrivals", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.Arrivals }) }},
+	{"serving.concurrency", "concurrency", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.Concurrency }) }},
+	{"serving.cycle_seconds", "cycle_seconds", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.CycleSeconds }) }},
+	{"serving.requests_per_second", "requests_per_second", func(a *eval.Answer) any {
+		return of(a.Serving, func(s *eval.Serving) any { return s.RequestsPerSecond })
+	}},
+	{"serving.prefill_share", "prefill_share", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.PrefillShare }) }},
+	{"serving.decode_step_seconds", "decode_step_seconds", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.DecodeSeconds }) }},
+	{"host.operators", "host_operators", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Operators }) }},
+	{"host.operator_seconds", "host_operator_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.OperatorSeconds }) }},
+	{"host.steps", "host_steps", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Steps }) }},
+	{"host.step_seconds", "host_step_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.StepSeconds }) }},
+	{"host.request_seconds", "host_request_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.RequestSeconds }) }},
+	{"host.wait_seconds", "host_wait_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.WaitSeconds }) }},
+	{"host.share", "host_share", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Share }) }},
+	{"load.bytes", "load_bytes", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Bytes }) }},
+	{"load.from", "load_from", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.From }) }},
+	{"load.seconds", "load_seconds", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Seconds }) }},
+	{"load.joules", "load_joules", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Joules }) }},
+	{"load.bound_by", "load_bound_by", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.BoundBy }) }},
 	{"tokens_per_second", "tokens_per_second", func(a *eval.Answer) any { return a.TokensPerSecond }},
 	{"mfu", "mfu", func(a *eval.Answer) any { return a.MFU }},
 	{"hfu", "hfu", func(a *eval.Answer) any { return a.HFU }},
@@ -75,6 +95,14 @@ var scalars = []scalar{
 	{"manifest.mapping_hash", "mapping_hash", func(a *eval.Answer) any { return given(a.Manifest.MappingHash) }},
 	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
+}
+
+// of is a figure of a part of the answer that not every run has, no value for those without.
+func of[T any](part *T, figure func(*T) any) any {
+	if part == nil {
+		return nil
+	}
+	return figure(part)
 }
 
 // applies turns the 0 of a figure that an answer does not have into no value, so that means over rows stay right.

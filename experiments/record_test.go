@@ -24,6 +24,9 @@ func fill(v reflect.Value, n *int) {
 		for i := range v.NumField() {
 			fill(v.Field(i), n)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
 	case reflect.String:
 		v.SetString(fmt.Sprintf("text%d", *n))
 	case reflect.Int64:
@@ -67,6 +70,11 @@ func TestEveryScalarHasAColumn(t *testing.T) {
 	found := map[string]any{}
 	scalarsOf("", decoded, found)
 	delete(found, "schema") // the same for all
+	for path := range found {
+		if strings.HasPrefix(path, "sensitivity.") { // how a table was asked for that stored answers do not have
+			delete(found, path)
+		}
+	}
 	var columns []string
 	for _, c := range store.Tables()[0].Columns {
 		columns = append(columns, c.Name)

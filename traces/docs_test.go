@@ -179,7 +179,7 @@ func TestPageExamples(t *testing.T) {
 // TestMembersAreReadAndWritten: a file with every member that the table has is read, written and has
 // them all again.
 func TestMembersAreReadAndWritten(t *testing.T) {
-	const all = `{"trace":"strata.trace/1","model":"m","phase":"generate","batch":3,"prompt":5,"generate":2,"dtype":"fp16","lines":10}
+	const all = `{"trace":"strata.trace/1","model":"m","phase":"serve","batch":3,"prompt":5,"generate":2,"arrivals":"burst","dtype":"fp16","lines":10}
 {"block":"b"}
 {"tensor":"x","shape":[2],"dtype":"fp8","role":"kv"}
 {"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"dtype":"fp8","weight_dtype":"int8","weight":false}

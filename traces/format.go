@@ -50,6 +50,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "batch", kind: "integer", without: "1", meaning: "sequences at a time"},
 		{name: "prompt", kind: "integer", without: "0", meaning: "tokens of each prompt; with phase decode, tokens that are cached already"},
 		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate or serve only"},
+		{name: "arrivals", kind: "string", without: "steady with phase serve", meaning: "how requests come to a server: steady or burst; with phase serve only"},
 		{name: "dtype", kind: "data type", without: "bf16", meaning: "of activations"},
 		{name: "lines", kind: "integer", without: "unknown", meaning: "records in the file, this one included; tells a truncated file from a whole one"},
 	},
@@ -262,6 +263,9 @@ func (e *encoder) all() {
 	e.int("batch", max(g.Batch, 1))
 	e.int("prompt", g.Prompt)
 	e.int("generate", g.Generate)
+	if g.Arrivals != "" {
+		e.word("arrivals", g.Arrivals)
+	}
 	e.word("dtype", g.DType.String())
 	e.int("lines", lines)
 	e.end()

@@ -127,6 +127,9 @@ func graphs() *rapid.Generator[*Graph] {
 			Batch: rapid.Int64Range(0, 5).Draw(t, "batch"), Prompt: rapid.Int64Range(0, 100).Draw(t, "prompt"),
 			Generate: rapid.Int64Range(0, 3).Draw(t, "generate"), DType: types(t, "dtype"),
 		}
+		if g.Phase == "serve" {
+			g.Arrivals = rapid.SampledFrom(Arrivals()).Draw(t, "arrivals")
+		}
 		if rapid.Bool().Draw(t, "named") {
 			g.Name = names.Draw(t, "model")
 		}

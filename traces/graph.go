@@ -19,6 +19,8 @@ type Graph struct {
 	Batch    int64 // sequences at a time
 	Prompt   int64 // tokens of each prompt; with phase decode, tokens that are cached already
 	Generate int64 // tokens generated for each sequence, 0 unless the phase is generate or serve
+	// Arrivals is how requests come to a server, with phase serve: Steady or Burst; else "".
+	Arrivals string
 	DType    DType // of activations
 	Blocks   []Block
 	Runs     []Run
@@ -131,6 +133,18 @@ const (
 	maxName      = 256       // bytes of a name
 )
 
+// How requests come to a server that always has the same number in work.
+const (
+	// Steady: they are spread over their lives, and each prompt is prefilled in a step that decodes all others too.
+	Steady = "steady"
+	// Burst: they come and end together, as when a load generator starts them at once and answers have one length, and
+	// the server prefills them all before it decodes.
+	Burst = "burst"
+)
+
+// Arrivals lists how requests may come.
+func Arrivals() []string { return []string{Steady, Burst} }
+
 // Phases of a whole run, as Graph.Phase has them.
 var graphPhases = []string{"prefill", "decode", "generate", "serve"}
 
@@ -154,6 +168,10 @@ func (g *Graph) invalid() *Invalid {
 		return bad("", fmt.Sprintf("%d runs of blocks, at most %d are supported", len(g.Runs), MaxRuns), "generate fewer tokens")
 	case g.Phase != "" && !slices.Contains(graphPhases, g.Phase):
 		return bad("phase", fmt.Sprintf("unknown phase %q", shorten(g.Phase)), strings.Join(graphPhases, ", "))
+	case g.Phase == "serve" && !slices.Contains(Arrivals(), g.Arrivals):
+		return bad("arrivals", fmt.Sprintf("%q is unknown", shorten(g.Arrivals)), strings.Join(Arrivals(), " or "))
+	case g.Phase != "serve" && g.Arrivals != "":
+		return bad("arrivals", "requests arrive at a server only", `leave it out, or say "phase":"serve"`)
 	case int(g.DType) >= numDTypes:
 		return bad("dtype", "unknown data type", "")
 	}

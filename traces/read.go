@@ -247,6 +247,11 @@ func (r *reader) readHeader(line []byte, whole bool) {
 	if !slices.Contains(graphPhases, g.Phase) {
 		r.unknown("phase", &UnknownName{"phase", g.Phase, graphPhases})
 	}
+	without := ""
+	if g.Phase == "serve" {
+		without = Steady
+	}
+	g.Arrivals = r.string("arrivals", without)
 	g.DType = r.dtype("dtype", BF16)
 	for _, d := range []struct {
 		name         string

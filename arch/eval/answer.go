@@ -45,6 +45,8 @@ type Answer struct {
 	Cost      Cost         `json:"cost"`
 	Operators []Operator   `json:"operators"`
 	Phases    []PhaseTime  `json:"phases"`
+	// Serving is what a server does, with phase serve.
+	Serving *Serving `json:"serving,omitempty"`
 	// Host is what the host did, where the runtime has one that takes time.
 	Host   *Host    `json:"host,omitempty"`
 	Advice []Advice `json:"advice"`

@@ -348,6 +348,9 @@ func (r *Request) phases(res *Result) float64 {
 			a.TPOTSeconds = p.Seconds / float64(p.Steps)
 		}
 	}
+	if g.Phase == "serve" {
+		return r.serving(res)
+	}
 	switch {
 	case g.Generate > 0: // prefill gives the first token
 		return float64(g.Batch) * float64(decode+1)

@@ -13,7 +13,7 @@ import (
 
 // Words that flags take.
 var (
-	phases     = []string{"prefill", "decode", "generate", "train", "finetune"}
+	phases     = []string{"prefill", "decode", "generate", "serve", "train", "finetune"}
 	fidelities = []string{eval.Event, eval.Analytic}
 	ideals     = []string{"contention", "refresh", "launch", "power"}
 )
@@ -44,13 +44,15 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		fs.StringVar(&f.trace, "trace", "", "in place of a model: an operator trace in `FILE`, - for standard input")
 		group(fs, workload, "trace")
 	}
-	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step) or generate")
+	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step), generate, or serve: a server with --batch requests in work")
 	fs.Var(&count{name: "batch", into: &o.Batch, min: 1, problems: &f.problems}, "batch", "sequences at a time")
 	f.prompt = lateCount{count: count{name: "prompt", into: &o.Prompt, problems: &f.problems}}
-	fs.Var(&f.prompt, "prompt", "tokens of each prompt; with decode, tokens in the cache already")
-	fs.Var(&count{name: "generate", into: &o.Generate, min: 1, problems: &f.problems, max: experiments.MaxGenerate, hint: experiments.MaxGenerateHint}, "generate", fmt.Sprintf("tokens to generate for each sequence, with phase generate (default %d)", defaultGenerate))
+	fs.Var(&f.prompt, "prompt", "tokens of each prompt; with decode, tokens cached already")
+	fs.Var(&count{name: "generate", into: &o.Generate, min: 1, problems: &f.problems, max: experiments.MaxGenerate, hint: experiments.MaxGenerateHint}, "generate", fmt.Sprintf("tokens to generate for each sequence, with phases generate and serve (default %d)", defaultGenerate))
 	fs.Var(&count{name: "layers", into: &o.Layers, min: 1, problems: &f.problems}, "layers", "only `N` layers, without embedding and head (default all)")
-	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers")
+	fs.Var(&choice{"arrivals", &o.Arrivals, []string{traces.Steady, traces.Burst}, &f.problems}, "arrivals", "with phase serve: `HOW` requests come, steady or burst (default steady)")
+	complete(c, "arrivals", func() []string { return []string{traces.Steady, traces.Burst} })
+	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers", "arrivals")
 	for _, t := range []struct {
 		name, what string
 		into       *string
@@ -84,7 +86,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	case f.model != "" && f.trace != "":
 		add("trace", "there is a --model too", "give one of them")
 	case f.trace != "":
-		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "dtype", "weight-dtype", "kv-dtype"} {
+		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype"} {
 			if changed(name) {
 				add(name, "a trace says that itself", "leave it out, or give --model instead of --trace")
 			}
@@ -94,10 +96,14 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
-		if p.Phase == defaultPhase && p.Generate == 0 { // not given, or wrong and noted
+		answers := p.Phase == defaultPhase || p.Phase == "serve"
+		if answers && p.Generate == 0 { // not given, or wrong and noted
 			p.Generate = defaultGenerate
-		} else if p.Phase != defaultPhase && changed("generate") {
-			add("generate", "only phase generate generates tokens", "leave it out, or give --phase generate")
+		} else if !answers && changed("generate") {
+			add("generate", "only phases generate and serve generate tokens", "leave it out, or give --phase generate")
+		}
+		if p.Phase != "serve" && changed("arrivals") {
+			add("arrivals", "requests arrive at a server, the phase is "+p.Phase, "leave it out, or give --phase serve")
 		}
 		p.Model, err = experiments.ModelOf(f.model)
 		f.problems.Add(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -182,7 +183,11 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return failed(bad), nil
 	}
 	w := q.workload(m, model)
-	w.StepTokens = m.StepTokens(name, q.hostSync)
+	if w.StepTokens = m.StepTokens(name, q.hostSync); q.phase == "serve" {
+		if w.Arrivals = q.arrivals; w.StepTokens == 0 {
+			w.StepTokens = experiments.ServeStepTokens
+		}
+	}
 	g, err := model.Graph(w)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type job struct {
 	hostSync, detail  bool
 	mapping           string // canonical JSON of the member, "" if it is left out
 	fidelity          string
+	arrivals          string // of requests with phase serve, "" for steady
 }
 
 // maybeType is a number format that may be left out: 0, or one more than the format.
@@ -230,9 +231,9 @@ func (q *request) readModel(f *fields, v *value) {
 		f.fail(invalid("type", "/model", "", "must be the name of a model or a Hugging Face configuration, is %s", v.kind))
 		return
 	}
-	q.phase = f.word("phase", "generate", "prefill", "decode", "train", "finetune")
+	q.phase = f.word("phase", "generate", "prefill", "decode", "serve", "train", "finetune")
 	if q.phase == "train" || q.phase == "finetune" {
-		f.fail(unsupported("not-simulated", "/phase", "prefill, decode or generate", "phase %s is not simulated by this version", q.phase))
+		f.fail(unsupported("not-simulated", "/phase", "prefill, decode, generate or serve", "phase %s is not simulated by this version", q.phase))
 		return
 	}
 	f.arch(q)
@@ -283,8 +284,16 @@ func (q *request) lengths(f *fields) {
 		if e := *f.err; e != nil && e.Path == "/generate" && e.Code == "range" && e.Hint == "" {
 			e.Hint = `for longer answers ask for "phase":"decode" at the cache lengths of interest`
 		}
+	} else if q.phase == "serve" {
+		q.generate = f.integer("generate", 1, maxDim, usualGenerate)
+		if q.arrivals = f.word("arrivals", traces.Steady, traces.Burst); q.arrivals == traces.Steady {
+			q.arrivals = "" // one way to write the same
+		}
 	} else if f.integer("generate", 0, maxDim, 0) > 0 {
-		f.fail(invalid("conflict", "/generate", `"phase":"generate"`, "generate goes with phase generate, the phase is %s", q.phase))
+		f.fail(invalid("conflict", "/generate", `"phase":"generate"`, "generate goes with phases generate and serve, the phase is %s", q.phase))
+	}
+	if q.phase != "serve" && f.has("arrivals") {
+		f.fail(invalid("conflict", "/arrivals", `"phase":"serve"`, "requests arrive at a server, the phase is %s", q.phase))
 	}
 }
 
@@ -361,7 +370,7 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "layers", "dtype", "weight_dtype", "kv_dtype", "fidelity":
+	case "phase", "batch", "generate", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
 		return "/" + field
 	}
 	return wholeModel

@@ -122,7 +122,7 @@ func TestScalars(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], "key,status,") || strings.Contains(lines[0], "request") || !strings.HasPrefix(lines[1], "k1,") || !strings.Contains(lines[1], ",1.5,") {
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "key,status,") || strings.Contains(lines[0], ",request,") || !strings.HasPrefix(lines[1], "k1,") || !strings.Contains(lines[1], ",1.5,") {
 		t.Errorf("%s", b.String())
 	}
 }

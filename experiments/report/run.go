@@ -98,6 +98,9 @@ func (r *runReport) summary() {
 		}
 	}
 	line("latency", Seconds(a.Seconds), strings.Join(parts, ", "))
+	if s := a.Serving; s != nil {
+		line("requests", fmt.Sprintf("%.4g/s", s.RequestsPerSecond), fmt.Sprintf("%d in work, %s arrivals; prefill takes %s of the time", s.Concurrency, s.Arrivals, Percent(s.PrefillShare)))
+	}
 	if a.TTFTSeconds > 0 && a.Phase != "prefill" {
 		line("first token", Seconds(a.TTFTSeconds), "TTFT")
 	}

@@ -18,8 +18,16 @@ func (m *Model) attention(b *block, normed traces.TensorID, p pass) traces.Tenso
 	cache := b.tensor("kv", traces.KV, b.w.KVDType, p.tokens, 2*kv)
 	b.rows(traces.KVAppend, traces.Sharded, "kv_append", p.tokens, 2*kv, b.ids(keys, values), b.ids(cache))
 	context := b.activation("context", p.tokens, q)
-	b.op(traces.Op{Name: "attention", Kind: traces.Attention, Split: traces.Heads, WeightDType: b.w.DType, Batch: b.w.Batch,
-		Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, QLen: p.qlen, Causal: true}, b.ids(queries, cache), b.ids(context))
+	op := traces.Op{Name: "attention", Kind: traces.Attention, Split: traces.Heads, WeightDType: b.w.DType, Batch: b.w.Batch,
+		Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, QLen: p.qlen, Causal: true}
+	if p.beside.sequences > 0 {
+		// What decodes is the attention of other passes too: its cache is the same.
+		decode := op
+		decode.Batch, decode.QLen, decode.Past = p.beside.sequences, 1, p.beside.past
+		b.op(decode, b.ids(queries, cache), b.ids(context))
+		op.Name = "attention_prefill"
+	}
+	b.op(op, b.ids(queries, cache), b.ids(context))
 	out := b.activation("attn_out", p.tokens, m.Hidden)
 	b.gemm("out", traces.Row, p.tokens, q, m.LinearBias, context, b.ids(out), m.Hidden)
 	return out

@@ -16,7 +16,11 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 		return nil, err
 	}
 	g := &traces.Graph{Name: m.Name, Phase: w.Phase, Batch: w.Batch, Prompt: w.Prompt, DType: w.DType, Notes: m.contextNotes(&w)}
-	if w.Phase == "generate" {
+	switch w.Phase {
+	case "serve":
+		g.Arrivals = w.arrivals()
+		fallthrough
+	case "generate":
 		g.Generate = w.Generate
 	}
 	w.widen(&m)
@@ -33,11 +37,15 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 	}
 
 	c := m.compose(g, &w, layers, steps)
-	if w.Phase != "decode" {
+	switch w.Phase {
+	case "decode":
+	case "serve":
+		c.serve()
+	default:
 		c.prefill()
 	}
 	if steps > 0 {
-		decode := c.stack(pass{traces.Decode, w.Batch, 1})
+		decode := c.stack(pass{phase: traces.Decode, tokens: w.Batch, qlen: 1})
 		for s := int64(1); s <= steps; s++ {
 			c.run(decode, traces.Run{Phase: traces.Decode, Step: s, Past: past + s - 1})
 		}
@@ -106,14 +114,14 @@ func (c *composer) stack(p pass) stack {
 func (c *composer) prefill() {
 	w := c.w
 	if w.StepTokens == 0 || w.Batch*w.Prompt <= w.StepTokens {
-		c.run(c.stack(pass{traces.Prefill, w.Batch * w.Prompt, w.Prompt}), traces.Run{Phase: traces.Prefill})
+		c.run(c.stack(pass{phase: traces.Prefill, tokens: w.Batch * w.Prompt, qlen: w.Prompt}), traces.Run{Phase: traces.Prefill})
 		return
 	}
 	some := func(batch, from, steps int64) {
 		part, of := *c, *w
 		of.Batch = batch
 		part.w, part.head = &of, -1
-		part.run(part.stack(pass{traces.Prefill, batch * w.Prompt, w.Prompt}), traces.Run{Phase: traces.Prefill, Step: from, Repeat: steps})
+		part.run(part.stack(pass{phase: traces.Prefill, tokens: batch * w.Prompt, qlen: w.Prompt}), traces.Run{Phase: traces.Prefill, Step: from, Repeat: steps})
 	}
 	batch := max(1, w.StepTokens/w.Prompt)
 	steps := w.Batch / batch
@@ -145,7 +153,7 @@ func (m *Model) contextNotes(w *Workload) []string {
 	switch w.Phase {
 	case "decode":
 		context++
-	case "generate":
+	case "generate", "serve":
 		context += w.Generate - 1 // the last token is not fed back
 	}
 	if context > m.MaxSeq {

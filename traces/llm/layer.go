@@ -7,6 +7,7 @@ type pass struct {
 	phase  traces.Phase
 	tokens int64 // of all sequences together
 	qlen   int64 // of each sequence
+	beside beside
 }
 
 // layerKind is what sets some layers of a model apart from others.

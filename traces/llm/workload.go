@@ -4,20 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/traces"
 )
 
 // Workload is what a model is asked to do.
 type Workload struct {
-	// Phase is "prefill" (the prompt in one pass), "decode" (one step) or "generate" (a prefill and
-	// Generate-1 steps).
+	// Phase is "prefill" (the prompt in one pass), "decode" (one step), "generate" (a prefill and
+	// Generate-1 steps) or "serve" (one cycle of a server in steady state, see serve).
 	Phase string
 	// Batch is the number of sequences, at least 1.
 	Batch int64
 	// Prompt is the tokens of each prompt, at least 1; with phase decode, those cached already, which may be 0.
 	Prompt int64
-	// Generate is the tokens generated for each sequence with phase generate, at least 1.
+	// Generate is the tokens generated for each sequence with phases generate and serve, at least 1.
 	Generate int64
 	// DType is the format of activations, norms and biases; WeightDType that of the weights of
 	// products and of the token table, which is not made narrower than 16 bits; KVDType that of cached keys
@@ -27,6 +29,8 @@ type Workload struct {
 	// StepTokens, if not 0, is the most tokens that are prefilled in one pass, in whole prompts but always one;
 	// more take several passes.
 	StepTokens int64
+	// Arrivals is how requests come with phase serve: traces.Steady or traces.Burst, "" for steady.
+	Arrivals string
 	// Layers, if not 0, runs that many layers only, without embedding and head.
 	Layers int64
 
@@ -60,9 +64,9 @@ func (w *Workload) validate(m *Model) error {
 		}
 	}
 	switch w.Phase {
-	case "prefill", "decode", "generate":
+	case "prefill", "decode", "generate", "serve":
 	default:
-		bad("phase", "prefill, decode or generate", "%q is unknown", shorten(w.Phase))
+		bad("phase", "prefill, decode, generate or serve", "%q is unknown", shorten(w.Phase))
 	}
 	within("batch", w.Batch, 1, maxDimension)
 	if w.Phase == "decode" {
@@ -73,11 +77,16 @@ func (w *Workload) validate(m *Model) error {
 	if w.Phase == "generate" {
 		// A run each of embedding, layers and head for every token.
 		within("generate", w.Generate, 1, traces.MaxRuns/3)
+	} else if w.Phase == "serve" {
+		within("generate", w.Generate, 1, maxDimension)
 	} else if w.Generate < 0 {
 		within("generate", w.Generate, 0, math.MaxInt64)
 	}
 	if w.Layers < 0 || w.Layers > m.Layers {
 		bad("layers", "leave it out for the whole model", "%d: must be from 1 to the %d of %s", w.Layers, m.Layers, shorten(m.Name))
+	}
+	if w.Phase == "serve" && w.Arrivals != "" && !slices.Contains(traces.Arrivals(), w.Arrivals) {
+		bad("arrivals", strings.Join(traces.Arrivals(), " or "), "%q is unknown", shorten(w.Arrivals))
 	}
 	for _, d := range []struct {
 		field string
@@ -90,7 +99,7 @@ func (w *Workload) validate(m *Model) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if w.Phase == "generate" && w.Prompt+w.Generate > maxDimension {
+	if (w.Phase == "generate" || w.Phase == "serve") && w.Prompt+w.Generate > maxDimension {
 		bad("generate", "", "a context of %d tokens, at most %d are supported", w.Prompt+w.Generate, int64(maxDimension))
 	}
 	// The largest count of rows in any block: tokens, or tokens and heads where heads are normed.

@@ -9,7 +9,7 @@ CREATE TABLE runs (
   created_by TEXT, -- program and build that made the row
   arch TEXT, -- name of the machine
   model TEXT, -- name of the model or trace
-  phase TEXT, -- prefill, decode, generate, train or finetune
+  phase TEXT, -- prefill, decode, generate, serve, train or finetune
   fidelity TEXT, -- event or analytic
   runtime TEXT, -- profile of the software that runs on the machine
   host_sync INTEGER, -- each operator is timed from the host
@@ -42,6 +42,24 @@ CREATE TABLE runs (
   exposed_pp_seconds REAL, -- pipeline communication that nothing hides [s]
   exposed_dp_seconds REAL, -- data-parallel communication that nothing hides [s]
   exposed_ep_seconds REAL, -- expert-parallel communication that nothing hides [s]
+  arrivals TEXT, -- of requests at a server: steady or burst
+  concurrency INTEGER, -- requests that a server has in work
+  cycle_seconds REAL, -- time in which a server answers each request in work once [s]
+  requests_per_second REAL, -- requests that a server answers per second [1/s]
+  prefill_share REAL, -- share of a server's time in which it prefills
+  decode_step_seconds REAL, -- one decode step of a server that nothing interrupts [s]
+  host_operators INTEGER, -- operators that the host launched one by one
+  host_operator_seconds REAL, -- the host's time for launching them [s]
+  host_steps INTEGER, -- steps that the host scheduled
+  host_step_seconds REAL, -- the host's serial time for them [s]
+  host_request_seconds REAL, -- the host's serial time before the first step [s]
+  host_wait_seconds REAL, -- time that kernels waited for the host to launch them [s]
+  host_share REAL, -- share of the run in which the host was busy
+  load_bytes INTEGER, -- weights that are loaded into each chip once, before the run [B]
+  load_from TEXT, -- tier that they are loaded from
+  load_seconds REAL, -- time to load them, which is no part of the run [s]
+  load_joules REAL, -- energy to load them, which is no part of the run [J]
+  load_bound_by TEXT, -- what limits loading them
   tokens_per_second REAL, -- tokens generated, or for prefill and train processed, per second [1/s]
   mfu REAL, -- model FLOP utilisation, full attention, share of the peak
   hfu REAL, -- hardware FLOP utilisation, operations executed, share of the peak
