@@ -52,6 +52,8 @@ strata diff before.json after.json --fail-above 2%`,
 	fs.BoolVar(&o.attribute, "attribute", false, "run A again with one input at a time as in B, to say what each does")
 	fs.BoolVar(&o.noProgress, "no-progress", false, "no line of progress on a terminal")
 	formFlag(c, &o.form, &o.problems)
+	complete(c, "arch", machineNames)
+	complete(c, "model", modelNames)
 	return c
 }
 

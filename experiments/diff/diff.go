@@ -377,16 +377,25 @@ func (d *Diff) figures(a, b *Result) {
 			d.Figures = append(d.Figures, value(f.name, f.before, f.after))
 		}
 	}
-	for _, name := range keys(a.members, b.members) {
-		if slices.Contains(outcomes, name) || slices.Contains(numbers, name) {
-			continue
-		}
-		before, ok := a.members[name].(float64)
-		after, also := b.members[name].(float64)
-		if ok || also {
-			d.Figures = append(d.Figures, value(name, before, after))
+	before, after := a.numbers(), b.numbers()
+	for _, name := range keys(before, after) {
+		d.Figures = append(d.Figures, value(name, before[name], after[name]))
+	}
+}
+
+// numbers are the figures of an answer that this version does not know.
+func (r *Result) numbers() map[string]float64 {
+	all := map[string]float64{}
+	for name, v := range r.members {
+		if !slices.Contains(outcomes, name) && !slices.Contains(requested, name) {
+			each(name, v, func(path string, v any) {
+				if n, ok := v.(float64); ok {
+					all[path] = n
+				}
+			})
 		}
 	}
+	return all
 }
 
 func value(name string, before, after float64) Value {

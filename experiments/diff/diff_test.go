@@ -231,6 +231,25 @@ func archHash(t *testing.T, text []byte) string {
 	return read(t, text).answer.Manifest.ArchHash
 }
 
+// In real answers causes, phases and operators account for all of the time, to the picosecond: nothing is left for a part
+// "other".
+func TestNothingElse(t *testing.T) {
+	for _, points := range [][2]experiments.Options{
+		{{Phase: "generate", Batch: 3, Prompt: 100, Generate: 5}, {Phase: "generate", Batch: 2, Prompt: 300, Generate: 9, TP: 2}},
+		{{Phase: "prefill", Batch: 1, Prompt: 777}, {Phase: "decode", Batch: 7, Runtime: "eager", HostSync: true}},
+		{{Phase: "decode", Batch: 5, Fidelity: eval.Analytic, Ideal: []string{"launch"}}, {Phase: "decode", Batch: 5, Exact: true, Layers: 2}},
+	} {
+		_, a := answer(t, points[0], "a100-sxm-80gb", "llama2-7b")
+		_, b := answer(t, points[1], "a100-sxm-80gb", "llama2-7b", "chip.clock=1 GHz")
+		d := Compare(read(t, a), read(t, b))
+		for name, text := range flat(d) {
+			if strings.HasSuffix(name, ".name") && text == other {
+				t.Errorf("%s in %+v", name, points)
+			}
+		}
+	}
+}
+
 // Two models on two machines in two phases are compared all the same, with a warning for each.
 func TestUnlike(t *testing.T) {
 	_, a := answer(t, experiments.Options{Phase: "generate", Batch: 2, Generate: 3}, "a100-sxm-80gb", "llama2-7b")
@@ -286,11 +305,11 @@ func TestMalformed(t *testing.T) {
 
 // Causes that this version does not know are a part of their own.
 func TestOther(t *testing.T) {
-	a, err := Read("a", []byte(`{"schema":"strata.run/2","arch":"m","seconds":3,"stalls":{"hbm":1,"quantum":2},"bubble_seconds":0.5}`))
+	a, err := Read("a", []byte(`{"schema":"strata.run/2","arch":"m","seconds":3,"stalls":{"hbm":1,"quantum":2},"bubble_seconds":0.5,"new":{"watts":3,"mode":"slow","list":[{"a":1}]},"manifest":{"pins":"x"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Read("b", []byte(`{"schema":"strata.run/2","arch":"m","seconds":4,"stalls":{"hbm":1,"quantum":3},"bubble_seconds":1.5}`))
+	b, err := Read("b", []byte(`{"schema":"strata.run/2","arch":"m","seconds":4,"stalls":{"hbm":1,"quantum":3},"bubble_seconds":1.5,"new":{"watts":4,"mode":"fast","list":[{"a":2}]},"manifest":{"pins":"y"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,8 +317,11 @@ func TestOther(t *testing.T) {
 	if last := d.Stalls[len(d.Stalls)-1]; last.Name != other || last.Delta != 1 || *last.Share != 1 {
 		t.Errorf("%+v", last)
 	}
-	if f := d.Figures[len(d.Figures)-1]; f.Name != "bubble_seconds" || f.Delta != 1 {
+	if f := d.Figures; len(f) != 2 || f[0].Name != "bubble_seconds" || f[0].Delta != 1 || f[1].Name != "new.watts" || f[1].Delta != 1 {
 		t.Errorf("%+v", f)
+	}
+	if o := d.Inputs.Options; len(o) != 2 || o[0].Path != "manifest.pins" || o[1].Path != "new.mode" || o[1].After != "fast" {
+		t.Errorf("%+v", o)
 	}
 	if len(d.Warnings) != 2 {
 		t.Errorf("%q", d.Warnings)

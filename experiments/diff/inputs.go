@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -271,18 +270,31 @@ var outcomes = []string{"schema", "status", "id", "arch", "model", "seconds", "t
 	"memory", "energy", "joules", "power", "average_watts", "peak_watts", "cost", "operators", "phases", "advice", "footprint", "floor_seconds", "notes", "not_modelled",
 	"events", "manifest", "ablation", "sensitivities", "sensitivity"}
 
-// numbers are members of an answer that are numbers and inputs; other numbers that are no outcomes are figures.
-var numbers = []string{"batch", "prompt", "generate"}
+// requested are members of an answer that say what was asked for. Of members that are in neither list, those of newer
+// versions, words are taken for options and numbers for figures.
+var requested = []string{"phase", "fidelity", "batch", "prompt", "generate", "dtype", "weight_dtype", "kv_dtype", "runtime", "ideal", "host_sync", "parallel", "op"}
 
 // asked are the options of a result by name.
 func (r *Result) asked() map[string]string {
 	all := map[string]string{}
 	for name, v := range r.members {
-		_, number := v.(float64)
-		if slices.Contains(outcomes, name) || number && !slices.Contains(numbers, name) {
-			continue
+		switch {
+		case slices.Contains(requested, name):
+			put(all, name, v)
+		case !slices.Contains(outcomes, name):
+			each(name, v, func(path string, v any) {
+				if _, number := v.(float64); !number {
+					put(all, path, v)
+				}
+			})
 		}
-		put(all, name, reflect.ValueOf(v))
+	}
+	if m, ok := r.members["manifest"].(map[string]any); ok {
+		for name, v := range m { // such as the hash of what was pinned
+			if !slices.Contains([]string{"version", "arch_hash", "graph_hash", "key"}, name) {
+				put(all, "manifest."+name, v)
+			}
+		}
 	}
 	if r.point == nil {
 		return all
@@ -294,6 +306,19 @@ func (r *Result) asked() map[string]string {
 		}
 	}
 	return all
+}
+
+// each calls f with the scalars of a decoded JSON value that are in no list.
+func each(path string, v any, f func(path string, v any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			each(path+"."+name, inner, f)
+		}
+	case []any, nil:
+	default:
+		f(path, v)
+	}
 }
 
 func compareOptions(a, b *Result) []Difference {
@@ -337,31 +362,27 @@ func flat(v any) map[string]string {
 		panic(err) // plain data always encodes
 	}
 	all := map[string]string{}
-	put(all, "", reflect.ValueOf(tree))
+	put(all, "", tree)
 	return all
 }
 
-// put adds what is within a decoded JSON value.
-func put(all map[string]string, path string, v reflect.Value) {
-	for v.IsValid() && v.Kind() == reflect.Interface {
-		v = v.Elem()
-	}
-	switch {
-	case !v.IsValid():
-	case v.Kind() == reflect.Map:
-		for _, k := range v.MapKeys() {
-			name := k.String()
+// put adds the scalars within a decoded JSON value.
+func put(all map[string]string, path string, v any) {
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		for name, inner := range v {
 			if path != "" {
 				name = path + "." + name
 			}
-			put(all, name, v.MapIndex(k))
+			put(all, name, inner)
 		}
-	case v.Kind() == reflect.Slice:
-		for i := range v.Len() {
-			put(all, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
+	case []any:
+		for i := range v {
+			put(all, fmt.Sprintf("%s[%d]", path, i), v[i])
 		}
-	case v.Kind() == reflect.Float64:
-		text, _ := json.Marshal(v.Float())
+	case float64:
+		text, _ := json.Marshal(v)
 		all[path] = string(text)
 	default:
 		all[path] = fmt.Sprint(v)
