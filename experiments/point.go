@@ -27,6 +27,7 @@ type Point struct {
 	Machine *arch.Machine
 	Model   *llm.Model    // nil when a trace is replayed
 	Trace   *traces.Graph // nil when a model is run
+	Costs   *Costs        // of operators, in place of the model's; nil for none
 	Options
 }
 
@@ -52,6 +53,8 @@ type Options struct {
 	// Set lists the changes to the machine, "path=value" each. The machine of the point has them already: they
 	// are kept so that an answer can say what it assumes.
 	Set []string `json:"set,omitempty"`
+	// Cost says how Costs were given; nil without them.
+	Cost *CostOptions `json:"cost,omitempty"`
 }
 
 // MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
@@ -182,8 +185,10 @@ func (p *Point) Request() (eval.Request, error) {
 		return eval.Request{}, err
 	}
 	// In one order, because the key of the answer does not depend on it.
-	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
-		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}, nil
+	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
+		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
+	p.addCosts(&r)
+	return r, nil
 }
 
 // ChangeNotes are what an answer says about changes to its machine.
@@ -346,7 +351,7 @@ func readFile(name string, max int64) ([]byte, error) {
 // Input is the content that a stored point was made from.
 type Input struct {
 	Hash    string // hex SHA-256 of Content
-	Kind    string // "machine", "model" or "trace"
+	Kind    string // "machine", "model", "trace" or "cost"
 	Content []byte
 }
 
@@ -361,6 +366,7 @@ type stored struct {
 	Machine string `json:"machine_input"`
 	Model   string `json:"model_input,omitempty"`
 	Trace   string `json:"trace_input,omitempty"`
+	Costs   string `json:"cost_input,omitempty"`
 	Options
 }
 
@@ -391,6 +397,10 @@ func (p *Point) Store() (request string, inputs []Input, err error) {
 		s.Model = in.Hash
 	}
 	inputs = append(inputs, in)
+	if p.Costs != nil {
+		in = newInput("cost", p.Costs.content())
+		s.Costs, inputs = in.Hash, append(inputs, in)
+	}
 	line, err := json.Marshal(s)
 	return string(line), inputs, err
 }
@@ -405,6 +415,15 @@ func Restore(request string, input func(hash string) ([]byte, error)) (*Point, e
 		return nil, fmt.Errorf("stored request has schema %q, this version reads %q", s.Schema, storedSchema)
 	}
 	p := &Point{Options: s.Options}
+	if s.Costs != "" {
+		data, err := input(s.Costs)
+		if err != nil {
+			return nil, err
+		}
+		if p.Costs, err = restoreCosts(s.Cost, data); err != nil {
+			return nil, err
+		}
+	}
 	data, err := input(s.Machine)
 	if err != nil {
 		return nil, err

@@ -88,6 +88,15 @@ var scalars = []scalar{
 	{"footprint.kv_bytes", "kv_bytes", func(a *eval.Answer) any { return a.Footprint.KVBytes }},
 	{"footprint.activation_bytes", "activation_bytes", func(a *eval.Answer) any { return a.Footprint.ActivationBytes }},
 	{"floor_seconds", "floor_seconds", func(a *eval.Answer) any { return a.FloorSeconds }},
+	{"costs.source", "cost_source", ofCosts(func(c *eval.OwnCosts) any { return c.Source })},
+	{"costs.operators", "cost_operators", ofCosts(func(c *eval.OwnCosts) any { return c.Operators })},
+	{"costs.calls", "cost_calls", ofCosts(func(c *eval.OwnCosts) any { return c.Calls })},
+	{"costs.seconds", "cost_seconds", ofCosts(func(c *eval.OwnCosts) any { return c.Seconds })},
+	{"costs.share", "cost_share", ofCosts(func(c *eval.OwnCosts) any { return c.Share })},
+	{"costs.joules", "cost_joules", ofCosts(func(c *eval.OwnCosts) any { return applies(c.Joules) })},
+	{"costs.model_operators", "cost_model_operators", ofCosts(func(c *eval.OwnCosts) any { return c.ModelOperators })},
+	{"costs.model_calls", "cost_model_calls", ofCosts(func(c *eval.OwnCosts) any { return c.ModelCalls })},
+	{"costs.model_seconds", "cost_model_seconds", ofCosts(func(c *eval.OwnCosts) any { return c.ModelSeconds })},
 	{"events", "events", func(a *eval.Answer) any { return a.Events }},
 	{"manifest.version", "model_version", func(a *eval.Answer) any { return a.Manifest.Version }},
 	{"manifest.arch_hash", "arch_hash", func(a *eval.Answer) any { return a.Manifest.ArchHash }},
@@ -103,6 +112,11 @@ func of[T any](part *T, figure func(*T) any) any {
 		return nil
 	}
 	return figure(part)
+}
+
+// ofCosts is a scalar of what had costs of its own.
+func ofCosts(figure func(*eval.OwnCosts) any) func(*eval.Answer) any {
+	return func(a *eval.Answer) any { return of(a.OwnCosts, figure) }
 }
 
 // applies turns the 0 of a figure that an answer does not have into no value, so that means over rows stay right.
@@ -142,6 +156,9 @@ func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, 
 		op := &a.Operators[i]
 		v := store.Values{"name": op.Name, "kind": op.Kind, "phase": op.Phase, "calls": op.Calls, "seconds": op.Seconds,
 			"share": op.Share, "bound_by": op.BoundBy, "ops": op.Ops, "hbm_bytes": op.Bytes, "joules": op.Joules}
+		if op.Source != "" {
+			v["source"] = op.Source
+		}
 		for _, c := range sim.Causes() {
 			v["stall_"+c.String()+"_seconds"] = op.Stalls.Of(c)
 		}

@@ -80,6 +80,7 @@ func busy(p *plan.Program, o *sim.Outcome) units.Time {
 
 // parts lists the energy of one chip by component, over a time in part of which kernels run.
 func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t, busy units.Time) []Part {
+	work, given, givenTime := withoutOwn(p, work)
 	var matrix, vector, special, link units.Joules
 	tiers := make([]units.Joules, len(m.Chip.Memory))
 	for i, n := range work {
@@ -105,5 +106,9 @@ func parts(m *arch.Machine, p *plan.Program, work sim.Counts, t, busy units.Time
 	for k := range tiers {
 		list = append(list, Part{m.Chip.Memory[k].Name, tiers[k]})
 	}
-	return append(list, Part{"link", link}, Part{"idle", m.Power.Idle.During(t)}, Part{"active", m.Power.Active.During(busy)})
+	list = append(list, Part{"link", link}, Part{"idle", m.Power.Idle.During(t - givenTime)}, Part{"active", m.Power.Active.During(busy - givenTime)})
+	if given > 0 {
+		list = append(list, Part{"own costs", given})
+	}
+	return list
 }

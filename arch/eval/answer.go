@@ -58,6 +58,8 @@ type Answer struct {
 	Footprint Footprint `json:"footprint"`
 	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
 	Load *Load `json:"load,omitempty"`
+	// OwnCosts says how much had costs that are not the model's; nil where none were given.
+	OwnCosts *OwnCosts `json:"costs,omitempty"`
 	// FloorSeconds is what no evaluation of the same plan can beat.
 	FloorSeconds float64  `json:"floor_seconds"`
 	Notes        []string `json:"notes,omitempty"`
@@ -159,6 +161,8 @@ type Operator struct {
 	Ops     int64        `json:"ops"`       // matrix, vector and special operations
 	Bytes   int64        `json:"hbm_bytes"` // off-chip bytes read and written
 	Joules  float64      `json:"joules"`
+	// Source says where the time is from if not from the model.
+	Source string `json:"source,omitempty"`
 }
 
 // PhaseTime is the time of one phase.

@@ -59,6 +59,12 @@ type Request struct {
 	// Notes are remarks on the request that the answer repeats, such as what was changed in the machine.
 	// They are part of the answer and with it of the key.
 	Notes []string
+	// Costs has costs of its own for operators, nil for none; the others are left to the model, or with
+	// OwnCostsOnly refused. CostKey identifies what it answers as part of the key of the request; "" means by the answers
+	// themselves, so that the key is only known from the manifest of the answer.
+	Costs        plan.Coster
+	CostKey      string
+	OwnCostsOnly bool
 	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
 	ArchHash string
 }
@@ -70,11 +76,17 @@ type Result struct {
 	Outcome *sim.Outcome
 }
 
-// Key identifies the point by content: everything that can change its answer.
-func (r *Request) Key() string { return r.manifest().Key }
+// Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,
+// and known then from the manifest of the answer.
+func (r *Request) Key() string {
+	if r.Costs != nil && r.CostKey == "" {
+		return ""
+	}
+	return r.manifest(nil).Key
+}
 
 // manifest identifies the point and its parts by content.
-func (r *Request) manifest() Manifest {
+func (r *Request) manifest(p *plan.Program) Manifest {
 	m := Manifest{Version: Version, ArchHash: r.ArchHash, GraphHash: r.Graph.Hash()}
 	if m.ArchHash == "" {
 		m.ArchHash = r.Machine.Hash()
@@ -90,7 +102,9 @@ func (r *Request) manifest() Manifest {
 		Exact                          bool
 		Ideal                          []string
 		Notes                          []string `json:",omitempty"`
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes})
+		Costs                          string   `json:",omitempty"`
+		OwnCostsOnly                   bool     `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.costKey(p), r.OwnCostsOnly})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}
@@ -137,15 +151,12 @@ func (r *Request) check() error {
 
 // Plan plans the request without timing it.
 func (r *Request) Plan() (*plan.Program, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	return plan.Build(r.Machine, r.Graph, r.mapping())
+	return r.PlanContext(context.Background())
 }
 
 // Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
 func Run(ctx context.Context, r Request) (*Result, error) {
-	p, err := r.Plan()
+	p, err := r.PlanContext(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +258,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 	}
 	r.operators(res)
+	r.ownCosts(res)
 	floor, err := analytic.Floor(p, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")})
 	if err != nil {
 		return err
@@ -263,7 +275,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	if a.Load != nil {
 		a.NotModelled = append(a.NotModelled, "weights and cache that stream from "+a.Load.From)
 	}
-	a.Manifest = r.manifest()
+	a.Manifest = r.manifest(res.Program)
 	return finite(a)
 }
 
@@ -456,7 +468,7 @@ func (r *Request) operators(res *Result) {
 		if s.Calls == 0 {
 			continue
 		}
-		op := Operator{Name: p.Ops[i].Name, Kind: p.Ops[i].Kind, Phase: p.Ops[i].Phase, Calls: s.Calls, Seconds: s.Time.Seconds(), BoundBy: s.Stalls.Largest().String()}
+		op := Operator{Name: p.Ops[i].Name, Kind: p.Ops[i].Kind, Phase: p.Ops[i].Phase, Calls: s.Calls, Seconds: s.Time.Seconds(), BoundBy: s.Stalls.Largest().String(), Source: sourceOf(p, i, s)}
 		for c, t := range s.Stalls {
 			op.Stalls[c] = t.Seconds()
 		}

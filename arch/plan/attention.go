@@ -122,7 +122,7 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	sm, err := b.rowKernel(rows{name: op.Name, phase: a.phase, kind: traces.Softmax, rows: scores, cols: kv, read: bytes, write: bytes,
+	sm, err := b.rowKernel(rows{name: op.Name, phase: a.phase, kind: traces.Softmax, rows: scores, cols: kv, dtype: a.t, wtype: a.t, kvtype: a.t, read: bytes, write: bytes,
 		vector: int64(w.VectorOps), special: int64(w.SpecialOps)})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -14,27 +15,7 @@ import (
 // Build plans the graph on the machine. Errors: *Invalid for a mapping that does not suit,
 // *DoesNotFit when memory is too small and the mapping does not say Overfull, ErrUnsupported and ErrTooLarge wrapped with the operator.
 func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
-	if p.TP == 0 {
-		p.TP = 1
-	}
-	if err := g.Validate(); err != nil {
-		return nil, err
-	}
-	if err := p.check(m, g); err != nil {
-		return nil, err
-	}
-	fp, err := Footprint(m, g, p)
-	if err != nil {
-		return nil, err
-	}
-	if err := fp.Check(m, p); err != nil && !p.Overfull {
-		return nil, err
-	}
-	b, err := newBuilder(m, p)
-	if err != nil {
-		return nil, err
-	}
-	return b.program(g)
+	return BuildWith(context.Background(), m, g, p, nil)
 }
 
 // builder plans the operators of one graph.
@@ -81,7 +62,7 @@ type blockKey struct {
 // kernelKey identifies a kernel by everything that its plan depends on.
 type kernelKey struct {
 	op                    int
-	kind                  string
+	kind, fused           string // fused is the kind of an operator that runs in the same kernel before this one
 	batch, m, n, k        int64
 	rows, cols            int64
 	heads, kvHeads, dim   int64
@@ -434,7 +415,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	if err != nil {
 		return nil, err
 	}
-	r := rows{name: op.Name, phase: run.Phase, kind: op.Kind, rows: op.Rows, cols: op.Cols,
+	r := rows{name: op.Name, phase: run.Phase, kind: op.Kind, rows: op.Rows, cols: op.Cols, dtype: op.DType, wtype: op.WeightDType, kvtype: op.KVDType,
 		read: int64(w.ReadBytes + w.WeightBytes), write: int64(w.WriteBytes), vector: int64(w.VectorOps), special: int64(w.SpecialOps)}
 	if op.Kind != traces.Embedding { // whose rows of the table are read once each
 		r.weights = int64(w.WeightBytes)
@@ -450,7 +431,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		}
 		// The sum is normed while it is in registers: only the weights are read and the result
 		// is written on top.
-		r.name, r.kind = op.Name+"+"+fused.Name, fused.Kind
+		r.name, r.kind, r.fused = op.Name+"+"+fused.Name, fused.Kind, op.Kind.String()
 		r.read += int64(f.WeightBytes)
 		r.weights += int64(f.WeightBytes)
 		r.write += int64(f.WriteBytes)

@@ -27,6 +27,9 @@ func (p *Program) Explain(w io.Writer) error {
 	e.sections()
 	e.printf("planned work of one chip\n")
 	for i, n := range p.Work() {
+		if strings.HasSuffix(p.Counters[i].Name, OwnSuffix) {
+			continue // the same work once more
+		}
 		e.printf("  %-20s %s\n", p.Counters[i].Name, countText(n, p.Counters[i].Unit))
 	}
 	return e.err
@@ -155,6 +158,10 @@ func countText(n int64, unit string) string {
 		return Human(units.Bytes(n))
 	case "ps":
 		return units.Time(n).Short()
+	case "pJ":
+		return fmt.Sprintf("%.4g J", float64(n)/1e12)
+	case "call":
+		return plural(n, unit)
 	case "op", "core-cycle", "cycle", "launch":
 		f, i := float64(n), 0
 		for f >= 10000 && i < 6 {
@@ -179,25 +186,24 @@ func plural(n int64, what string) string {
 
 // BufferPeak returns the most on-chip bytes per core that the operand buffers of one kernel hold.
 func (p *Program) BufferPeak() units.Bytes {
-	seen := map[*Body]units.Bytes{}
-	var walk func(b *Body) units.Bytes
-	walk = func(b *Body) units.Bytes {
-		if v, ok := seen[b]; ok {
-			return v
-		}
-		var own, inner units.Bytes
-		for i := range b.Buffers {
-			own += units.Bytes(b.Buffers[i].Capacity) * b.Buffers[i].Token
-		}
-		for i := range b.Nodes {
-			if b.Nodes[i].Body != nil {
-				inner = max(inner, walk(b.Nodes[i].Body))
-			}
-		}
-		seen[b] = own + inner
-		return own + inner
+	return bufferPeak(p.Entry, map[*Body]units.Bytes{})
+}
+
+func bufferPeak(b *Body, seen map[*Body]units.Bytes) units.Bytes {
+	if v, ok := seen[b]; ok {
+		return v
 	}
-	return walk(p.Entry)
+	own, inner := b.held, units.Bytes(0)
+	for i := range b.Buffers {
+		own += units.Bytes(b.Buffers[i].Capacity) * b.Buffers[i].Token
+	}
+	for i := range b.Nodes {
+		if b.Nodes[i].Body != nil {
+			inner = max(inner, bufferPeak(b.Nodes[i].Body, seen))
+		}
+	}
+	seen[b] = own + inner
+	return own + inner
 }
 
 // Scale returns the program with the rates of some resources multiplied: the same plan on a machine

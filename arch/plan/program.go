@@ -19,6 +19,7 @@ type Program struct {
 	Ops       []OpInfo      // the operators, for reports
 	Sections  []Section     // top-level sections (phases and steps), one per node of Entry
 	Entry     *Body         // runs once
+	Asked     []Asked       // what a Coster was asked for, in order; nil without one
 
 	host int // index of the host among Resources, -1 if it has no part in the program
 }
@@ -76,7 +77,8 @@ type Body struct {
 	Nodes   []Node
 	Buffers []Buffer
 
-	like *Body // a body with the same dependencies and no buffers, whose nodes were checked before
+	held units.Bytes // per core, by buffers of a kernel whose time is given
+	like *Body       // a body with the same dependencies and no buffers, whose nodes were checked before
 
 	ahead    bool       // the host launches kernels inside ahead of the device
 	sequence bool       // each node waits for the one before it
@@ -455,7 +457,7 @@ func (p *Program) Work() sim.Counts { return p.Entry.work }
 func (p *Program) Occupied(resource string) int64 {
 	for i := range p.Resources {
 		if p.Resources[i].Name == resource {
-			return p.Entry.amounts[i]
+			return p.Entry.amounts[i] + p.Counted(resource+occupiedSuffix)
 		}
 	}
 	return 0

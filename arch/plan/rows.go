@@ -13,12 +13,15 @@ type rows struct {
 	name            string
 	phase           traces.Phase
 	kind            traces.Kind
+	fused           string // kind of the operator whose result this one takes in registers, in the same kernel
 	rows, cols      int64
-	read, write     int64   // bytes
-	weights         int64   // the part of read that all rows share
-	vector, special int64   // operations
-	convert         int64   // conversions of number formats
-	overlap         float64 // by which load and work overlap; 0: perfectly
+	dtype           traces.DType
+	wtype, kvtype   traces.DType // of weights and of cached keys and values
+	read, write     int64        // bytes
+	weights         int64        // the part of read that all rows share
+	vector, special int64        // operations
+	convert         int64        // conversions of number formats
+	overlap         float64      // by which load and work overlap; 0: perfectly
 }
 
 // chunkPerCore is the data one core works on per pipeline stage of a streaming kernel: a thread
@@ -63,7 +66,8 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if b.pins != nil {
 		pin = b.pins.of(b.matchRows(&r))
 	}
-	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, rows: r.rows, cols: r.cols, read: units.Bytes(r.read), write: units.Bytes(r.write),
+	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, fused: r.fused, rows: r.rows, cols: r.cols, dtype: r.dtype, weight: r.wtype, kv: r.kvtype,
+		read: units.Bytes(r.read), write: units.Bytes(r.write),
 		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin}
 	if k, ok := b.kernels[key]; ok {
 		return k, nil

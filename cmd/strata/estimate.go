@@ -16,6 +16,7 @@ import (
 func newEstimate() *cobra.Command {
 	var problems experiments.Problems
 	var workers int64
+	var cost costFlags
 	c := &cobra.Command{
 		Use:   "estimate [FILE|-]",
 		Short: "Answer requests: JSON Lines in, JSON Lines out",
@@ -30,18 +31,24 @@ echo '{"arch":"a100-sxm-80gb","op":{"kind":"gemm","m":1024,"n":10240,"k":12288}}
 		RunE: func(c *cobra.Command, args []string) error {
 			in, closeInput, err := requestsFrom(c, args)
 			problems.Add(err)
+			own, options := cost.open(c, "", nil)
 			if err := problems.Err(); err != nil {
 				return err
 			}
 			defer closeInput()
-			o := oracle.New(oracle.Options{Workers: int(workers), Files: true})
-			err = o.Serve(c.Context(), in, c.OutOrStdout())
+			how := oracle.Options{Workers: int(workers), Files: true}
+			if own != nil {
+				how.Costs, how.OwnCostsOnly = own.Coster, options.Missing == "error"
+				defer closeCosts(c, own)
+			}
+			err = oracle.New(how).Serve(c.Context(), in, c.OutOrStdout())
 			if errors.Is(err, context.Canceled) {
 				return &failed{exitInterrupted, "interrupted: what was finished is answered"}
 			}
 			return err
 		},
 	}
+	cost.register(c, &problems)
 	c.Flags().Var(&count{name: "workers", into: &workers, min: 1, problems: &problems}, "workers", "requests to work on at a time (default the processors there are)")
 	return c
 }

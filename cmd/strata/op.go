@@ -58,6 +58,8 @@ type opCommand struct {
 	plan              bool
 	changes           []string // to the machine
 	timeline          string
+	cost              costFlags
+	own               *experiments.Costs
 	problems          experiments.Problems
 	machine           *arch.Machine
 	result            *eval.Result
@@ -140,6 +142,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.BoolVar(&o.hostSync, "host-sync", false, "time it from the host, as benchmarks of single operators do")
 	mappingFlag(c, &o.mapping)
 	group(fs, how, "fidelity", "exact", "host-sync", "mapping")
+	o.cost.register(c, &o.problems)
 	formFlag(c, &o.form, &o.problems)
 	fs.BoolVar(&o.plan, "plan", false, "print the plan: loops, buffers, waves and what each step needs")
 	fs.StringVar(&o.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
@@ -197,6 +200,8 @@ func (o *opCommand) run(c *cobra.Command, args []string) error {
 	o.pins, err = mappingOf(o.mapping)
 	o.problems.Add(err)
 	o.findMachine()
+	o.own, _ = o.cost.open(c, o.arch, o.changes)
+	defer closeCosts(c, o.own)
 	var out *outFile
 	if o.timeline != "" && len(o.problems) == 0 {
 		out, err = createFile("timeline", o.timeline)
@@ -311,6 +316,9 @@ func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	req := o.op.Request(o.machine, o.runtime, o.hostSync)
 	req.Mapping.Pins = o.pins
 	req.Fidelity, req.Exact, req.Notes = o.fidelity, o.exact, experiments.ChangeNotes(o.changes)
+	if o.own != nil {
+		req.Costs, req.OwnCostsOnly = o.own.Coster, o.cost.options.Missing == "error"
+	}
 	var timeline *eval.Timeline
 	if out != nil {
 		timeline = eval.NewTimeline(out)

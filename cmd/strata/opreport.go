@@ -105,6 +105,13 @@ func (o *opCommand) text(b *strings.Builder) {
 	if a.FloorSeconds > 0 {
 		line("floor", report.Seconds(a.FloorSeconds), fmt.Sprintf("least that this plan can take; %.2f times it", a.Seconds/a.FloorSeconds))
 	}
+	if own := a.OwnCosts; own != nil {
+		if own.ModelCalls == 0 {
+			line("cost", "your own", own.Source)
+		} else {
+			line("cost", "the model's", fmt.Sprintf("%s of %s from %s", report.Percent(own.Share), report.Seconds(a.Seconds), own.Source))
+		}
+	}
 	b.WriteString("\nWhere the time went\n")
 	for _, c := range sim.Causes() {
 		if s := a.Stalls.Of(c); s > 0 {

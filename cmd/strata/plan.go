@@ -32,7 +32,7 @@ that does not fit is shown too, with a note that says by how much; strata run wo
 				return err
 			}
 			req.Mapping.Overfull = true
-			p, err := req.Plan()
+			p, err := req.PlanContext(c.Context())
 			if err != nil {
 				return err
 			}

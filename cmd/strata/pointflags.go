@@ -120,6 +120,7 @@ type pointFlags struct {
 	arch    string
 	set     []string
 	mapping string
+	cost    costFlags
 	later   laterFlags
 }
 
@@ -141,6 +142,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
 	group(fs, how, "fidelity", "exact", "ideal")
+	f.cost.register(c, &f.problems)
 	f.later.register(c, &f.problems)
 	complete(c, "arch", machineNames)
 	complete(c, "fidelity", func() []string { return fidelities })
@@ -167,12 +169,16 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	f.problems.Add(err)
 	f.workload(c, p)
 	p.Set = changes
+	p.Costs, p.Cost = f.cost.open(c, f.arch, changes)
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {
 		return nil, nil, f.problems.Err()
 	}
 	r, err := p.Request()
 	f.problems.Add(inputError(err))
 	if err := f.problems.Err(); err != nil {
+		return nil, nil, err
+	}
+	if err := askCosts(c, p, &r); err != nil {
 		return nil, nil, err
 	}
 	return p, &r, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stratasim/strata/arch/compute"
+	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/traces"
@@ -127,11 +128,16 @@ func explain(err error, whole string, fields func(field string) string) *Error {
 		work    *llm.Invalid
 		graph   *traces.Invalid
 		dtype   *compute.UnsupportedType
+		none    *eval.NoCost
 		pins    *spec.Error
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Timeout, "timeout", "/timeout_seconds", "no answer within the time allowed", `allow more, or ask with "fidelity":"analytic"`}
+	case errors.As(err, &none):
+		return unsupported("no-cost", whole, "", "%s", none.Error())
+	case errors.As(err, &pins) && pins.Problems[0].File != "": // it is what has costs of its own
+		return &Error{Failed, "cost", whole, pins.Error(), ""}
 	case errors.As(err, &pins): // machines and models have been read by now
 		p := pins.Problems[0]
 		return invalid("mapping", mappingPointer(p.Path), p.Hint, "%s", p.Message)

@@ -23,6 +23,11 @@ type Options struct {
 	Files bool
 	// CacheBytes is about the memory that remembered answers may take; 0 means 64 MiB.
 	CacheBytes int64
+	// Costs has costs of its own for operators, nil for none; with OwnCostsOnly a request with an operator that has none
+	// is refused. One that asks for all machines by their names is told what a request says of its machine instead
+	// if it has a method For([]byte) plan.Coster.
+	Costs        plan.Coster
+	OwnCostsOnly bool
 }
 
 // Oracle answers estimate requests. It may be used by many goroutines at a time.
@@ -30,6 +35,8 @@ type Oracle struct {
 	workers int
 	resolve *resolver
 	answers *lru[job, *answer]
+	costs   plan.Coster
+	only    bool
 }
 
 // MaxBatch bounds the requests of one batch.
@@ -44,7 +51,7 @@ func New(o Options) *Oracle {
 	if o.CacheBytes < 1 {
 		o.CacheBytes = 64 << 20
 	}
-	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes)}
+	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes), o.Costs, o.OwnCostsOnly}
 }
 
 // Answer answers one request, or a batch of them in an array. The answer is one line of JSON without
@@ -172,6 +179,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if q.model == "" {
 		r := q.op.Request(m.Machine, name, q.hostSync)
 		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
+		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 		res, err := eval.Run(ctx, r)
 		if err != nil {
 			return nil, err
@@ -194,6 +202,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	}
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
+	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	res, err := eval.Run(ctx, r)
 	if err != nil {
 		return nil, err
@@ -207,6 +216,14 @@ func (q *request) pins() (*plan.Pins, error) {
 		return nil, nil
 	}
 	return plan.ReadPins("", []byte(q.mapping))
+}
+
+// costsFor is what has costs of its own for the machine of a request, nil for none.
+func (o *Oracle) costsFor(q *request) plan.Coster {
+	if c, ok := o.costs.(interface{ For([]byte) plan.Coster }); ok {
+		return c.For([]byte(q.arch))
+	}
+	return o.costs
 }
 
 // withinNode refuses more chips than one node of the machine has.

@@ -75,6 +75,15 @@ CREATE TABLE runs (
   weight_bytes INTEGER, -- weights that one chip holds [B]
   kv_bytes INTEGER, -- largest key/value cache that one chip holds [B]
   activation_bytes INTEGER, -- largest activations that one chip holds [B]
+  cost_source TEXT, -- where costs of operators are from that are not the model's; no value without such costs
+  cost_operators INTEGER, -- distinct operators with such a cost
+  cost_calls INTEGER, -- their calls on one chip
+  cost_seconds REAL, -- their time [s]
+  cost_share REAL, -- their share of the time of the run
+  cost_joules REAL, -- their energy on one chip, where it is given too [J]
+  cost_model_operators INTEGER, -- distinct operators that were left to the model
+  cost_model_calls INTEGER, -- their calls on one chip
+  cost_model_seconds REAL, -- time that is the model's [s]
   events INTEGER, -- events simulated; 0 for the analytic fidelity
   content_hash TEXT NOT NULL, -- hash of the answer with all its parts, to compare rows by; set by Put
   PRIMARY KEY (key),
@@ -97,6 +106,7 @@ CREATE TABLE operators (
   ops INTEGER, -- matrix, vector and special operations
   hbm_bytes INTEGER, -- off-chip bytes read and written [B]
   joules REAL, -- energy [J]
+  source TEXT, -- where the time is from if not from the model
   stall_compute_seconds REAL, -- time of the operator charged to compute [s]
   stall_sram_seconds REAL, -- time of the operator charged to sram [s]
   stall_hbm_seconds REAL, -- time of the operator charged to hbm [s]
@@ -147,7 +157,7 @@ CREATE TABLE energy (
 -- What rows were made from, by content.
 CREATE TABLE inputs (
   hash TEXT NOT NULL, -- hash of the content
-  kind TEXT NOT NULL, -- machine, model or trace
+  kind TEXT NOT NULL, -- machine, model, trace or cost
   name TEXT, -- name by which it was given
   content BLOB NOT NULL, -- the file
   PRIMARY KEY (hash)
