@@ -90,6 +90,10 @@ type Profile struct {
 	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
 	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`
+	// GemmFor and AttentionFor are kernels for cases that Gemm and Attention are not for; the first that
+	// suits is taken.
+	GemmFor      []GemmVariant      `yaml:"gemm_for,omitempty" spec:"max=16,unique"`
+	AttentionFor []AttentionVariant `yaml:"attention_for,omitempty" spec:"max=16,unique"`
 	// Collective is the profile's collective library, where it is not the one of the network.
 	Collective *interconnect.Library `yaml:"collective,omitempty"`
 	// Resident is there if a program of one operator first copies its operands on chip whole, as
@@ -170,10 +174,37 @@ type Resident struct {
 	Store float64 `yaml:"store" spec:"required,gt=0,max=1"`
 }
 
+// GemmVariant is the kernel of products that the matrix unit multiplies in certain formats.
+type GemmVariant struct {
+	Name   string     `yaml:"name" spec:"required"`
+	Types  []string   `yaml:"types" spec:"required,min=1,max=32"`
+	Kernel GemmKernel `yaml:"kernel" spec:"required"`
+}
+
+// AttentionVariant is the fused attention kernel of a phase, of a format of the cache, or of both.
+type AttentionVariant struct {
+	Name string `yaml:"name" spec:"required"`
+	// Decode is true for one new query per sequence, false for many; not given for both.
+	Decode *bool `yaml:"decode,omitempty"`
+	// Cache lists the formats of keys and values; empty for all. A kernel with a list takes them as they
+	// are: what they need besides is part of its times.
+	Cache  []string        `yaml:"cache,omitempty" spec:"max=32"`
+	Kernel AttentionKernel `yaml:"kernel" spec:"required"`
+}
+
 // GemmKernel is how the library builds matrix products.
 type GemmKernel struct {
 	// Tiles is the menu of output tiles, "rows x columns"; the best for the shape is taken.
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
+	// UpTo makes a fixed rule of the menu: the library takes the first tile for products of at most the
+	// first number of rows, and so on, and the last tile for all others. Empty: the best for the shape.
+	UpTo []int64 `yaml:"up_to,omitempty" spec:"min=1,max=4096"`
+	// Cluster is the number of tiles along the rows that are launched together, whether or not all have
+	// rows of the product; 1 when absent.
+	Cluster int64 `yaml:"cluster,omitempty" spec:"min=0,max=64"`
+	// Quantize is there if a product that is timed by itself gets 16-bit activations and rounds them in a
+	// kernel of its own first; in a model that is an operator of its own or part of the one before.
+	Quantize *Rounding `yaml:"quantize,omitempty"`
 	// Shrink says that tiles shrink to the shape of a small product, as a compiler makes them; a
 	// library's tile costs the same however little of it is used.
 	Shrink bool `yaml:"shrink,omitempty"`
@@ -187,6 +218,9 @@ type GemmKernel struct {
 	Stages int64 `yaml:"stages" spec:"required,min=2,max=64"`
 	// Splits lists the numbers of parts that the reduction may be split in; 1 must be among them.
 	Splits []int64 `yaml:"splits" spec:"required,min=1,max=64"`
+	// PrivateShare is the share of the private memory's sustained rate at which operands reach a core; 0 is
+	// all of it.
+	PrivateShare float64 `yaml:"private_share,omitempty" spec:"min=0,max=1"`
 	// Overlap is the exponent p of the p-norm by which concurrent parts of a main loop overlap
 	// (1: not at all; ∞: perfectly).
 	Overlap float64 `yaml:"overlap" spec:"required,min=1,max=1000"`
@@ -198,6 +232,15 @@ type GemmKernel struct {
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 	// Reduce is the time of the pass that adds up a split reduction, without its traffic.
 	Reduce units.Time `yaml:"reduce" spec:"min=0 ns,max=1 s"`
+}
+
+// Rounding is a kernel that rounds activations before a product.
+type Rounding struct {
+	// Passes over the activations, each reading 16 bits and writing the narrow format; more than one where the
+	// largest element is looked for first.
+	Passes float64 `yaml:"passes" spec:"min=0,max=16"`
+	// Fill is the time it spends starting and draining.
+	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 }
 
 // RowKernel is how the library runs norms, softmax and element-wise operators.
@@ -228,6 +271,14 @@ type RowKernel struct {
 
 // AttentionKernel is a fused attention kernel in the manner of FlashAttention.
 type AttentionKernel struct {
+	// Pack says that query heads which share keys fill the rows of a tile together when there are many
+	// queries; for one query per sequence they always do.
+	Pack bool `yaml:"pack,omitempty"`
+	// LongestFirst says that tiles with most keys start first; else they start in the order of their rows.
+	LongestFirst bool `yaml:"longest_first,omitempty"`
+	// Overlap is the exponent p of the p-norm by which the stream of keys and the products overlap; that
+	// of the profile's products when absent.
+	Overlap float64 `yaml:"overlap,omitempty" spec:"min=0,max=1000"`
 	// Rows of queries and Keys of a tile.
 	Rows int64 `yaml:"rows" spec:"required,min=1,max=65536"`
 	Keys int64 `yaml:"keys" spec:"required,min=1,max=65536"`
@@ -331,21 +382,8 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	for i := range m.Runtime.Profiles {
 		p := &m.Runtime.Profiles[i]
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
-		for _, t := range p.Gemm.Tiles {
-			if _, _, err := ParseTile(t); err != nil {
-				report(at+".gemm.tiles", err.Error(), `write "128x256"`)
-			}
-		}
-		one := false
-		for _, s := range p.Gemm.Splits {
-			one = one || s == 1
-			if s < 1 || s > 1024 {
-				report(at+".gemm.splits", fmt.Sprintf("%d: must be from 1 to 1024", s), "")
-			}
-		}
-		if !one {
-			report(at+".gemm.splits", "1 must be among the splits", "")
-		}
+		p.Gemm.validate(at+".gemm", report)
+		p.validateVariants(at, report)
 		p.validateKinds(at, report)
 		if p.Fuses("flash-attention") && p.Attention == nil {
 			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")
@@ -400,6 +438,87 @@ func (m *Machine) validateEnergy(report func(path, message, hint string)) {
 			report("energy.matrix."+t, "the matrix unit has no such data type", "")
 		}
 	}
+}
+
+// validate reports tiles, splits and a rule that make no kernel.
+func (k *GemmKernel) validate(at string, report func(path, message, hint string)) {
+	for _, t := range k.Tiles {
+		if _, _, err := ParseTile(t); err != nil {
+			report(at+".tiles", err.Error(), `write "128x256"`)
+		}
+	}
+	one := false
+	for _, s := range k.Splits {
+		one = one || s == 1
+		if s < 1 || s > 1024 {
+			report(at+".splits", fmt.Sprintf("%d: must be from 1 to 1024", s), "")
+		}
+	}
+	if !one {
+		report(at+".splits", "1 must be among the splits", "")
+	}
+	if n := len(k.UpTo); n > 0 && (n != len(k.Tiles)-1 || !slices.IsSorted(k.UpTo)) {
+		report(at+".up_to", fmt.Sprintf("%d numbers for %d tiles: must be rising, one for each tile but the last", n, len(k.Tiles)), "")
+	}
+}
+
+// validateVariants reports formats that do not exist in the kernels for certain cases.
+func (p *Profile) validateVariants(at string, report func(path, message, hint string)) {
+	format := func(path, name string) {
+		if t, err := traces.ParseDType(name); err != nil {
+			report(path, err.Error(), "")
+		} else if t.String() != name {
+			report(path, "another name of "+t.String(), "write "+t.String())
+		}
+	}
+	for i := range p.GemmFor {
+		v := &p.GemmFor[i]
+		here := fmt.Sprintf("%s.gemm_for[%s]", at, v.Name)
+		for _, t := range v.Types {
+			format(here+".types", t)
+		}
+		v.Kernel.validate(here+".kernel", report)
+	}
+	for i := range p.AttentionFor {
+		v := &p.AttentionFor[i]
+		for _, t := range v.Cache {
+			format(fmt.Sprintf("%s.attention_for[%s].cache", at, v.Name), t)
+		}
+	}
+	if len(p.AttentionFor) > 0 && p.Attention == nil {
+		report(at+".attention", "there are kernels for some cases of attention and none for the others", "describe it too")
+	}
+}
+
+// Menu returns the tiles that the library chooses from for products of so many rows.
+func (k *GemmKernel) Menu(rows int64) []string {
+	if len(k.UpTo) == 0 {
+		return k.Tiles
+	}
+	i, _ := slices.BinarySearch(k.UpTo, rows)
+	return k.Tiles[i : i+1]
+}
+
+// GemmKernel returns the kernel for products that the matrix unit multiplies in a format.
+func (p *Profile) GemmKernel(t traces.DType) *GemmKernel {
+	for i := range p.GemmFor {
+		if slices.Contains(p.GemmFor[i].Types, t.String()) {
+			return &p.GemmFor[i].Kernel
+		}
+	}
+	return &p.Gemm
+}
+
+// AttentionKernel returns the fused kernel for one query per sequence or many, over a cache in a format,
+// and whether it is made for that format; nil if the profile has none.
+func (p *Profile) AttentionKernel(decode bool, cache traces.DType) (kernel *AttentionKernel, made bool) {
+	for i := range p.AttentionFor {
+		v := &p.AttentionFor[i]
+		if (v.Decode == nil || *v.Decode == decode) && (len(v.Cache) == 0 || slices.Contains(v.Cache, cache.String())) {
+			return &v.Kernel, len(v.Cache) > 0
+		}
+	}
+	return p.Attention, false
 }
 
 // validateKinds reports operator kinds that a profile names and that do not exist, those that it names

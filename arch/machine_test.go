@@ -56,6 +56,19 @@ energy.memory: no energy per byte for tier "hbm" (add "hbm": … pJ/B)`},
 			`runtime.profiles[eager].gemm.splits: 0: must be from 1 to 1024
 runtime.profiles[eager].gemm.splits: 1025: must be from 1 to 1024
 runtime.profiles[eager].gemm.splits: 1 must be among the splits`},
+		{"rule", func(m *arch.Machine) { m.Runtime.Profiles[0].Gemm.UpTo = []int64{16, 8} },
+			"runtime.profiles[compiled].gemm.up_to: 2 numbers for 2 tiles: must be rising, one for each tile but the last"},
+		{"variants", func(m *arch.Machine) {
+			p := &m.Runtime.Profiles[0]
+			p.GemmFor = []arch.GemmVariant{{Name: "narrow", Types: []string{"e4m3"}, Kernel: p.Gemm}}
+			p.GemmFor[0].Kernel.Splits = []int64{2}
+			p.AttentionFor = []arch.AttentionVariant{{Name: "narrow", Cache: []string{"float8"}, Kernel: *p.Attention}}
+		}, `runtime.profiles[compiled].gemm_for[narrow].types: another name of fp8 (write fp8)
+runtime.profiles[compiled].gemm_for[narrow].kernel.splits: 1 must be among the splits
+runtime.profiles[compiled].attention_for[narrow].cache: another name of fp8 (write fp8)`},
+		{"pipeline", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Fusion = []string{"flash-attention", "decoder-pipeline"}
+		}, "runtime.profiles[compiled].pipeline: fusion lists decoder-pipeline but it is not described (add the pipeline block or remove the fusion)"},
 		{"the rest", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"add"} },
 			`runtime.profiles[compiled].vector: no entry for the rest of the kinds (add one with kinds: ["*"])`},
 		{"unknown kinds", func(m *arch.Machine) {

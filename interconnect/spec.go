@@ -3,6 +3,7 @@ package interconnect
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -27,18 +28,24 @@ type Library struct {
 
 // Validate reports a library that has nothing for most collectives.
 func (l Library) Validate(report func(path, message, hint string)) {
-	for i := range l.Protocols {
-		if p := &l.Protocols[i]; !p.Direct && p.Most == 0 {
+	for _, op := range []Op{AllReduce, AllGather, ReduceScatter, AllToAll, Broadcast, SendRecv} {
+		if slices.ContainsFunc(l.Protocols, func(p Protocol) bool { return p.suits(op) && p.Most == 0 }) {
+			continue
+		}
+		if !slices.ContainsFunc(l.Protocols, func(p Protocol) bool { return !p.Direct && p.Most == 0 }) {
+			report("protocols", "all are direct, which is for all-reduces only, or have a largest message", "add one that is not and has none")
 			return
 		}
+		report("protocols", fmt.Sprintf("none is for %s of any size", op), "name it in a protocol's list for, or leave the list out")
 	}
-	report("protocols", "all are direct, which is for all-reduces only, or have a largest message", "add one that is not and has none")
 }
 
 // Protocol holds the constants of one way to move data around the ring: NCCL's LL protocol starts
 // early and moves little, its Simple protocol the other way round.
 type Protocol struct {
 	Name string `yaml:"name" spec:"required"`
+	// For lists the collectives that the protocol is for; empty for all.
+	For []Op `yaml:"for,omitempty" spec:"max=16,oneof=all-reduce|all-gather|reduce-scatter|all-to-all|broadcast|send-recv"`
 	// Direct says that every rank sends its whole buffer to every other at once and all reduce
 	// everything: more data in half the steps. It is for all-reduces only.
 	Direct bool `yaml:"direct,omitempty"`
@@ -53,6 +60,11 @@ type Protocol struct {
 	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
 	// Most is the largest buffer that the library uses the protocol for; 0 is no bound.
 	Most units.Bytes `yaml:"most,omitempty" spec:"min=0 B"`
+}
+
+// suits reports whether the protocol can run a collective.
+func (p *Protocol) suits(op Op) bool {
+	return (!p.Direct || op == AllReduce) && (len(p.For) == 0 || slices.Contains(p.For, op))
 }
 
 // Op is a collective operation.
@@ -173,14 +185,14 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	least := math.Inf(1)
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
+		if !p.suits(op) {
+			continue
+		}
 		moved, rounds := sent, steps
 		if p.Most > 0 && bytes > p.Most {
 			continue
 		}
 		if p.Direct {
-			if op != AllReduce {
-				continue
-			}
 			if moved, ok = units.Mul(int64(bytes), ranks-1); !ok {
 				continue
 			}

@@ -354,3 +354,32 @@ func TestReach(t *testing.T) {
 		}
 	}
 }
+
+// A protocol may be for some collectives only; each collective needs one.
+func TestProtocolsFor(t *testing.T) {
+	s := plain()
+	s.Library.Protocols = []interconnect.Protocol{
+		{Name: "ring", For: []interconnect.Op{interconnect.AllReduce, interconnect.AllGather, interconnect.ReduceScatter, interconnect.Broadcast, interconnect.SendRecv}, Efficiency: 1},
+		{Name: "pairwise", For: []interconnect.Op{interconnect.AllToAll}, Base: units.Microsecond, Efficiency: 0.5},
+	}
+	for _, op := range ops {
+		want := "ring"
+		if op == interconnect.AllToAll {
+			want = "pairwise"
+		}
+		if got, err := s.Schedule(&s.Library, op, 8, 1e6); err != nil || got.Protocol != want {
+			t.Errorf("%s: %+v, %v", op, got, err)
+		}
+	}
+	if err := spec.Validate(&s.Library); err != nil {
+		t.Error(err)
+	}
+	s.Library.Protocols = s.Library.Protocols[:1]
+	if err := spec.Validate(&s.Library); err == nil || !strings.Contains(err.Error(), "none is for all-to-all of any size (name it in a protocol's list for, or leave the list out)") {
+		t.Error(err)
+	}
+	var l interconnect.Library
+	if err := spec.Decode("l.yaml", []byte("protocols: [{name: ring, for: [all-reduces], efficiency: 1}]"), &l); err == nil || !strings.Contains(err.Error(), `did you mean "all-reduce"?`) {
+		t.Error(err)
+	}
+}

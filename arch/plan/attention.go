@@ -4,7 +4,9 @@ import (
 	"container/heap"
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
@@ -21,6 +23,8 @@ type attention struct {
 	qlen, past     int64
 	causal         bool
 	t, kv          traces.DType
+	lib            *arch.AttentionKernel
+	made           bool // lib takes keys and values in their format
 }
 
 func (b *builder) attention(a attention) ([]*Body, error) {
@@ -39,6 +43,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if k, ok := b.kernels[key]; ok {
 		return []*Body{k}, nil
 	}
+	a.lib, a.made = b.profile.AttentionKernel(a.qlen == 1, a.kv)
 	k := b.kernel(a.name, a.phase, "attention")
 	c := b.chooseAttention(&a, pin)
 	var err error
@@ -76,7 +81,7 @@ func (b *builder) chooseAttention(a *attention, pin *pinned) attentionChoice {
 
 // libraryAttention is what the library does with what is given, which may be nil.
 func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
-	at := b.profile.Attention
+	at := a.lib
 	c := attentionChoice{rows: at.Rows, keys: at.Keys, split: 1, resident: at.Resident}
 	group := a.heads / a.kvHeads
 	if a.qlen == 1 {
@@ -145,8 +150,8 @@ type flashStage struct {
 }
 
 // flashLoop streams rounds of key tiles through two buffers.
-func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float64) Node {
-	reads := []Use{b.useAt(b.off.Name, s.load, share)}
+func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage) Node {
+	reads := []Use{b.useAt(b.off.Name, s.load, at.MemoryShare)}
 	counts := []Count{b.count(b.off.Name+".read", "B", s.load)}
 	if b.shared != nil {
 		reads = append(reads, b.use(b.shared.Name, s.stream))
@@ -161,7 +166,11 @@ func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", s.widen*s.cores), b.count("vector.cycles", "core-cycle", cycles*s.cores))
 	}
-	p := b.profile.Gemm.Overlap
+	p := at.Overlap
+	if p == 0 {
+		p = b.profile.Gemm.Overlap
+	}
+	const name = "key tiles"
 	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "tiles of keys and of values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, 2*s.cores))}}}
 	body.Nodes = []Node{
 		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: p, Counts: counts, Cores: s.cores}, Acquire: []Tokens{{0, 1}}},
@@ -173,7 +182,7 @@ func (b *builder) flashLoop(name string, rounds int64, s flashStage, share float
 // widenTile returns the vector operations that widen the keys and values of a tile, if the matrix unit
 // does not multiply them as they are.
 func (b *builder) widenTile(a *attention, keys int64) int64 {
-	if !b.widens(a.kv, b.m.Chip.Cores.Matrix.Native(a.t)) {
+	if a.made || !b.widens(a.kv, b.m.Chip.Cores.Matrix.Native(a.t)) {
 		return 0
 	}
 	return 2 * compute.Widen(a.kv, a.dim, keys, a.dim)
@@ -191,17 +200,21 @@ func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	return int64(math.Ceil(float64(qk.Steady+pv.Steady) / b.profile.Attention.MatrixShare)), nil
+	return int64(math.Ceil(float64(qk.Steady+pv.Steady) / a.lib.MatrixShare)), nil
 }
 
 // flashPrefill plans a fused kernel for many queries. Thread blocks of a tile's queries each walk the
 // key tiles that the causal mask leaves them; they are dealt to the cores in launch order as slots
 // become free, and the number of rounds is the makespan of that schedule.
 func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error {
-	at := b.profile.Attention
+	at := a.lib
 	cores := b.m.Chip.Cores.Count
-	tiles := units.CeilDiv(a.qlen, c.rows)
-	blocks := a.batch * a.heads * tiles
+	heads, packed := a.heads, int64(1) // query heads of a tile
+	if at.Pack {
+		heads, packed = a.kvHeads, a.heads/a.kvHeads
+	}
+	tiles := units.CeilDiv(a.qlen*packed, c.rows)
+	blocks := a.batch * heads * tiles
 	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	slots := cores * resident
 	walk := make([]int64, tiles) // key tiles of each query tile
@@ -209,13 +222,13 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	for i := range walk {
 		keys := a.past + a.qlen
 		if a.causal {
-			keys = a.past + min((int64(i)+1)*c.rows, a.qlen)
+			keys = a.past + min(units.CeilDiv((int64(i)+1)*c.rows, packed), a.qlen)
 		}
 		walk[i] = units.CeilDiv(keys, c.keys)
 		visited += walk[i]
 	}
-	visited *= a.batch * a.heads
-	rounds := listSchedule(walk, a.batch*a.heads, slots)
+	visited *= a.batch * heads
+	rounds := listSchedule(walk, a.batch*heads, slots, at.LongestFirst)
 	matrix, err := b.tileCycles(a, c.rows, c.keys)
 	if err != nil {
 		return err
@@ -228,8 +241,8 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	s.stream = units.CeilDiv(visited*2*int64(a.kv.KVBytes(c.keys, a.dim))+qBytes, rounds)
 	starts := units.CeilDiv(blocks, slots)
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
-	k.then(Node{Name: "block starts", Step: b.starts(starts, s.cores)})
-	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))
+	k.then(Node{Name: "block starts", Step: b.starts(at, starts, s.cores)})
+	k.then(b.flashLoop(at, rounds, s))
 	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	// Most blocks store while others still work; the last ones of each slot do not.
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
@@ -239,8 +252,8 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 }
 
 // starts is what the thread blocks that follow each other on one slot spend starting and ending.
-func (b *builder) starts(n, cores int64) *Step {
-	t, ok := units.Mul(n, int64(b.profile.Attention.Start))
+func (b *builder) starts(at *arch.AttentionKernel, n, cores int64) *Step {
+	t, ok := units.Mul(n, int64(at.Start))
 	if !ok {
 		t = math.MaxInt64 / 2
 	}
@@ -250,7 +263,7 @@ func (b *builder) starts(n, cores int64) *Step {
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
 // form one thread block, which walks the cache or, if the library splits it, a part of it.
 func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
-	at := b.profile.Attention
+	at := a.lib
 	cores := b.m.Chip.Cores.Count
 	kv := a.past + a.qlen
 	tiles := units.CeilDiv(kv, c.keys)
@@ -276,8 +289,8 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
 	}
 	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".read", "B", qBytes)}}})
-	k.then(Node{Name: "block starts", Step: b.starts(waves, s.cores)})
-	k.then(b.flashLoop("key tiles", rounds, s, at.MemoryShare))
+	k.then(Node{Name: "block starts", Step: b.starts(at, waves, s.cores)})
+	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
 		// Partial results and their softmax sums, FP32, go through on-chip memory.
 		part := 4 * a.batch * a.heads * split * (a.dim + 1)
@@ -326,29 +339,46 @@ func kvSplit(blocks, slots, tiles int64) int64 {
 	return 1
 }
 
-// listSchedule deals jobs to slots in launch order as they become free and returns when the last
-// slot is done. The jobs are walk, repeated times. Beyond many jobs a slot the tail no longer
-// matters: the mean load plus half of the longest job.
-func listSchedule(walk []int64, times, slots int64) int64 {
+// listSchedule deals jobs to slots as they become free and returns when the last slot is done. The jobs
+// are walk, repeated times, one walk after the other or all of the longest jobs first. Beyond many jobs a
+// slot the tail no longer matters: the mean load plus half of the longest job, or of the last one started.
+func listSchedule(walk []int64, times, slots int64, longestFirst bool) int64 {
 	var sum, longest int64
+	shortest := int64(math.MaxInt64)
 	for _, w := range walk {
 		sum += w
-		longest = max(longest, w)
+		longest, shortest = max(longest, w), min(shortest, w)
 	}
 	jobs := int64(len(walk)) * times
 	if jobs <= slots {
 		return longest
 	}
 	if jobs > 8*slots {
+		if longestFirst {
+			return max(longest, units.CeilDiv(sum*times, slots)+shortest/2)
+		}
 		return units.CeilDiv(sum*times, slots) + longest/2
 	}
 	h := make(slotHeap, slots)
 	var end int64
-	for r := int64(0); r < times; r++ {
+	deal := func(w int64) {
+		h[0] += w
+		end = max(end, h[0])
+		heap.Fix(&h, 0)
+	}
+	if longestFirst {
+		sorted := slices.Clone(walk)
+		slices.Sort(sorted)
+		for _, w := range slices.Backward(sorted) {
+			for range times {
+				deal(w)
+			}
+		}
+		return end
+	}
+	for range times {
 		for _, w := range walk {
-			h[0] += w
-			end = max(end, h[0])
-			heap.Fix(&h, 0)
+			deal(w)
 		}
 	}
 	return end

@@ -23,7 +23,8 @@ type gemm struct {
 	a, w    traces.DType // of A and C, and of B
 	shared  bool         // B is a weight: the same for the whole batch
 	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
-	cached  int64        // B is cached keys or values of heads of so many elements; 0: it is not
+	lib     *arch.GemmKernel
+	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
 }
 
 // operandShare is the part of the shared on-chip memory in which operands survive from one wave of
@@ -122,6 +123,7 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)
 	}
 	g.in = b.multiplies(&g)
+	g.lib = b.profile.GemmKernel(g.in)
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
@@ -214,7 +216,7 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 	} else {
 		r.vector += g.batch * ops
 	}
-	r.overlap = b.profile.Gemm.Overlap
+	r.overlap = g.lib.Overlap
 	launch := k.Nodes[0].Step
 	launch.Counts = append(launch.Counts, b.count("vector.ops", "op", g.batch*ops))
 }
@@ -233,7 +235,7 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		want.rows, want.cols = rows, cols
 		for _, split := range splits {
 			// A split needs a reduction deep enough to be worth a pass over the partial sums.
-			if split > 1 && (g.k/split < 4*b.profile.Gemm.Depth || rows*cols < 4096) && (pin == nil || pin.Split == 0) {
+			if split > 1 && (g.k/split < 4*g.lib.Depth || rows*cols < 4096) && (pin == nil || pin.Split == 0) {
 				continue
 			}
 			want.split = split
@@ -265,10 +267,13 @@ var errNoRoom = errors.New("no room for two buffers of operands")
 // works on, with how many buffers, and what is kept.
 func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	t := tiling{tileChoice: want}
-	if b.profile.Gemm.Shrink {
+	if g.lib.Shrink {
 		t.rows, t.cols, t.depth = min(t.rows, g.m), min(t.cols, g.n), min(t.depth, g.k)
 	}
 	t.mt, t.nt = units.CeilDiv(g.m, t.rows), units.CeilDiv(g.n, t.cols)
+	if c := g.lib.Cluster; c > 1 && t.mt > 1 {
+		t.mt = units.CeilDiv(t.mt, c) * c
+	}
 	t.tiles = t.mt * t.nt * t.split * g.batch
 	part := units.CeilDiv(g.k, t.split)
 	t.stages = units.CeilDiv(part, t.depth)
@@ -279,7 +284,7 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
 	t.feed = g.piece(g.a, t.depth, t.rows) + g.piece(g.w, t.depth, t.cols)
 	t.widen = b.widening(g, t.rows, t.cols, t.depth)
-	kernel := &b.profile.Gemm
+	kernel := g.lib
 	if t.resident == 0 {
 		t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(t.rows*t.cols)))
 	}
@@ -411,14 +416,14 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	var parts [2][5]units.Time // of one stage of a full and of the last wave
 	var times [2]int64
 	if full > 0 {
-		parts[0], times[0] = b.stageParts(t, b.wave(t, slots)), full
+		parts[0], times[0] = b.stageParts(g, t, b.wave(t, slots)), full
 	}
 	if rest > 0 {
-		parts[1], times[1] = b.stageParts(t, b.wave(t, rest)), 1
+		parts[1], times[1] = b.stageParts(g, t, b.wave(t, rest)), 1
 	}
-	other := float64(float64(b.profile.Gemm.Fill)*float64(times[0]+times[1])) + float64(b.arrayFill(t))
+	other := float64(float64(g.lib.Fill)*float64(times[0]+times[1])) + float64(b.arrayFill(t))
 	if t.split > 1 {
-		other += float64(b.splitTime(g, t) + b.profile.Gemm.Reduce)
+		other += float64(b.splitTime(g, t) + g.lib.Reduce)
 	}
 	// Perfect overlap is a bound that needs no p-norm.
 	sum := other
@@ -429,7 +434,7 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 		sum = other
 		for i := range parts {
 			if times[i] > 0 {
-				sum += float64(float64(times[i]*t.stages) * float64(units.PNorm(b.profile.Gemm.Overlap, parts[i][:]...)))
+				sum += float64(float64(times[i]*t.stages) * float64(units.PNorm(g.lib.Overlap, parts[i][:]...)))
 			}
 		}
 	}
@@ -440,15 +445,16 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 // memory, matrix unit and private memory. The slower of load and compute pays for all of them, see
 // Step.Serve, so their p-norm is the pace of the pipeline. The vector unit has a part where it widens
 // operands: each tile widens its own, so a weight as often as there are tiles along the rows.
-func (b *builder) stageParts(t *tiling, w wave) (ts [5]units.Time) {
+func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
 	ts[0] = b.time(b.at.off, w.load)
 	if b.shared != nil {
-		u := b.useAt(b.shared.Name, w.operand, b.profile.Gemm.SharedShare)
+		u := Use{b.at.shared, w.operand, g.lib.SharedShare}
 		ts[1] = u.Time(b.p.Resources)
 	}
 	ts[2] = b.time(b.at.matrix, t.cycles*w.perCore)
 	if b.private != nil {
-		ts[3] = b.time(b.at.private, t.feed*w.perCore)
+		u := Use{b.at.private, t.feed * w.perCore, g.lib.PrivateShare}
+		ts[3] = u.Time(b.p.Resources)
 	}
 	if t.widen > 0 {
 		ts[4] = b.time(b.at.vector, b.vectorCycles(t.widen*w.perCore))
@@ -466,17 +472,17 @@ func (b *builder) time(resource int, amount int64) units.Time {
 }
 
 // stage returns the load and the compute step of one pipeline stage of a wave.
-func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
+func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
 	read := []Use{b.use(b.off.Name, w.load)}
 	counts := []Count{b.count(b.off.Name+".read", "B", w.load)}
 	if b.shared != nil {
-		read = append(read, b.useAt(b.shared.Name, w.operand, b.profile.Gemm.SharedShare))
+		read = append(read, b.useAt(b.shared.Name, w.operand, g.lib.SharedShare))
 		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.load))
 	}
 	work := []Use{b.use("matrix", t.cycles*w.perCore)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}
 	if b.private != nil {
-		work = append(work, b.use(b.private.Name, t.feed*w.perCore))
+		work = append(work, b.useAt(b.private.Name, t.feed*w.perCore, g.lib.PrivateShare))
 		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
 	}
 	if t.widen > 0 {
@@ -484,7 +490,7 @@ func (b *builder) stage(t *tiling, w wave) (load, compute *Step) {
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", t.widen*w.tiles), b.count("vector.cycles", "core-cycle", cycles*w.cores))
 	}
-	p := b.profile.Gemm.Overlap
+	p := g.lib.Overlap
 	load = &Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.cores}
 	compute = &Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.cores}
 	return load, compute
@@ -512,12 +518,15 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	if tier == b.off {
 		uses = []Use{b.use(tier.Name, 2*sums+result)}
 	}
-	return &Step{Kind: "reduce", Latency: b.profile.Gemm.Reduce, Charge: sim.Dependency, Uses: uses,
+	return &Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
 		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", result)}}
 }
 
 // tiledGemm adds the waves of a tiled product to a kernel.
 func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
+	if r := g.lib.Quantize; r != nil && b.alone {
+		b.rounding(k, g, r)
+	}
 	slots := b.slots(t)
 	full, rest := t.tiles/slots, t.tiles%slots
 	if t.fill > 0 {
@@ -534,12 +543,25 @@ func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
 	}
 }
 
+// rounding adds the kernel that rounds 16-bit activations to a product that is timed by itself.
+func (b *builder) rounding(k *Body, g *gemm, r *arch.Rounding) {
+	n := float64(g.batch*g.m*g.k) * r.Passes
+	read, write := b.off.Sectors(int64(2*n)), b.off.Sectors(int64(n)*g.a.Bits()/8)
+	lat := r.Fill
+	if !b.mapping.IdealLaunch {
+		lat += b.profile.Launch
+	}
+	k.then(Node{Name: "launch of rounding", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Counts: []Count{b.count("launches", "launch", 1)}}})
+	k.then(Node{Name: "round activations", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, read+write)},
+		Counts: []Count{b.count(b.off.Name+".read", "B", read), b.count(b.off.Name+".write", "B", write)}}})
+}
+
 // gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
 // the product has more rows: a single row would leave a matrix unit empty, and streaming the matrix
 // through the vector units takes no longer than reading it. Kernels for weights of less than a byte
-// unpack them for the matrix units however few the rows are.
+// unpack them for the matrix units however few the rows are, and a library with a fixed rule has none.
 func (b *builder) gemv(g *gemm) *arch.RowKernel {
-	if g.m != 1 || g.w.Bits() < 8 {
+	if g.m != 1 || g.w.Bits() < 8 || len(g.lib.UpTo) > 0 {
 		return nil
 	}
 	if lib := rowKernelFor(b.profile, "gemv"); slices.Contains(lib.Kinds, "gemv") {
@@ -562,14 +584,14 @@ func (b *builder) arrayFill(t *tiling) units.Time { return b.m.Chip.Clock.At(uni
 // tiles while the next wave starts.
 func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	w := b.wave(t, tiles)
-	load, compute := b.stage(t, w)
+	load, compute := b.stage(g, t, w)
 	stream := &Body{Name: "reduction", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: t.buffers, Token: units.Bytes(t.feed * w.perCore)}}}
 	stream.Nodes = []Node{
 		{Name: "load", Step: load, Acquire: []Tokens{{0, 1}}},
 		{Name: "multiply", Step: compute, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
 	}
 	body := &Body{Name: "wave", Op: -1}
-	if fill := b.profile.Gemm.Fill; fill > 0 {
+	if fill := g.lib.Fill; fill > 0 {
 		body.then(Node{Name: "start", Step: wait("fill", fill), After: []Dep{{Node: 1, Distance: 1}}})
 	}
 	body.then(Node{Name: "reduction", Body: stream, Times: t.stages})
@@ -663,15 +685,15 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", part(d.widen)*d.cores), b.count("vector.cycles", "core-cycle", cycles*d.cores))
 	}
-	p := b.profile.Gemm.Overlap
-	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: b.profile.Gemm.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}
+	p := g.lib.Overlap
+	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: g.lib.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}
 	pipeline.Nodes = []Node{
 		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: d.cores}, Acquire: []Tokens{{0, 1}}},
 		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: load, Overlap: p, Counts: done, Cores: d.cores}, After: []Dep{{Node: 0}}},
 		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: d.cores},
 			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
-	k.then(Node{Name: "fill", Step: wait("fill", b.profile.Gemm.Fill+b.m.Chip.Clock.At(d.fill))})
+	k.then(Node{Name: "fill", Step: wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))})
 	b.copyIn(k, "copy A in", a)
 	b.copyIn(k, "copy B in", w)
 	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})

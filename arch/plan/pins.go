@@ -672,8 +672,8 @@ func (b *builder) refuseResident(v *pinned, name, hint string, bytes int64) {
 // narrow applies the pins to the menu of tiles and splits and to what is free of a tiling. It refuses what is not legal
 // with the nearest value that is, and then returns the library's own menu.
 func (b *builder) narrow(g *gemm, v *pinned) (menu []string, splits []int64, want tileChoice) {
-	lib := &b.profile.Gemm
-	menu, splits, want = lib.Tiles, lib.Splits, tileChoice{depth: lib.Depth}
+	lib := g.lib
+	menu, splits, want = lib.Menu(g.m), lib.Splits, tileChoice{depth: lib.Depth}
 	if v == nil {
 		return menu, splits, want
 	}
@@ -696,7 +696,7 @@ func (b *builder) narrow(g *gemm, v *pinned) (menu []string, splits []int64, wan
 		return err == nil && b.room(g, Tile{rows, cols}, give).short() == ""
 	}) {
 		b.refuseRoom(g, v, b.smallest(g, give), &give)
-		return lib.Tiles, lib.Splits, want
+		return lib.Menu(g.m), lib.Splits, want
 	}
 	if v.Split > 0 {
 		depth := give.depth
@@ -705,7 +705,7 @@ func (b *builder) narrow(g *gemm, v *pinned) (menu []string, splits []int64, wan
 		}
 		if most := units.CeilDiv(g.k, depth); v.Split > most {
 			b.refuse(v, pinSplit, g.name, fmt.Sprintf("split: %d", most), "a reduction of %d has %d stages of depth %d to divide", g.k, most, depth)
-			return lib.Tiles, lib.Splits, want
+			return lib.Menu(g.m), lib.Splits, want
 		}
 		splits = []int64{v.Split}
 	}
@@ -738,7 +738,7 @@ func (r *room) short() string {
 
 // room works out what a tile asks for, with what is free at its least.
 func (b *builder) room(g *gemm, t Tile, c tileChoice) *room {
-	lib := &b.profile.Gemm
+	lib := g.lib
 	if lib.Shrink {
 		t, c.depth = Tile{min(t.Rows, g.m), min(t.Cols, g.n)}, min(c.depth, g.k)
 	}
@@ -766,7 +766,7 @@ func (b *builder) room(g *gemm, t Tile, c tileChoice) *room {
 func (b *builder) smallest(g *gemm, c tileChoice) Tile {
 	var best Tile
 	least := int64(math.MaxInt64)
-	for _, s := range b.profile.Gemm.Tiles {
+	for _, s := range g.lib.Tiles {
 		if rows, cols, err := arch.ParseTile(s); err == nil {
 			if r := b.room(g, Tile{rows, cols}, c); r.feed < least {
 				best, least = Tile{rows, cols}, r.feed
@@ -778,7 +778,7 @@ func (b *builder) smallest(g *gemm, c tileChoice) Tile {
 
 // tileFits refuses a pinned tile, or what is pinned beside it, that a core has no room for.
 func (b *builder) tileFits(g *gemm, v *pinned, c *tileChoice) bool {
-	alone := tileChoice{depth: min(c.depth, b.profile.Gemm.Depth), buffers: min(c.buffers, 2)} // at its least
+	alone := tileChoice{depth: min(c.depth, g.lib.Depth), buffers: min(c.buffers, 2)} // at its least
 	if r := b.room(g, v.Tile, alone); r.short() != "" {
 		near := v.Tile
 		for n := r; n.short() != "" && near.Rows*near.Cols > 1; n = b.room(g, near, alone) {

@@ -243,6 +243,57 @@ func rowKind(row map[string]string) (kind string, ok bool) {
 	return "add", true
 }
 
+// kernel turns a row of a single kernel into an operator and the name of the comparison that it belongs to.
+func kernel(t *testing.T, file string, row map[string]string) (set string, op fields, ok bool) {
+	t.Helper()
+	op = fields{"dtype": row["dtype"]}
+	for member, column := range map[string]string{"m": "M", "n": "N", "k": "K", "batch": "batch", "heads": "n_heads", "kv_heads": "n_kv_heads", "head_dim": "head_dim",
+		"q_len": "q_len", "past_len": "kv_len"} {
+		isGemm := row["op_class"] == "gemm"
+		if (member == "m" || member == "n" || member == "k") == isGemm && row[column] != "" {
+			op[member] = int64(number(t, row[column]))
+		}
+	}
+	switch row["op_class"] {
+	case "gemm":
+		op["kind"] = "gemm"
+		set = "gemm " + map[string]string{"aic_gemm": "aiconfigurator", "vidur_compute": "vidur", "llmservingsim_compute": "llmservingsim"}[file]
+		if row["dtype"] == "fp8" {
+			set = "gemm fp8 aiconfigurator"
+		}
+	case "attn_prefill", "attn_decode":
+		op["kind"] = "attention"
+		set = "attention " + strings.TrimPrefix(row["op_class"], "attn_")
+		if op["q_len"] == nil || op["q_len"] == int64(0) {
+			op["q_len"] = 1
+		}
+		if strings.HasSuffix(row["shape"], "kvb1") {
+			op["kv_dtype"] = "fp8"
+			set += ", fp8 cache"
+		}
+	case "all_reduce", "all_gather", "reduce_scatter", "alltoall":
+		kind := map[string]string{"all_reduce": "all-reduce", "all_gather": "all-gather", "reduce_scatter": "reduce-scatter", "alltoall": "all-to-all"}[row["op_class"]]
+		set = kind + " nccl"
+		if row["framework"] != "nccl-tests" {
+			set = kind + " vllm"
+		}
+		op = fields{"kind": kind, "bytes": int64(number(t, row["bytes"])), "ranks": int64(number(t, row["num_devices"])), "dtype": "fp16"}
+	case "norm", "elementwise":
+		kind, ok := rowKind(row)
+		if !ok {
+			return "", nil, false
+		}
+		op["kind"], op["rows"], op["cols"] = kind, int64(number(t, row["tokens"])), int64(number(t, row["width"]))
+		if set = kind + " vidur"; row["op_class"] == "norm" {
+			set = "norm vidur"
+		}
+		delete(op, "batch")
+	default:
+		t.Fatalf("unknown class %s", row["op_class"])
+	}
+	return set, op, true
+}
+
 // TestA100Kernels: kernels on A100 as a profiler sees them.
 func TestA100Kernels(t *testing.T) {
 	g := newGates("gemm aiconfigurator", 0.077, "gemm vidur", 0.072, "norm vidur", 0.13, "silu-mul vidur", 0.12, "rope vidur", 0.118, "add vidur", 0.233, "attention prefill", 0.117, "attention decode", 0.078, "all-reduce nccl", 0.079, "all-gather nccl", 0.109, "reduce-scatter nccl", 0.101, "all-to-all nccl", 0.104, "all-reduce vllm", 0.09)
@@ -252,53 +303,9 @@ func TestA100Kernels(t *testing.T) {
 			if row["device"] != "A100-SXM-80GB" {
 				continue
 			}
-			op := fields{"dtype": row["dtype"]}
-			set := ""
-			for member, column := range map[string]string{"m": "M", "n": "N", "k": "K", "batch": "batch", "heads": "n_heads", "kv_heads": "n_kv_heads", "head_dim": "head_dim",
-				"q_len": "q_len", "past_len": "kv_len"} {
-				isGemm := row["op_class"] == "gemm"
-				if (member == "m" || member == "n" || member == "k") == isGemm && row[column] != "" {
-					op[member] = int64(number(t, row[column]))
-				}
-			}
-			switch row["op_class"] {
-			case "gemm":
-				op["kind"] = "gemm"
-				set = "gemm aiconfigurator"
-				if file == "vidur_compute" {
-					set = "gemm vidur"
-				}
-			case "attn_prefill", "attn_decode":
-				op["kind"] = "attention"
-				set = "attention " + strings.TrimPrefix(row["op_class"], "attn_")
-				if op["q_len"] == nil || op["q_len"] == int64(0) {
-					op["q_len"] = 1
-				}
-			case "all_reduce", "all_gather", "reduce_scatter", "alltoall":
-				kind := map[string]string{"all_reduce": "all-reduce", "all_gather": "all-gather", "reduce_scatter": "reduce-scatter", "alltoall": "all-to-all"}[row["op_class"]]
-				set = kind + " nccl"
-				if row["framework"] != "nccl-tests" {
-					set = kind + " vllm"
-				}
-				op = fields{"kind": kind, "bytes": int64(number(t, row["bytes"])), "ranks": int64(number(t, row["num_devices"])), "dtype": "fp16"}
-			case "norm", "elementwise":
-				kind, ok := rowKind(row)
-				if !ok {
-					continue
-				}
-				op["kind"], op["rows"], op["cols"] = kind, int64(number(t, row["tokens"])), int64(number(t, row["width"]))
-				if set = kind + " vidur"; row["op_class"] == "norm" {
-					set = "norm vidur"
-				}
-				delete(op, "batch")
-			default:
-				t.Fatalf("unknown class %s", row["op_class"])
-			}
-			if d := row["dtype"]; d != "bf16" && d != "fp16" {
-				continue
-			}
-			if strings.HasSuffix(row["shape"], "kvb1") {
-				continue // an 8-bit cache is another kernel
+			set, op, ok := kernel(t, file, row)
+			if d := row["dtype"]; !ok || d != "bf16" && d != "fp16" || op["kv_dtype"] != nil {
+				continue // narrow formats are for other chips
 			}
 			seconds := ask(t, o, fields{"arch": "a100-sxm-80gb", "op": op, "framework": row["framework"], "kernel": row["kernel"]})
 			g.add(t, set, row["shape"], seconds, 1e-6*number(t, row["measured_us"]))
