@@ -27,6 +27,7 @@ type Costs struct {
 	plan.Coster
 	options CostOptions
 	file    []byte // of the table
+	key     string // of what is answered, "" for a command that has still to be asked
 }
 
 // NewCosts reads the table or gets the command ready. arch is the member "arch" of the questions to a command, as JSON,
@@ -37,7 +38,7 @@ func NewCosts(o CostOptions, shell bool, arch []byte) (*Costs, error) {
 		if err != nil {
 			return nil, &Invalid{Field: "cost-command", Message: err.Error()}
 		}
-		return &Costs{c, o, nil}, nil
+		return &Costs{Coster: c, options: o}, nil
 	}
 	data, err := readFile(o.File, MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +56,7 @@ func tableOf(o CostOptions, data []byte) (*Costs, error) {
 		return nil, err
 	}
 	t.Interpolate = o.Interpolate != ""
-	return &Costs{t, o, data}, nil
+	return &Costs{t, o, data, t.Key()}, nil
 }
 
 // restoreCosts makes costs of what Store kept.
@@ -70,7 +71,7 @@ func restoreCosts(o *CostOptions, data []byte) (*Costs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Costs{r, *o, nil}, nil
+	return &Costs{r, *o, nil, r.Key()}, nil
 }
 
 // content is what has to be kept to answer the same again.
@@ -90,15 +91,13 @@ func (p *Point) addCosts(r *eval.Request) {
 		return
 	}
 	r.Costs, r.OwnCostsOnly = p.Costs.Coster, p.Cost != nil && p.Cost.Missing == "error"
-	if k, ok := p.Costs.Coster.(interface{ Key() string }); ok {
-		r.CostKey = k.Key()
-	}
+	r.CostKey = p.Costs.key
 }
 
-// AskCosts asks a command for the costs of all operators of the requests, which are those of the point, and ends it: from
-// then on its answers are known, and with them the keys. It does nothing for other costs. The note says that the program
-// did not end well.
-func (p *Point) AskCosts(ctx context.Context, requests ...*eval.Request) (note string, err error) {
+// AskCosts asks a command for the costs of all operators that the point runs, and ends it: from then on its answers are
+// known, and with them the key of r, which is the point's request. It does nothing for other costs. The note says that the
+// program did not end well.
+func (p *Point) AskCosts(ctx context.Context, r *eval.Request) (note string, err error) {
 	if p.Costs == nil {
 		return "", nil
 	}
@@ -106,22 +105,46 @@ func (p *Point) AskCosts(ctx context.Context, requests ...*eval.Request) (note s
 	if !ok {
 		return "", nil
 	}
-	for _, r := range requests {
-		ask := *r
-		ask.Mapping.Overfull, ask.OwnCostsOnly = true, false // the run says what it says to these
-		if _, err = ask.PlanContext(ctx); err != nil {
-			break
-		}
-	}
+	err = p.each(r, func(one eval.Request) error {
+		one.Mapping.Overfull, one.OwnCostsOnly = true, false // the run says what it says to these
+		_, err := one.PlanContext(ctx)
+		return err
+	})
 	if end := c.Close(); end != nil {
 		note = end.Error()
 	}
 	if err != nil {
 		return note, err
 	}
-	p.Costs.Coster = c.Record()
-	for _, r := range requests {
-		p.addCosts(r)
-	}
+	p.Costs.Coster, p.Costs.key = c.Record(), c.Record().Key()
+	p.addCosts(r)
 	return note, nil
+}
+
+// each calls f for the request of a point, or for those of all lengths of its workload.
+func (p *Point) each(r *eval.Request, f func(eval.Request) error) error {
+	if p.Workload == nil {
+		return f(*r)
+	}
+	for _, e := range p.Workload.For(p.generates(), false) {
+		one, err := p.at(e.Lengths).Request()
+		if err == nil {
+			err = f(one)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if p.Workload.Round > 1 {
+		for _, e := range p.Workload.For(p.generates(), true) {
+			one, err := p.at(e.Lengths).Request()
+			if err == nil {
+				err = f(one)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/experiments/workload"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
@@ -24,10 +25,11 @@ import (
 
 // Point is one request: a machine, a model or a trace, and how to run it.
 type Point struct {
-	Machine *arch.Machine
-	Model   *llm.Model    // nil when a trace is replayed
-	Trace   *traces.Graph // nil when a model is run
-	Costs   *Costs        // of operators, in place of the model's; nil for none
+	Machine  *arch.Machine
+	Model    *llm.Model         // nil when a trace is replayed
+	Trace    *traces.Graph      // nil when a model is run
+	Workload *workload.Workload // of many requests, whose lengths take the place of Prompt and Generate; nil for one
+	Costs    *Costs             // of operators, in place of the model's; nil for none
 	Options
 }
 
@@ -173,8 +175,15 @@ func addWorkload(problems *Problems, err error) {
 	}
 }
 
-// Request turns the point into a request to the simulator.
+// Request turns the point into a request to the simulator, with a workload into that for its longest request: see Distribute.
 func (p *Point) Request() (eval.Request, error) {
+	if p.Workload != nil {
+		longest, err := p.longest()
+		if err != nil {
+			return eval.Request{}, err
+		}
+		return p.workloadRequest(longest)
+	}
 	var problems Problems
 	g, err := p.Graph()
 	problems.Add(err)
@@ -351,7 +360,7 @@ func readFile(name string, max int64) ([]byte, error) {
 // Input is the content that a stored point was made from.
 type Input struct {
 	Hash    string // hex SHA-256 of Content
-	Kind    string // "machine", "model", "trace" or "cost"
+	Kind    string // "machine", "model", "trace", "cost" or "workload"
 	Content []byte
 }
 
@@ -362,11 +371,12 @@ func newInput(kind string, content []byte) Input {
 
 // stored is a point as the database keeps it.
 type stored struct {
-	Schema  string `json:"schema"`
-	Machine string `json:"machine_input"`
-	Model   string `json:"model_input,omitempty"`
-	Trace   string `json:"trace_input,omitempty"`
-	Costs   string `json:"cost_input,omitempty"`
+	Schema   string `json:"schema"`
+	Machine  string `json:"machine_input"`
+	Model    string `json:"model_input,omitempty"`
+	Trace    string `json:"trace_input,omitempty"`
+	Costs    string `json:"cost_input,omitempty"`
+	Workload string `json:"workload_input,omitempty"`
 	Options
 }
 
@@ -397,6 +407,10 @@ func (p *Point) Store() (request string, inputs []Input, err error) {
 		s.Model = in.Hash
 	}
 	inputs = append(inputs, in)
+	if p.Workload != nil {
+		in = newInput("workload", p.Workload.Content())
+		s.Workload, inputs = in.Hash, append(inputs, in)
+	}
 	if p.Costs != nil {
 		in = newInput("cost", p.Costs.content())
 		s.Costs, inputs = in.Hash, append(inputs, in)
@@ -415,6 +429,15 @@ func Restore(request string, input func(hash string) ([]byte, error)) (*Point, e
 		return nil, fmt.Errorf("stored request has schema %q, this version reads %q", s.Schema, storedSchema)
 	}
 	p := &Point{Options: s.Options}
+	if s.Workload != "" {
+		data, err := input(s.Workload)
+		if err != nil {
+			return nil, err
+		}
+		if p.Workload, err = workload.Restore(data); err != nil {
+			return nil, err
+		}
+	}
 	if s.Costs != "" {
 		data, err := input(s.Costs)
 		if err != nil {

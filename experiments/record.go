@@ -31,7 +31,7 @@ type scalar struct {
 }
 
 // scalars lists every scalar of an answer but its schema, which is the same for all.
-var scalars = []scalar{
+var scalars = append([]scalar{
 	{"arch", "arch", func(a *eval.Answer) any { return a.Arch }},
 	{"model", "model", func(a *eval.Answer) any { return a.Model }},
 	{"phase", "phase", func(a *eval.Answer) any { return a.Phase }},
@@ -104,7 +104,7 @@ var scalars = []scalar{
 	{"manifest.mapping_hash", "mapping_hash", func(a *eval.Answer) any { return given(a.Manifest.MappingHash) }},
 	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
-}
+}, distributionScalars()...)
 
 // of is a figure of a part of the answer that not every run has, no value for those without.
 func of[T any](part *T, figure func(*T) any) any {
@@ -199,7 +199,7 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 		"model_version": eval.Version, "created_by": tool, "request": request,
 		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
 		"parallel": parallelText(eval.Parallel{TP: tp, PP: 1, DP: 1, EP: 1}), "tp": tp, "pp": int64(1), "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp,
-		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": int64(0),
+		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
 	}}
 	if profile, err := r.Machine.ProfileFor(p.Runtime, p.HostSync); err == nil {

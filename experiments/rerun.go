@@ -61,6 +61,7 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	if err != nil {
 		return nil, fmt.Errorf("row %s: %w", row.Key, err)
 	}
+	distribution, failed := p.Distribute(ctx, &r, nil)
 	if again := r.Key(); again != row.Key {
 		c.Differences = append(c.Differences, fmt.Sprintf("key: %s → %s", row.Key, again))
 	}
@@ -68,7 +69,10 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	if watch != nil {
 		watch(&r)
 	}
-	res, err := eval.Run(ctx, r)
+	var res *eval.Result
+	if err = failed; err == nil {
+		res, err = eval.Run(ctx, r)
+	}
 	var unfit *plan.DoesNotFit
 	switch {
 	case errors.As(err, &unfit):
@@ -78,6 +82,7 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	case err != nil:
 		return nil, fmt.Errorf("row %s: %w", row.Key, err)
 	}
+	res.Distribution = distribution
 	answer, err := EncodeAnswer(&res.Answer)
 	if err != nil {
 		return nil, err

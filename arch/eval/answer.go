@@ -58,6 +58,8 @@ type Answer struct {
 	Footprint Footprint `json:"footprint"`
 	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
 	Load *Load `json:"load,omitempty"`
+	// Distribution is what many requests came to, of which the other figures are one; nil for a single request.
+	Distribution *Distribution `json:"distribution,omitempty"`
 	// OwnCosts says how much had costs that are not the model's; nil where none were given.
 	OwnCosts *OwnCosts `json:"costs,omitempty"`
 	// FloorSeconds is what no evaluation of the same plan can beat.

@@ -65,6 +65,10 @@ type Request struct {
 	Costs        plan.Coster
 	CostKey      string
 	OwnCostsOnly bool
+	// Workload identifies the many requests that this one stands for, as part of the key; "" for none. Seed is that of
+	// their draws.
+	Workload string
+	Seed     int64
 	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
 	ArchHash string
 }
@@ -87,7 +91,7 @@ func (r *Request) Key() string {
 
 // manifest identifies the point and its parts by content.
 func (r *Request) manifest(p *plan.Program) Manifest {
-	m := Manifest{Version: Version, ArchHash: r.ArchHash, GraphHash: r.Graph.Hash()}
+	m := Manifest{Version: Version, ArchHash: r.ArchHash, GraphHash: r.Graph.Hash(), Seed: r.Seed}
 	if m.ArchHash == "" {
 		m.ArchHash = r.Machine.Hash()
 	}
@@ -104,7 +108,8 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 		Notes                          []string `json:",omitempty"`
 		Costs                          string   `json:",omitempty"`
 		OwnCostsOnly                   bool     `json:",omitempty"`
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.costKey(p), r.OwnCostsOnly})
+		Workload                       string   `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.costKey(p), r.OwnCostsOnly, r.Workload})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}

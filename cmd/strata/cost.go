@@ -106,9 +106,9 @@ func archJSON(arch string, set []string) []byte {
 	return text
 }
 
-// askCosts asks the command of --cost-command, if there is one, for all costs that the requests need.
-func askCosts(c *cobra.Command, p *experiments.Point, requests ...*eval.Request) error {
-	text, err := p.AskCosts(c.Context(), requests...)
+// askCosts asks the command of --cost-command, if there is one, for all costs that the point needs.
+func askCosts(c *cobra.Command, p *experiments.Point, r *eval.Request) error {
+	text, err := p.AskCosts(c.Context(), r)
 	if text != "" && err == nil {
 		note(c, text)
 	}

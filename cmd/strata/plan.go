@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 )
 
@@ -27,6 +28,9 @@ that does not fit is shown too, with a note that says by how much; strata run wo
 		Example: `strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("workload") {
+				f.problems.Add(&experiments.Invalid{Field: "workload", Message: "a plan is that of one request", Hint: "give --prompt and --generate"})
+			}
 			_, req, err := f.request(c)
 			if err != nil {
 				return err

@@ -121,6 +121,7 @@ type pointFlags struct {
 	set     []string
 	mapping string
 	cost    costFlags
+	many    manyFlag
 	later   laterFlags
 }
 
@@ -131,6 +132,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.StringArrayVar(&f.set, "set", nil, "change a figure of the machine: `PATH=VALUE`, with a unit; may be repeated")
 	group(fs, machine, "arch", "set")
 	f.workloadFlags.register(c, true)
+	f.many.register(c)
 	o := &f.options
 	o.TP, o.Fidelity = 1, eval.Event
 	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "tensor-parallel chips of one node")
@@ -168,6 +170,7 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	f.options.Mapping, err = mappingOf(f.mapping)
 	f.problems.Add(err)
 	f.workload(c, p)
+	f.many.read(c, p, &f.problems)
 	p.Set = changes
 	p.Costs, p.Cost = f.cost.open(c, f.arch, changes)
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {
@@ -219,9 +222,9 @@ func inputError(err error) error {
 // laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
 // are accepted, so that scripts written for a later version say why they do not work yet.
 type laterFlags struct {
-	pp, dp, ep, cp                 int64
-	sp                             bool
-	parallel, powerLimit, workload string
+	pp, dp, ep, cp       int64
+	sp                   bool
+	parallel, powerLimit string
 }
 
 func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
@@ -236,8 +239,7 @@ func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) 
 	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
 	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
 	fs.StringVar(&f.powerLimit, "power-limit", "", "limit of each chip, such as 300W")
-	fs.StringVar(&f.workload, "workload", "", "mix of requests in FILE")
-	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel", "power-limit", "workload"} {
+	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel", "power-limit"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -255,7 +257,6 @@ func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
 		{"sp", f.sp, "leave it out"},
 		{"parallel", f.parallel != "", "give --tp"},
 		{"power-limit", f.powerLimit != "", "the answer says where power exceeds the machine's own limit, power.limit"},
-		{"workload", f.workload != "", "give --model, or a trace with --trace"},
 	} {
 		if n.set {
 			problems.Add(&experiments.Invalid{Field: n.name, Message: "not simulated by this version", Hint: n.hint})

@@ -84,11 +84,16 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		req.Observer = d.timeline
 	}
 	start := time.Now()
+	distribution, err := r.distribute(c, p, req)
+	if err != nil {
+		return d.unfit(c.Context(), p, req, err)
+	}
 	res, err := r.simulate(c, req)
 	wall := time.Since(start)
 	if err != nil {
 		return d.unfit(c.Context(), p, req, err)
 	}
+	res.Distribution = distribution
 	return r.deliver(c, d, p, req, res, wall)
 }
 

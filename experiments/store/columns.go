@@ -80,7 +80,7 @@ func stallColumns() []Column {
 var tables = []Table{
 	{
 		Name: "runs", Description: "One row a point: what was asked, and every scalar of the answer.", Key: []string{"key"},
-		Columns: []Column{
+		Columns: slices.Concat([]Column{
 			{Name: "key", Type: Text, Description: "hash of everything that can change the answer", Required: true},
 			{Name: "status", Type: Text, Description: "ok, infeasible (it does not fit) or error", Required: true},
 			{Name: "reason", Type: Text, Description: "why the status is not ok"},
@@ -164,9 +164,10 @@ var tables = []Table{
 			{Name: "cost_model_operators", Type: Integer, Description: "distinct operators that were left to the model"},
 			{Name: "cost_model_calls", Type: Integer, Description: "their calls on one chip"},
 			{Name: "cost_model_seconds", Type: Real, Unit: "s", Description: "time that is the model's"},
+		}, distributionColumns(), []Column{
 			{Name: "events", Type: Integer, Description: "events simulated; 0 for the analytic fidelity"},
 			{Name: contentHash, Type: Text, Description: "hash of the answer with all its parts, to compare rows by; set by Put", Required: true, Label: true},
-		},
+		}),
 		tail: []string{
 			"CHECK (status IN ('ok', 'infeasible', 'error'))",
 			"CHECK (request IS NULL OR json_valid(request))",
@@ -219,7 +220,7 @@ var tables = []Table{
 		Name: "inputs", Description: "What rows were made from, by content.", Key: []string{"hash"},
 		Columns: []Column{
 			{Name: "hash", Type: Text, Description: "hash of the content", Required: true},
-			{Name: "kind", Type: Text, Description: "machine, model, trace or cost", Required: true},
+			{Name: "kind", Type: Text, Description: "machine, model, trace, cost or workload", Required: true},
 			{Name: "name", Type: Text, Description: "name by which it was given"},
 			{Name: "content", Type: Blob, Description: "the file", Required: true},
 		},

@@ -84,6 +84,56 @@ CREATE TABLE runs (
   cost_model_operators INTEGER, -- distinct operators that were left to the model
   cost_model_calls INTEGER, -- their calls on one chip
   cost_model_seconds REAL, -- time that is the model's [s]
+  dist_workload TEXT, -- file with the lengths of many requests; no value for a single request
+  dist_requests INTEGER, -- how many requests there are
+  dist_distinct INTEGER, -- distinct lengths, each timed once
+  dist_seed INTEGER, -- seed of the draws; 0 if nothing was drawn
+  dist_quantiles TEXT, -- definition of the quantiles
+  dist_round INTEGER, -- lengths were rounded up to a multiple of it
+  dist_round_error REAL, -- share of the mean latency that rounding adds at most
+  dist_total_tokens_per_second REAL, -- all tokens by all time [1/s]
+  dist_prompt_tokens_mean REAL, -- tokens of the prompt: mean over all requests
+  dist_prompt_tokens_p50 REAL, -- tokens of the prompt: p50 over all requests
+  dist_prompt_tokens_p95 REAL, -- tokens of the prompt: p95 over all requests
+  dist_prompt_tokens_p99 REAL, -- tokens of the prompt: p99 over all requests
+  dist_prompt_tokens_min REAL, -- tokens of the prompt: min over all requests
+  dist_prompt_tokens_max REAL, -- tokens of the prompt: max over all requests
+  dist_generate_tokens_mean REAL, -- tokens generated: mean over all requests
+  dist_generate_tokens_p50 REAL, -- tokens generated: p50 over all requests
+  dist_generate_tokens_p95 REAL, -- tokens generated: p95 over all requests
+  dist_generate_tokens_p99 REAL, -- tokens generated: p99 over all requests
+  dist_generate_tokens_min REAL, -- tokens generated: min over all requests
+  dist_generate_tokens_max REAL, -- tokens generated: max over all requests
+  dist_ttft_mean_seconds REAL, -- time to the first token: mean over all requests [s]
+  dist_ttft_p50_seconds REAL, -- time to the first token: p50 over all requests [s]
+  dist_ttft_p95_seconds REAL, -- time to the first token: p95 over all requests [s]
+  dist_ttft_p99_seconds REAL, -- time to the first token: p99 over all requests [s]
+  dist_ttft_min_seconds REAL, -- time to the first token: min over all requests [s]
+  dist_ttft_max_seconds REAL, -- time to the first token: max over all requests [s]
+  dist_tpot_mean_seconds REAL, -- time per output token after the first: mean over all requests [s]
+  dist_tpot_p50_seconds REAL, -- time per output token after the first: p50 over all requests [s]
+  dist_tpot_p95_seconds REAL, -- time per output token after the first: p95 over all requests [s]
+  dist_tpot_p99_seconds REAL, -- time per output token after the first: p99 over all requests [s]
+  dist_tpot_min_seconds REAL, -- time per output token after the first: min over all requests [s]
+  dist_tpot_max_seconds REAL, -- time per output token after the first: max over all requests [s]
+  dist_latency_mean_seconds REAL, -- time of the request: mean over all requests [s]
+  dist_latency_p50_seconds REAL, -- time of the request: p50 over all requests [s]
+  dist_latency_p95_seconds REAL, -- time of the request: p95 over all requests [s]
+  dist_latency_p99_seconds REAL, -- time of the request: p99 over all requests [s]
+  dist_latency_min_seconds REAL, -- time of the request: min over all requests [s]
+  dist_latency_max_seconds REAL, -- time of the request: max over all requests [s]
+  dist_request_mean_joules REAL, -- energy of the request: mean over all requests [J]
+  dist_request_p50_joules REAL, -- energy of the request: p50 over all requests [J]
+  dist_request_p95_joules REAL, -- energy of the request: p95 over all requests [J]
+  dist_request_p99_joules REAL, -- energy of the request: p99 over all requests [J]
+  dist_request_min_joules REAL, -- energy of the request: min over all requests [J]
+  dist_request_max_joules REAL, -- energy of the request: max over all requests [J]
+  dist_mean_tokens_per_second REAL, -- tokens per second of its batch: mean over all requests [1/s]
+  dist_p50_tokens_per_second REAL, -- tokens per second of its batch: p50 over all requests [1/s]
+  dist_p95_tokens_per_second REAL, -- tokens per second of its batch: p95 over all requests [1/s]
+  dist_p99_tokens_per_second REAL, -- tokens per second of its batch: p99 over all requests [1/s]
+  dist_min_tokens_per_second REAL, -- tokens per second of its batch: min over all requests [1/s]
+  dist_max_tokens_per_second REAL, -- tokens per second of its batch: max over all requests [1/s]
   events INTEGER, -- events simulated; 0 for the analytic fidelity
   content_hash TEXT NOT NULL, -- hash of the answer with all its parts, to compare rows by; set by Put
   PRIMARY KEY (key),
@@ -157,7 +207,7 @@ CREATE TABLE energy (
 -- What rows were made from, by content.
 CREATE TABLE inputs (
   hash TEXT NOT NULL, -- hash of the content
-  kind TEXT NOT NULL, -- machine, model, trace or cost
+  kind TEXT NOT NULL, -- machine, model, trace, cost or workload
   name TEXT, -- name by which it was given
   content BLOB NOT NULL, -- the file
   PRIMARY KEY (hash)
