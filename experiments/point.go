@@ -57,6 +57,8 @@ type Options struct {
 	Set []string `json:"set,omitempty"`
 	// Cost says how Costs were given; nil without them.
 	Cost *CostOptions `json:"cost,omitempty"`
+	// LoRA is adapters beside the weights, normalized.
+	LoRA *llm.LoRA `json:"lora,omitempty"`
 }
 
 // MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
@@ -124,6 +126,14 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	}
 	w.DType = dtype("dtype", p.DType, p.activations(), &problems)
 	w.WeightDType = dtype("weight-dtype", p.WeightDType, p.Model.Weights(w.DType), &problems)
+	if l := p.LoRA; l != nil {
+		w.LoRA = l
+		if l.BaseDType != "" && p.WeightDType != "" {
+			problems.Add(&Invalid{Field: "weight-dtype", Message: "the adapters name a base_dtype too", Hint: "leave one of them out"})
+		} else if l.BaseDType != "" {
+			w.WeightDType = dtype("lora", l.BaseDType, w.WeightDType, &problems)
+		}
+	}
 	w.KVDType = dtype("kv-dtype", p.KVDType, p.Model.Cache(w.DType), &problems)
 	if p.Machine != nil { // a graph that is only written down has none
 		if w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync); w.Phase == "serve" {

@@ -182,7 +182,7 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 	const all = `{"trace":"strata.trace/1","model":"m","phase":"serve","batch":3,"prompt":5,"generate":2,"arrivals":"burst","dtype":"fp16","lines":10}
 {"block":"b"}
 {"tensor":"x","shape":[2],"dtype":"fp8","role":"kv"}
-{"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"dtype":"fp8","weight_dtype":"int8","weight":false}
+{"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"accumulate":3,"dtype":"fp8","weight_dtype":"int8","weight":false}
 {"op":"a","kind":"attention","batch":2,"heads":4,"kv_heads":2,"head_dim":8,"q_len":3,"past_len":5,"causal":false,"kv_dtype":"int8"}
 {"op":"r","kind":"add","rows":7,"cols":9}
 {"op":"c","kind":"all-reduce","bytes":11}

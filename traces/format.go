@@ -74,6 +74,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "n", kind: "integer", without: "required", meaning: "columns of B and C", of: inFamily(product)},
 		{name: "k", kind: "integer", without: "required", meaning: "columns of A, rows of B", of: inFamily(product)},
 		{name: "parts", kind: "array of integers", without: "one part", meaning: "columns of projections that run side by side as one product; they sum to n", of: inFamily(product)},
+		{name: "accumulate", kind: "integer", without: "0", meaning: "columns of C that the product is added to, so that they are read before", of: oneOf(Gemm)},
 		{name: "heads", kind: "integer", without: "required", meaning: "query heads", of: inFamily(attending)},
 		{name: "kv_heads", kind: "integer", without: "heads", meaning: "key/value heads; divides heads", of: inFamily(attending)},
 		{name: "head_dim", kind: "integer", without: "required", meaning: "elements of a head", of: inFamily(attending)},
@@ -350,6 +351,9 @@ func (e *encoder) op(op *Op, b *Block) {
 	case product:
 		if len(op.Parts) > 0 {
 			e.ints("parts", op.Parts)
+		}
+		if op.Accumulate > 0 {
+			e.int("accumulate", op.Accumulate)
 		}
 	case attending:
 		if !op.Causal {

@@ -64,6 +64,8 @@ type Op struct {
 	// columns of projections that may run side by side as one product; they sum to N.
 	Batch, M, N, K int64
 	Parts          []int64
+	// Accumulate is how many columns of C the product is added to: what they hold is read before.
+	Accumulate int64
 
 	// Attention: Batch sequences with QLen new tokens each after Past cached ones (plus those of
 	// the run). Heads query heads share KVHeads key/value heads of HeadDim elements.
@@ -443,6 +445,9 @@ func (op *Op) invalid() *Invalid {
 			return &Invalid{Message: fmt.Sprintf("part of %d columns: must be from 1 to %d", p, int64(maxDimension)), Field: "parts"}
 		}
 		sum += p
+	}
+	if op.Kind == Gemm && (op.Accumulate < 0 || op.Accumulate > op.N) {
+		return &Invalid{Message: fmt.Sprintf("accumulate %d: must be from 0 to the %d columns", op.Accumulate, op.N), Field: "accumulate"}
 	}
 	if len(op.Parts) > 0 && sum != op.N {
 		return &Invalid{Message: fmt.Sprintf("parts sum to %d columns, n is %d", sum, op.N), Field: "parts"}

@@ -151,7 +151,8 @@ type Split uint8
 // The ways to divide an operator. Whole is not divided (every chip does all of it). Column divides
 // the output columns of a product, Row its reduction, with an all-reduce after it; Vocab divides the
 // rows of an embedding table (all-reduce) or the columns of the head (all-gather) and pads; Heads
-// divides attention heads, Sharded the columns of an operator between divided ones.
+// divides attention heads, Sharded the columns of an operator between divided ones; of a product it
+// divides the reduction and leaves it to the next Row to add the parts up.
 const (
 	Whole Split = iota
 	Column

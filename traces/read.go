@@ -728,6 +728,9 @@ func (r *reader) readOp() {
 	switch family {
 	case product:
 		op.Parts = r.ints("parts", maxOperands)
+		if op.Kind == Gemm {
+			op.Accumulate, _ = r.int("accumulate")
+		}
 	case attending:
 		op.Causal = r.bool("causal", true)
 	case collective:

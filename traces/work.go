@@ -112,6 +112,7 @@ func (op *Op) Work(past int64) (Work, error) {
 			w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(b)))
 		}
 		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.M, op.N)
+		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(c.bytes(op.DType.Result(), op.Batch, op.M, op.Accumulate))))
 	case attending:
 		past = c.add(past, op.Past)
 		keys := c.add(past, op.QLen)

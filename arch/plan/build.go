@@ -67,6 +67,7 @@ type kernelKey struct {
 	rows, cols            int64
 	heads, kvHeads, dim   int64
 	qlen, past            int64
+	added                 int64
 	dtype, weight, kv     traces.DType
 	causal                bool
 	read, write           units.Bytes
@@ -358,7 +359,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			for i := range parts {
 				parts[i] = units.CeilDiv(parts[i], tp)
 			}
-		case traces.Row:
+		case traces.Row, traces.Sharded:
 			g.k = units.CeilDiv(op.K, tp)
 		case traces.Vocab:
 			parts = []int64{units.CeilDiv(op.N, tp)}
@@ -376,6 +377,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		}
 		for _, n := range parts {
 			g.n = n
+			g.added, _ = units.MulDivCeil(n, op.Accumulate, op.N)
 			if err := emit(b.gemm(g)); err != nil {
 				return nil, err
 			}
@@ -384,17 +386,18 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			}
 		}
 		if tp > 1 && op.Split == traces.Row {
-			if err := emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, g.batch*op.M*op.N)))); err != nil {
+			if err := emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType.Result(), g.batch*op.M*op.N)))); err != nil {
 				return nil, err
 			}
 		}
 		if bias {
-			n, w := g.batch*op.M*op.N, elem(op.DType, op.N)
+			d := op.DType.Result()
+			n, w := g.batch*op.M*op.N, elem(d, op.N)
 			return out, emit(b.rowKernel(rows{name: op.Name + ".bias", phase: run.Phase, kind: traces.Add, rows: g.batch * op.M, cols: op.N,
-				read: elem(op.DType, n) + w, write: elem(op.DType, n), weights: w, vector: n}))
+				read: elem(d, n) + w, write: elem(d, n), weights: w, vector: n}))
 		}
 		if tp > 1 && gathered > 0 {
-			return out, emit(b.collective(op.Name+".all-gather", run.Phase, traces.AllGather, units.Bytes(elem(op.DType, gathered))))
+			return out, emit(b.collective(op.Name+".all-gather", run.Phase, traces.AllGather, units.Bytes(elem(op.DType.Result(), gathered))))
 		}
 		return out, nil
 	case traces.Attention:

@@ -22,6 +22,7 @@ type gemm struct {
 	m, n, k int64
 	a, w    traces.DType // of A and C, and of B
 	shared  bool         // B is a weight: the same for the whole batch
+	added   int64        // columns of C that the product is added to
 	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
 	lib     *arch.GemmKernel
 	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
@@ -115,7 +116,7 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, pin: pin}
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, pin: pin}
 	if k, ok := b.kernels[key]; ok {
 		return k, nil
 	}
@@ -155,7 +156,7 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 	switch c.way {
 	case vectorWay:
 		x, w, y := g.operands()
-		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w, write: y, vector: g.batch * g.n * g.k}
+		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w + g.reads(y), write: y, vector: g.batch * g.n * g.k}
 		b.widenRow(k, g, c.lib, &r)
 		b.rows(k, &r, c.lib, b.resident(0))
 	case residentWay:
@@ -189,6 +190,12 @@ func (g *gemm) operands() (a, w, c int64) {
 		w = int64(g.w.KVBytes(g.batch*g.n*g.k/g.cached, g.cached))
 	}
 	return int64(g.a.Size(g.k, g.batch*g.m)), w, int64(g.a.Result().Bytes(g.batch * g.m * g.n))
+}
+
+// reads returns the part of so many bytes of C that is read because the product is added to it.
+func (g *gemm) reads(c int64) int64 {
+	n, _ := units.MulDivCeil(c, g.added, g.n)
+	return n
 }
 
 // piece returns the bytes of depth of the reduction of so many vectors, with their part of the scales. A
@@ -509,17 +516,22 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
 	tier, sums, result := b.splitSums(g, t)
-	return max(b.time(b.res[tier.Name], 2*sums), b.time(b.at.off, result))
+	return max(b.time(b.res[tier.Name], 2*sums), b.time(b.at.off, result+g.reads(result)))
 }
 
 func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	tier, sums, result := b.splitSums(g, t)
-	uses := []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result)}
+	old := g.reads(result)
+	uses := []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result+old)}
 	if tier == b.off {
-		uses = []Use{b.use(tier.Name, 2*sums+result)}
+		uses = []Use{b.use(tier.Name, 2*sums+result+old)}
 	}
-	return &Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
+	step := &Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
 		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", result)}}
+	if old > 0 {
+		step.Counts = append(step.Counts, b.count(b.off.Name+".read", "B", old))
+	}
+	return step
 }
 
 // tiledGemm adds the waves of a tiled product to a kernel.
@@ -596,7 +608,11 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	}
 	body.then(Node{Name: "reduction", Body: stream, Times: t.stages})
 	if t.split == 1 {
-		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: w.cores}
+		old := g.reads(w.store)
+		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store+old)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: w.cores}
+		if old > 0 {
+			store.Counts = append(store.Counts, b.count(b.off.Name+".read", "B", old))
+		}
 		body.then(Node{Name: "store", Step: store})
 	}
 	return body
@@ -696,6 +712,9 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 	k.then(Node{Name: "fill", Step: wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))})
 	b.copyIn(k, "copy A in", a)
 	b.copyIn(k, "copy B in", w)
+	if old := g.reads(c); old > 0 {
+		b.copyIn(k, "copy C in", old)
+	}
 	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})
 	b.copyOut(k, "copy C out", c)
 }

@@ -65,6 +65,11 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		group(fs, formats, t.name)
 		complete(c, t.name, traces.DTypes)
 	}
+	fs.Var(&loraFlag{&o.LoRA, &f.problems}, "lora", "adapters beside the weights: rank=`N`[,adapters=N][,targets=all|attention|mlp|q,v,…][,dtype=TYPE][,base_dtype=TYPE][,merged]")
+	group(fs, workload, "lora")
+	complete(c, "lora", func() []string {
+		return []string{"rank=8", "rank=16", "rank=64,adapters=8,targets=all", "rank=16,targets=q,v"}
+	})
 	complete(c, "model", modelNames)
 	complete(c, "phase", func() []string { return phases[:3] })
 }
@@ -86,7 +91,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	case f.model != "" && f.trace != "":
 		add("trace", "there is a --model too", "give one of them")
 	case f.trace != "":
-		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype"} {
+		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype", "lora"} {
 			if changed(name) {
 				add(name, "a trace says that itself", "leave it out, or give --model instead of --trace")
 			}

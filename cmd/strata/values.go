@@ -9,6 +9,7 @@ import (
 
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/traces/llm"
 )
 
 // The values below note what is wrong with a flag instead of returning it: a command line is checked as a whole, and
@@ -144,4 +145,42 @@ func shorten(text string) string {
 		return strings.ToValidUTF8(text[:40], "") + "…"
 	}
 	return text
+}
+
+// loraFlag is a flag that holds adapters.
+type loraFlag struct {
+	into     **llm.LoRA
+	problems *experiments.Problems
+}
+
+func (l *loraFlag) Set(text string) error {
+	parsed, err := llm.ParseLoRA(text)
+	if err == nil {
+		*l.into = parsed
+		return nil
+	}
+	for _, e := range unjoin(err) {
+		var bad *llm.Invalid
+		if errors.As(e, &bad) {
+			e = &experiments.Invalid{Field: bad.Field, Message: bad.Message, Hint: bad.Hint}
+		}
+		l.problems.Add(e)
+	}
+	return nil
+}
+
+func (l *loraFlag) String() string { return "" }
+func (l *loraFlag) Type() string   { return "ADAPTERS" }
+
+// unjoin lists the errors that errors.Join has put together, however often.
+func unjoin(err error) []error {
+	many, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range many.Unwrap() {
+		all = append(all, unjoin(e)...)
+	}
+	return all
 }

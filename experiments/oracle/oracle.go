@@ -11,6 +11,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -242,6 +243,12 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 func (q *request) workload(a *machine, m *llm.Model) llm.Workload {
 	w := llm.Workload{Phase: q.phase, Batch: q.batch, Prompt: q.context, Generate: q.generate, Layers: q.layers}
 	w.DType = q.dtype.or(m.Activations(a.Chip.Cores.Matrix.Multiplies))
+	if q.lora != "" {
+		w.LoRA, _ = llm.ParseLoRA(q.lora) // it was written from adapters that are in order
+		if d, err := traces.ParseDType(w.LoRA.BaseDType); err == nil {
+			q.weight = maybeType(d) + 1
+		}
+	}
 	w.WeightDType, w.KVDType = q.weight.or(m.Weights(w.DType)), q.kv.or(m.Cache(w.DType))
 	return w
 }

@@ -311,7 +311,7 @@ func TestErrors(t *testing.T) {
 		{`{` + a100 + `,"model":"llama2-7b","parallel":{"pq":2}}`, "invalid", "unknown-member", "/parallel/pq", ""},
 		{`{` + a100 + `,"model":"llama2-7b","recompute":"full"}`, "unsupported", "not-simulated", "/recompute", ""},
 		{`{` + a100 + `,"model":"llama2-7b","power_limit":300}`, "unsupported", "not-simulated", "/power_limit", ""},
-		{`{` + a100 + `,"model":"llama2-7b","lora":{"rank":8}}`, "unsupported", "not-simulated", "/lora", ""},
+		{`{` + a100 + `,"model":"llama2-7b","lora":{"adapters":8}}`, "invalid", "missing", "/lora/rank", ""},
 		{`{` + a100 + `,"model":"llama2-7b","prompts":8}`, "invalid", "unknown-member", "/prompts", `"prompt"`},
 		{`{` + a100 + `,"model":"llama2-70b"}`, "infeasible", "does-not-fit", "/model", "parallel.tp"},
 		{`{` + a100 + `,"model":"gpt3-175b","parallel":{"tp":8},"timeout_seconds":0.001,"fidelity":"event","generate":1000}`, "timeout", "timeout", "/timeout_seconds", ""},

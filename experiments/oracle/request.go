@@ -2,12 +2,15 @@ package oracle
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
 )
 
 // job is everything that an answer depends on, and nothing else: the key of the cache of answers.
@@ -19,6 +22,7 @@ type job struct {
 	batch, context    int64 // context is the prompt, in phase decode the cached tokens
 	generate, layers  int64
 	dtype, weight, kv maybeType
+	lora              string // as llm.ParseLoRA reads it, "" for none
 	tp                int64
 	framework, kernel string
 	hostSync, detail  bool
@@ -244,6 +248,7 @@ func (q *request) readModel(f *fields, v *value) {
 	q.lengths(f)
 	d := f.dtypes()
 	q.dtype, q.weight, q.kv = d[0], d[1], d[2]
+	q.adapters(f)
 	q.parallel(f)
 	q.hints(f, nil)
 	q.detail = f.flag("detail", false)
@@ -259,7 +264,7 @@ func (q *request) readModel(f *fields, v *value) {
 var notSimulated = []struct{ name, what string }{
 	{"seq_len", "training (seq_len)"}, {"global_batch", "training (global_batch)"}, {"micro_batch", "pipelining of micro-batches"},
 	{"recompute", "recomputation"}, {"zero", "a sharded optimizer"}, {"power_limit", "a power limit other than the machine's"},
-	{"schedule", "a pipeline schedule"}, {"stages", "a pipeline"}, {"master_dtype", "training (master_dtype)"}, {"lora", "low-rank adaptation"},
+	{"schedule", "a pipeline schedule"}, {"stages", "a pipeline"}, {"master_dtype", "training (master_dtype)"},
 }
 
 // lengths reads the lengths of prompts, caches and answers.
@@ -295,6 +300,46 @@ func (q *request) lengths(f *fields) {
 	if q.phase != "serve" && f.has("arrivals") {
 		f.fail(invalid("conflict", "/arrivals", `"phase":"serve"`, "requests arrive at a server, the phase is %s", q.phase))
 	}
+}
+
+// adapters reads the low-rank adapters beside the weights.
+func (q *request) adapters(f *fields) {
+	v := f.get("lora")
+	if v == nil {
+		return
+	}
+	l := open(v, "/lora", f.err)
+	a := llm.LoRA{Rank: l.need("rank", 1, 1<<16), Adapters: l.integer("adapters", 1, 1<<20, 1), Merged: l.flag("merged", false)}
+	for _, d := range []struct {
+		name string
+		into *string
+	}{{"dtype", &a.DType}, {"base_dtype", &a.BaseDType}} {
+		if t := l.dtype(d.name, 0); l.has(d.name) {
+			*d.into = t.String()
+		}
+	}
+	if t := l.typed("targets", array); t != nil {
+		for i := range t.items {
+			if t.items[i].kind != text {
+				l.fail(invalid("type", fmt.Sprintf("/lora/targets/%d", i), "", "must be a string, is %s", t.items[i].kind))
+				break
+			}
+			a.Targets = append(a.Targets, string(t.items[i].text))
+		}
+	}
+	l.close()
+	if *f.err != nil {
+		return
+	}
+	var bad *llm.Invalid
+	if errors.As(a.Normalize(), &bad) {
+		f.fail(invalid("value", "/lora", bad.Hint, "%s", bad.Message))
+		return
+	}
+	if a.BaseDType != "" && q.weight != 0 {
+		f.fail(invalid("conflict", "/lora/base_dtype", "leave one of them out", "base_dtype and weight_dtype both say how wide the weights are"))
+	}
+	q.lora = a.String()
 }
 
 // dtypes reads the three number formats, which depend on the model if they are left out.
@@ -370,7 +415,7 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
+	case "phase", "batch", "generate", "lora", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
 		return "/" + field
 	}
 	return wholeModel

@@ -69,6 +69,7 @@ func (b *block) gemm(name string, split traces.Split, rows, k int64, bias bool, 
 		ids = b.ids(in, weight, b.tensor(biasName(name), traces.Weight, b.w.DType, n))
 	}
 	o := traces.Op{Name: name, Kind: traces.Gemm, Split: split, WeightDType: d, Batch: 1, M: rows, N: n, K: k}
+	o.Accumulate = b.adapt(name, split, rows, k, in, out, parts)
 	if len(parts) > 1 {
 		o.Parts = b.sizes(parts...)
 	}

@@ -34,6 +34,9 @@ type Workload struct {
 	// Layers, if not 0, runs that many layers only, without embedding and head.
 	Layers int64
 
+	// LoRA, if not nil, are adapters beside the weights; it must be normalized.
+	LoRA *LoRA
+
 	operand traces.DType // of the left operands of products, DType unless that was narrower than 16 bits
 }
 
@@ -95,6 +98,9 @@ func (w *Workload) validate(m *Model) error {
 		if d.d.Bits() == 0 {
 			bad(d.field, "", "%v is unknown", d.d)
 		}
+	}
+	if w.LoRA != nil {
+		errs = append(errs, w.LoRA.check(m)...)
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
