@@ -124,8 +124,16 @@ func (d *Diff) tries(p *experiments.Point, b *Result) (list []try) {
 		q.Model = b.model
 		list = append(list, try{"model", "the model", &q, ""})
 	}
-	if other, err := b.optionsOf(); err == nil {
-		list = append(list, optionTries(p, other)...)
+	other, err := b.optionsOf()
+	switch {
+	case err == nil:
+		q := experiments.Point{Options: *other}
+		if b.point != nil {
+			q.Costs = b.point.Costs
+		}
+		list = append(list, optionTries(p, &q)...)
+	case len(d.Inputs.Options) > 0:
+		list = append(list, try{input: "option", name: "the options", note: err.Error()})
 	}
 	return list
 }
@@ -142,11 +150,11 @@ func withFigure(p *experiments.Point, path, value string) (*experiments.Point, s
 }
 
 // sizes are options that make sense together only: what one phase needs another does not have.
-var sizes = []string{"phase", "prompt", "generate"}
+var sizes = []string{"phase", "prompt", "generate", "arrivals"}
 
 // optionTries are the point with one option at a time as it is in other.
-func optionTries(p *experiments.Point, other *experiments.Options) (list []try) {
-	before, after := members(&p.Options), members(other)
+func optionTries(p, other *experiments.Point) (list []try) {
+	before, after := members(&p.Options), members(&other.Options)
 	all := maps.Clone(before)
 	maps.Copy(all, after)
 	set := func(name string, options ...string) {
@@ -159,6 +167,9 @@ func optionTries(p *experiments.Point, other *experiments.Options) (list []try) 
 		}
 		q := *p
 		q.Options = experiments.Options{}
+		if slices.Contains(options, "cost") {
+			q.Costs = other.Costs // what the option says is where they are from
+		}
 		text, err := json.Marshal(m)
 		if err == nil {
 			err = json.Unmarshal(text, &q.Options)

@@ -374,6 +374,12 @@ func TestAttribute(t *testing.T) {
 	if err := d.Attribute(context.Background(), a, a, nil); err != nil || len(d.Effects) != 1 || d.Effects[0].Picoseconds != 0 {
 		t.Errorf("%+v, %v", d.Effects, err)
 	}
+	// Options that cannot be told from an answer are not passed over.
+	odd := read(t, bytes.Replace(textB, []byte(b.answer.Manifest.Key), []byte(strings.Repeat("0", 64)), 1))
+	d = Compare(a, odd)
+	if err := d.Attribute(context.Background(), a, odd, nil); err != nil || len(d.Effects) < 2 || !strings.Contains(d.Effects[len(d.Effects)-2].Note, "cannot be told") {
+		t.Errorf("%+v, %v", d.Effects, err)
+	}
 	other := *a
 	other.answer.Seconds *= 2
 	if err := d.Attribute(context.Background(), &other, a, nil); err == nil || !strings.Contains(err.Error(), "run it again first") {
