@@ -157,6 +157,12 @@ type Schedule struct {
 // least; the first of several that take the same. bytes is the full buffer per rank (for all-gather
 // and reduce-scatter the total). One rank needs nothing.
 func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
+	return s.ScheduleBy(l, "", op, ranks, bytes)
+}
+
+// ScheduleBy is Schedule under the protocol of that name; "" leaves the choice. Where it does not do op, the schedule has
+// no protocol.
+func (s Spec) ScheduleBy(l *Library, protocol string, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
 	if ranks < 1 || bytes < 0 {
 		return Schedule{}, fmt.Errorf("collective %s over %d ranks of %d bytes: there must be a rank and no negative size", op, ranks, bytes)
 	}
@@ -185,7 +191,7 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	least := math.Inf(1)
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
-		if !p.suits(op) {
+		if !p.suits(op) || protocol != "" && p.Name != protocol {
 			continue
 		}
 		moved, rounds := sent, steps
@@ -205,6 +211,9 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 		}
 	}
 	if math.IsInf(least, 1) {
+		if protocol != "" {
+			return Schedule{}, nil
+		}
 		return Schedule{}, overflow
 	}
 	return best, nil

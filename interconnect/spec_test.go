@@ -383,3 +383,28 @@ func TestProtocolsFor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestScheduleBy: of the protocols, one by name; all of them are compared at the rate of the best one.
+func TestScheduleBy(t *testing.T) {
+	lib := interconnect.Library{Protocols: []interconnect.Protocol{
+		{Name: "quick", Direct: true, Base: 1e6, Efficiency: 0.5}, {Name: "ring", Base: 1e7, Efficiency: 0.8}}}
+	s := interconnect.Spec{Topology: "switch", Bandwidth: 1e11, Library: lib}
+	free, err := s.Schedule(&lib, interconnect.AllReduce, 4, 1024)
+	if err != nil || free.Protocol != "quick" {
+		t.Fatalf("%+v, %v: a small payload takes the quick protocol", free, err)
+	}
+	for _, name := range []string{"quick", "ring"} {
+		c, err := s.ScheduleBy(&lib, name, interconnect.AllReduce, 4, 1024)
+		if err != nil || c.Protocol != name {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+		if name == free.Protocol && c != free {
+			t.Errorf("asked for by name it is %+v, chosen %+v", c, free)
+		}
+	}
+	for name, op := range map[string]interconnect.Op{"quick": interconnect.AllGather, "tree": interconnect.AllReduce} {
+		if c, err := s.ScheduleBy(&lib, name, op, 4, 1024); err != nil || c.Protocol != "" {
+			t.Errorf("%s does not do %s, but %+v, %v", name, op, c, err)
+		}
+	}
+}

@@ -159,6 +159,14 @@ func (r *Request) Plan() (*plan.Program, error) {
 	return r.PlanContext(context.Background())
 }
 
+// Decide is Plan that also says what was decided on the way.
+func (r *Request) Decide(ctx context.Context) (*plan.Program, *plan.Decisions, error) {
+	if err := r.check(); err != nil {
+		return nil, nil, err
+	}
+	return plan.DecideWith(ctx, r.Machine, r.Graph, r.mapping(), r.Costs)
+}
+
 // Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
 func Run(ctx context.Context, r Request) (*Result, error) {
 	p, err := r.PlanContext(ctx)

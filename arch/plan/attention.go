@@ -31,7 +31,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if _, ok := mul(a.batch, a.heads, a.qlen, a.past+a.qlen, a.dim, 4); !ok {
 		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.past+a.qlen, ErrTooLarge)
 	}
-	if !b.fuses("flash-attention", a.name, a.phase, b.blockName) {
+	if !b.fuses("flash-attention", a.phase, a.name) {
 		return b.eagerAttention(a)
 	}
 	var pin *pinned
@@ -41,7 +41,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
 		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin}
 	if k, ok := b.kernels[key]; ok {
-		return []*Body{k}, nil
+		return []*Body{b.known(k)}, nil
 	}
 	a.lib, a.made = b.profile.AttentionKernel(a.qlen == 1, a.kv)
 	k := b.kernel(a.name, a.phase, "attention")
@@ -54,6 +54,9 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if b.decisions != nil {
+		b.decidedAttention(&a, k, &c, pin)
 	}
 	b.kernels[key] = k
 	return []*Body{k}, nil

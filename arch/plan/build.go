@@ -18,6 +18,27 @@ func Build(m *arch.Machine, g *traces.Graph, p Mapping) (*Program, error) {
 	return BuildWith(context.Background(), m, g, p, nil)
 }
 
+// prepare checks what is to be planned and returns who plans it.
+func prepare(m *arch.Machine, g *traces.Graph, p *Mapping) (*builder, error) {
+	if p.TP == 0 {
+		p.TP = 1
+	}
+	if err := g.Validate(); err != nil {
+		return nil, err
+	}
+	if err := p.check(m, g); err != nil {
+		return nil, err
+	}
+	fp, err := Footprint(m, g, *p)
+	if err != nil {
+		return nil, err
+	}
+	if err := fp.Check(m, *p); err != nil && !p.Overfull {
+		return nil, err
+	}
+	return newBuilder(m, *p)
+}
+
 // builder plans the operators of one graph.
 type builder struct {
 	m        *arch.Machine
@@ -37,8 +58,9 @@ type builder struct {
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
 
-	blockName string   // of the block that is being planned
-	pins      *pinning // nil if nothing is pinned
+	blockName string     // of the block that is being planned
+	pins      *pinning   // nil if nothing is pinned
+	decisions *Decisions // nil unless somebody wants to know them
 }
 
 // planned is the first plan of a block: its body, and where in it each operator's kernels are. Other
@@ -220,13 +242,13 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, nil
 	}
 	blk := &g.Blocks[run.Block]
-	if b.pipelines(blk) {
+	b.blockName = blk.Name
+	if b.pipelines(blk, run.Phase) {
 		body, err := b.pipelined(blk, run)
 		b.blocks[key] = body
 		return body, err
 	}
 	firstKey := blockKey{block: run.Block, phase: run.Phase}
-	b.blockName = blk.Name
 	body, err := b.again(blk, run, b.firsts[firstKey])
 	if body != nil || err != nil {
 		b.blocks[key] = body
@@ -289,12 +311,12 @@ func (b *builder) fusesNorm(add, norm *traces.Op, phase traces.Phase) bool {
 	if add.Kind != traces.Add || norm.Kind != traces.RMSNorm && norm.Kind != traces.LayerNorm || add.Rows != norm.Rows || add.Cols != norm.Cols {
 		return false
 	}
-	if b.pins == nil && !b.profile.Fuses("norm-add") {
+	if b.pins == nil && b.decisions == nil && !b.profile.Fuses("norm-add") {
 		return false
 	}
 	for _, in := range norm.Inputs {
 		if slices.Contains(add.Outputs, in) {
-			return b.fusesPair("norm-add", add.Name, norm.Name, phase)
+			return b.fuses("norm-add", phase, add.Name, norm.Name)
 		}
 	}
 	return false
@@ -368,7 +390,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		// What every chip adds to its part of a sum would be added once for each: a bias of rows comes after.
 		biased := len(op.Inputs) > 2
 		bias := biased && op.Split == traces.Row && b.profile.RowBias
-		if len(parts) > 1 && b.fuses("parallel-gemm", op.Name, run.Phase, b.blockName) {
+		if len(parts) > 1 && b.fuses("parallel-gemm", run.Phase, op.Name) {
 			sum := int64(0)
 			for _, n := range parts {
 				sum += n

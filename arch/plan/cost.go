@@ -146,26 +146,15 @@ const (
 // of the operator keeps busy the longest, and to dependency where it keeps none: the operator is bound by what it
 // was bound by, in so far as its work tells.
 func BuildWith(ctx context.Context, m *arch.Machine, g *traces.Graph, p Mapping, costs Coster) (*Program, error) {
-	if p.TP == 0 {
-		p.TP = 1
-	}
-	if err := g.Validate(); err != nil {
-		return nil, err
-	}
-	if err := p.check(m, g); err != nil {
-		return nil, err
-	}
-	fp, err := Footprint(m, g, p)
+	b, err := prepare(m, g, &p)
 	if err != nil {
 		return nil, err
 	}
-	if err := fp.Check(m, p); err != nil && !p.Overfull {
-		return nil, err
-	}
-	b, err := newBuilder(m, p)
-	if err != nil {
-		return nil, err
-	}
+	return b.costed(ctx, g, costs)
+}
+
+// costed plans the graph and puts the costs that are given in the place of the model's.
+func (b *builder) costed(ctx context.Context, g *traces.Graph, costs Coster) (*Program, error) {
 	prog, err := b.program(g)
 	if err != nil || costs == nil {
 		return prog, err
@@ -226,6 +215,9 @@ func (b *builder) ask(ctx context.Context, costs Coster, body *Body, key *kernel
 	}
 	if a.Known {
 		b.override(body, &a.Cost)
+		if d := b.decisions.Of(body); d != nil {
+			d.Rule = "its cost is given: the choices are of the plan that it replaces"
+		}
 	}
 	return nil
 }

@@ -12,8 +12,11 @@ import (
 // Explain prints the program so that a person can check it: resources and their rates, then the
 // sections with their loop nests, buffers, waves and what each step asks for. Bodies that occur
 // more than once are printed once and referred to.
-func (p *Program) Explain(w io.Writer) error {
-	e := &explainer{p: p, w: w, label: map[*Body]string{}}
+func (p *Program) Explain(w io.Writer) error { return p.ExplainAs(w, Show{}) }
+
+// ExplainAs is Explain with the decisions that led to the program, where they are known, and for a part of it.
+func (p *Program) ExplainAs(w io.Writer, s Show) error {
+	e := &explainer{p: p, w: w, label: map[*Body]string{}, show: s}
 	e.printf("program for %s, %s\n\nresources (sustained)\n", p.Machine, plural(p.Ranks, "chip"))
 	for i := range p.Resources {
 		r := &p.Resources[i]
@@ -40,6 +43,7 @@ type explainer struct {
 	w     io.Writer
 	err   error
 	label map[*Body]string
+	show  Show
 }
 
 func (e *explainer) printf(format string, a ...any) {
@@ -51,6 +55,15 @@ func (e *explainer) printf(format string, a ...any) {
 // sections prints each section, decode steps after the second only where they bring something new.
 func (e *explainer) sections() {
 	nodes := e.p.Entry.Nodes
+	if e.show.Op != "" {
+		for i := range nodes {
+			if e.any(nodes[i].Body) {
+				e.node(e.p.Entry, i, 0, 0)
+				e.printf("\n")
+			}
+		}
+		return
+	}
 	for i := range nodes {
 		if i > 2 && i < len(nodes)-1 {
 			if i == 3 {
@@ -58,13 +71,33 @@ func (e *explainer) sections() {
 			}
 			continue
 		}
-		e.node(e.p.Entry, i, 0)
+		e.node(e.p.Entry, i, 0, 0)
 		e.printf("\n")
 	}
 }
 
-func (e *explainer) node(body *Body, i, depth int) {
+// any reports whether a body holds a kernel that is to be shown and was not yet.
+func (e *explainer) any(b *Body) bool {
+	if b == nil {
+		return false
+	}
+	if b.Op >= 0 {
+		return e.show.shows(e.p, b) && e.label[b] == ""
+	}
+	for i := range b.Nodes {
+		if e.any(b.Nodes[i].Body) {
+			return true
+		}
+	}
+	return false
+}
+
+// node prints a node; within counts the loops that it is in inside a kernel, from 1, and is 0 outside.
+func (e *explainer) node(body *Body, i, depth, within int) {
 	n := &body.Nodes[i]
+	if within == 0 && e.show.Op != "" && !e.any(n.Body) || e.show.Depth > 0 && within > e.show.Depth {
+		return
+	}
 	in := strings.Repeat("  ", depth)
 	deps := ""
 	for _, d := range n.After {
@@ -97,13 +130,101 @@ func (e *explainer) node(body *Body, i, depth int) {
 		flow = ", overlapping"
 	}
 	e.printf("%s%s%s%s%s\n", in, n.Name, times, flow, deps)
+	if d := e.show.Decisions.Of(n.Body); d != nil {
+		e.decision(d, in+"  ")
+	}
+	if e.show.Decisions != nil {
+		if text := movedText(e.p.moved(n.Body.work, n.Times)); text != "" {
+			e.printf("%s  moves %s\n", in, text)
+		}
+	}
 	for i := range n.Body.Buffers {
 		b := &n.Body.Buffers[i]
 		e.printf("%s  buffer %s: %d × %s per core\n", in, b.Name, b.Capacity, Human(b.Token))
 	}
-	for k := range n.Body.Nodes {
-		e.node(n.Body, k, depth+1)
+	if within > 0 || n.Body.Op >= 0 {
+		within++
 	}
+	for k := range n.Body.Nodes {
+		e.node(n.Body, k, depth+1, within)
+	}
+}
+
+// decision prints what a kernel is, what was chosen and what next, and its nest from the outermost memory inwards.
+func (e *explainer) decision(d *Decision, in string) {
+	if d.What != "" {
+		e.printf("%sis %s\n", in, d.What)
+	}
+	if d.Choice != (Choice{}) {
+		text := d.Choice.String() + expected(d.Time, d.Full)
+		if len(d.Pinned) > 0 {
+			text += "; pinned: " + strings.Join(d.Pinned, ", ")
+		}
+		e.printf("%schosen %s\n", in, text)
+	}
+	if d.Rule != "" {
+		e.printf("%sbecause %s\n", in, d.Rule)
+	}
+	for i, o := range d.Others[:min(len(d.Others), 2)] {
+		word := "next  "
+		if i > 0 {
+			word = "then  "
+		}
+		e.printf("%s%s %s\n", in, word, o.Choice.differing(&d.Choice)+expected(o.Time, o.Full))
+	}
+	for _, l := range d.Levels {
+		var holds []string
+		for _, h := range l.Holds {
+			if h.Bytes > 0 {
+				holds = append(holds, h.What+" "+Human(h.Bytes))
+			} else {
+				holds = append(holds, h.What)
+			}
+		}
+		e.printf("%s\n", strings.TrimRight(fmt.Sprintf("%s| %-7s %s", in, l.Name, strings.Join(holds, ", ")), " "))
+		for _, loop := range l.Loops {
+			how := "for"
+			if loop.Spatial {
+				how = "at once for"
+			}
+			of := ""
+			if loop.Of != "" {
+				of = ": " + loop.Of
+			}
+			e.printf("%s|   %s %s%s\n", in, how, plural(loop.Times, loop.Over), of)
+		}
+	}
+}
+
+// expected prints a time or a share by which alternatives are compared.
+func expected(t units.Time, full float64) string {
+	switch {
+	case t > 0:
+		return fmt.Sprintf(": %s", t.Short())
+	case full > 0:
+		return fmt.Sprintf(": %.0f %% of the places have work", 100*full)
+	}
+	return ""
+}
+
+// movedText lists what each memory gives and takes, and how often a byte that came on chip is used.
+func movedText(moved []MovedInfo) string {
+	var parts []string
+	for _, m := range moved {
+		var words []string
+		if m.ReadBytes > 0 {
+			words = append(words, Human(units.Bytes(m.ReadBytes))+" read")
+		}
+		if m.WrittenBytes > 0 {
+			words = append(words, Human(units.Bytes(m.WrittenBytes))+" written")
+		}
+		text := m.Tier + " " + strings.Join(words, ", ")
+		if m.Reuse > 0 {
+			text += fmt.Sprintf(" (reuse %.3g)", m.Reuse)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // step prints what a step asks for and how long that takes alone.
@@ -180,6 +301,9 @@ func countText(n int64, unit string) string {
 func plural(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if one, rest, ok := strings.Cut(what, " "); ok && strings.HasPrefix(rest, "of ") {
+		return fmt.Sprintf("%d %ss %s", n, one, rest)
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -118,7 +118,7 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
 	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, pin: pin}
 	if k, ok := b.kernels[key]; ok {
-		return k, nil
+		return b.known(k), nil
 	}
 	if _, ok := mul(g.batch, g.m, g.n, g.k, 2); !ok {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)
@@ -133,6 +133,9 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 		return nil, err
 	}
 	k := b.buildGemm(&g, &c)
+	if b.decisions != nil {
+		b.decidedGemm(&g, k, &c, pin)
+	}
 	b.kernels[key] = k
 	return k, nil
 }
@@ -241,8 +244,7 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		}
 		want.rows, want.cols = rows, cols
 		for _, split := range splits {
-			// A split needs a reduction deep enough to be worth a pass over the partial sums.
-			if split > 1 && (g.k/split < 4*g.lib.Depth || rows*cols < 4096) && (pin == nil || pin.Split == 0) {
+			if (pin == nil || pin.Split == 0) && b.shallow(g, rows*cols, split) {
 				continue
 			}
 			want.split = split
@@ -265,6 +267,11 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		return tiling{}, fmt.Errorf("no tile of the library fits twice into the private memory of a core: %w", ErrUnsupported)
 	}
 	return best, nil
+}
+
+// shallow reports whether a split leaves too little of the reduction, or of a tile, to be worth a pass over the partial sums.
+func (b *builder) shallow(g *gemm, elements, split int64) bool {
+	return split > 1 && (g.k/split < 4*g.lib.Depth || elements < 4096)
 }
 
 // errNoRoom says that a tile is too large for the private memory of a core, or what it is to keep for the shared one.
@@ -294,6 +301,8 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	kernel := g.lib
 	if t.resident == 0 {
 		t.resident = max(1, min(kernel.Resident, kernel.Accumulators/(t.rows*t.cols)))
+	} else if t.resident*t.rows*t.cols > b.registers(g) {
+		return t, errNoRoom
 	}
 	if b.private != nil {
 		// A pipeline needs two buffers; what has no room for them at a time comes one after the other.
@@ -302,7 +311,7 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 			least = t.buffers
 		}
 		sets := int64(b.private.Capacity) / (least * t.feed)
-		if sets == 0 {
+		if sets < max(want.resident, 1) {
 			return t, errNoRoom
 		}
 		t.resident = min(t.resident, sets)

@@ -120,6 +120,18 @@ func (c *Choice) String() string {
 	return strings.Join(words, ", ")
 }
 
+// differing lists the members that differ from another choice, and always the tile.
+func (c *Choice) differing(o *Choice) string {
+	theirs := o.texts()
+	var words []string
+	for i, text := range c.texts() {
+		if text != "" && (text != theirs[i] || i == pinTile) {
+			words = append(words, pinNames[i]+" "+text)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 // with returns the choice with what another one gives on top.
 func (c Choice) with(o *Choice) Choice {
 	if o.Kernel != "" {
@@ -197,7 +209,7 @@ func (r Range) MarshalText() ([]byte, error) {
 // FusionPin says whether the operators that it matches are fused. The last entry that matches wins.
 type FusionPin struct {
 	// Fusion is one that the runtime profile lists.
-	Fusion string `yaml:"fusion" json:"fusion" spec:"required,oneof=flash-attention|norm-add|parallel-gemm"`
+	Fusion string `yaml:"fusion" json:"fusion" spec:"required,oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
 	Op     string `yaml:"op,omitempty" json:"op,omitempty"` // name of an operator that would be part of it
 	Phase  string `yaml:"phase,omitempty" json:"phase,omitempty"`
 	Block  string `yaml:"block,omitempty" json:"block,omitempty"`
@@ -244,7 +256,8 @@ func (p Pins) Validate(report func(path, message, hint string)) {
 		if e.Pin == (Choice{}) {
 			report(at+".pin", "is missing or empty", "e.g. pin: {tile: 128x256}")
 		}
-		for _, f := range []struct{ name, text string }{{"op", e.Match.Op}, {"kind", e.Match.Kind}, {"phase", e.Match.Phase}, {"block", e.Match.Block}} {
+		for _, f := range []struct{ name, text string }{{"op", e.Match.Op}, {"kind", e.Match.Kind}, {"phase", e.Match.Phase}, {"block",
+			e.Match.Block}} {
 			pattern(at+".match."+f.name, f.text)
 		}
 	}
@@ -345,7 +358,7 @@ type pinned struct {
 // pinning keeps, for one plan, what is pinned, which entries matched something, and what was refused.
 type pinning struct {
 	*Pins
-	values           map[pinned]*pinned
+	values           map[Choice]*pinned
 	kernels, fusions []bool // entries that matched
 	seen             []Match
 	seenOps          map[string][]string // operators that could be part of a fusion, by its name
@@ -357,7 +370,7 @@ func newPinning(p *Pins) *pinning {
 	if p.Empty() {
 		return nil
 	}
-	return &pinning{Pins: p, values: map[pinned]*pinned{}, kernels: make([]bool, len(p.Kernels)), fusions: make([]bool, len(p.Fusion)),
+	return &pinning{Pins: p, values: map[Choice]*pinned{}, kernels: make([]bool, len(p.Kernels)), fusions: make([]bool, len(p.Fusion)),
 		seenOps: map[string][]string{}, refused: map[string]bool{}}
 }
 
@@ -382,10 +395,10 @@ func (p *pinning) of(k Match) *pinned {
 	if !found {
 		return nil
 	}
-	if known, ok := p.values[v]; ok {
+	if known, ok := p.values[v.Choice]; ok {
 		return known
 	}
-	p.values[v] = &v
+	p.values[v.Choice] = &v
 	return &v
 }
 
@@ -405,7 +418,8 @@ func (p *pinning) problem(at, hint, message string) {
 
 // refuse says why what is pinned of a kernel cannot be. The plan goes on without, to find what else is wrong.
 func (b *builder) refuse(v *pinned, f int, name, hint, format string, args ...any) {
-	b.pins.problem(fmt.Sprintf("kernels[%d].pin.%s", v.from[f], pinNames[f]), hint, fmt.Sprintf("%s for %s: ", v.texts()[f], name)+fmt.Sprintf(format, args...))
+	b.pins.problem(fmt.Sprintf("kernels[%d].pin.%s", v.from[f], pinNames[f]), hint, fmt.Sprintf("%s for %s: ", v.texts()[f],
+		name)+fmt.Sprintf(format, args...))
 }
 
 // only refuses members that a kernel does not have, and reports whether there were none.
@@ -487,13 +501,13 @@ func suggestion(word string, known []string) string {
 }
 
 // fuses reports whether an operator is computed by a fusion that the runtime profile lists, unless it is pinned not to be.
-func (b *builder) fuses(fusion, op string, phase traces.Phase, block string) bool {
-	return b.pins.fuses(b.profile, fusion, phase, block, op)
-}
-
-// fusesPair is fuses for two operators that would become one kernel, either of which may be pinned.
-func (b *builder) fusesPair(fusion, first, second string, phase traces.Phase) bool {
-	return b.pins.fuses(b.profile, fusion, phase, b.blockName, first, second)
+// Of several operators that would become one kernel, any may be pinned.
+func (b *builder) fuses(fusion string, phase traces.Phase, ops ...string) bool {
+	does := b.pins.fuses(b.profile, fusion, phase, b.blockName, ops...)
+	if b.decisions != nil {
+		b.decisions.fused(fusion, phase, b.blockName, does, ops)
+	}
+	return does
 }
 
 // fuses is builder.fuses for whoever has no builder; p may be nil.
@@ -510,7 +524,8 @@ func (p *pinning) fuses(profile *arch.Profile, fusion string, phase traces.Phase
 	does := can
 	for i := range p.Fusion {
 		e := &p.Fusion[i]
-		if e.Fusion != fusion || !glob(e.Phase, phase.String()) || !glob(e.Block, block) || !slices.ContainsFunc(ops, func(op string) bool { return glob(e.Op, op) }) {
+		if e.Fusion != fusion || !glob(e.Phase, phase.String()) || !glob(e.Block, block) || !slices.ContainsFunc(ops,
+			func(op string) bool { return glob(e.Op, op) }) {
 			continue
 		}
 		p.fusions[i] = true
@@ -595,7 +610,8 @@ func (b *builder) matchGemm(g *gemm) Match {
 }
 
 func (b *builder) matchAttention(a *attention) Match {
-	return Match{Op: a.name, Kind: "attention", Phase: a.phase.String(), Block: b.blockName, Batch: a.batch, Heads: a.heads, QLen: a.qlen, Past: &Range{a.past, a.past}}
+	return Match{Op: a.name, Kind: "attention", Phase: a.phase.String(), Block: b.blockName, Batch: a.batch, Heads: a.heads, QLen: a.qlen,
+		Past: &Range{a.past, a.past}}
 }
 
 func (b *builder) matchRows(r *rows) Match {
@@ -665,7 +681,8 @@ func (b *builder) refuseResident(v *pinned, name, hint string, bytes int64) {
 	case !b.alone:
 		b.refuse(v, pinKernel, name, hint, "only an operator by itself waits for its operands; in a program they arrive while the one before runs")
 	default:
-		b.refuse(v, pinKernel, name, hint, "its operands take %s, %s holds %s", Human(units.Bytes(bytes)), b.shared.Name, Human(b.shared.Capacity))
+		b.refuse(v, pinKernel, name, hint, "its operands take %s, %s holds %s", Human(units.Bytes(bytes)), b.shared.Name,
+			Human(b.shared.Capacity))
 	}
 }
 
@@ -691,7 +708,7 @@ func (b *builder) narrow(g *gemm, v *pinned) (menu []string, splits []int64, wan
 			return menu, splits, want
 		}
 		menu = []string{v.Tile.String()}
-	} else if !slices.ContainsFunc(lib.Tiles, func(s string) bool {
+	} else if !slices.ContainsFunc(menu, func(s string) bool {
 		rows, cols, err := arch.ParseTile(s)
 		return err == nil && b.room(g, Tile{rows, cols}, give).short() == ""
 	}) {
@@ -704,7 +721,8 @@ func (b *builder) narrow(g *gemm, v *pinned) (menu []string, splits []int64, wan
 			depth = min(depth, g.k)
 		}
 		if most := units.CeilDiv(g.k, depth); v.Split > most {
-			b.refuse(v, pinSplit, g.name, fmt.Sprintf("split: %d", most), "a reduction of %d has %d stages of depth %d to divide", g.k, most, depth)
+			b.refuse(v, pinSplit, g.name, fmt.Sprintf("split: %d", most), "a reduction of %d has %d stages of depth %d to divide", g.k, most,
+				depth)
 			return lib.Menu(g.m), lib.Splits, want
 		}
 		splits = []int64{v.Split}
@@ -742,16 +760,12 @@ func (b *builder) room(g *gemm, t Tile, c tileChoice) *room {
 	if lib.Shrink {
 		t, c.depth = Tile{min(t.Rows, g.m), min(t.Cols, g.n)}, min(c.depth, g.k)
 	}
-	r := &room{feed: g.piece(g.a, c.depth, t.Rows) + g.piece(g.w, c.depth, t.Cols), buffers: 2, blocks: max(c.resident, 1), registers: lib.Accumulators}
+	r := &room{feed: g.piece(g.a, c.depth, t.Rows) + g.piece(g.w, c.depth, t.Cols), buffers: 2, blocks: max(c.resident, 1),
+		registers: b.registers(g)}
 	if c.buffers > 0 {
 		r.buffers = c.buffers
 	}
 	r.elements = t.Rows * t.Cols * r.blocks
-	for _, s := range lib.Tiles { // whatever the library itself uses can be had
-		if rows, cols, err := arch.ParseTile(s); err == nil {
-			r.registers = max(r.registers, rows*cols)
-		}
-	}
 	if b.private != nil {
 		r.has = int64(b.private.Capacity)
 		r.bytes = math.MaxInt64
@@ -762,11 +776,22 @@ func (b *builder) room(g *gemm, t Tile, c tileChoice) *room {
 	return r
 }
 
+// registers returns how many accumulators a core has: whatever the library itself uses can be had.
+func (b *builder) registers(g *gemm) int64 {
+	n := g.lib.Accumulators
+	for _, s := range g.lib.Tiles {
+		if rows, cols, err := arch.ParseTile(s); err == nil {
+			n = max(n, rows*cols)
+		}
+	}
+	return n
+}
+
 // smallest returns the tile of the menu with the smallest operand buffers.
 func (b *builder) smallest(g *gemm, c tileChoice) Tile {
 	var best Tile
 	least := int64(math.MaxInt64)
-	for _, s := range g.lib.Tiles {
+	for _, s := range g.lib.Menu(g.m) {
 		if rows, cols, err := arch.ParseTile(s); err == nil {
 			if r := b.room(g, Tile{rows, cols}, c); r.feed < least {
 				best, least = Tile{rows, cols}, r.feed
@@ -792,7 +817,8 @@ func (b *builder) tileFits(g *gemm, v *pinned, c *tileChoice) bool {
 		if r.short() == "accumulators" {
 			b.refuse(v, pinTile, g.name, hint, "it has %d elements, a core of %s has accumulators for %d", r.elements, b.m.Name, r.registers)
 		} else {
-			b.refuse(v, pinTile, g.name, hint, "%s of operands take %s, %s of a core holds %s", plural(r.buffers, "buffer"), Human(units.Bytes(r.bytes)),
+			b.refuse(v, pinTile, g.name, hint, "%s of operands take %s, %s of a core holds %s", plural(r.buffers, "buffer"),
+				Human(units.Bytes(r.bytes)),
 				b.private.Name, Human(b.private.Capacity))
 		}
 		return false
@@ -816,17 +842,20 @@ func (b *builder) refuseRoom(g *gemm, v *pinned, t Tile, c *tileChoice) {
 	}
 	switch {
 	case v.Blocks > 0 && b.room(g, t, lone).short() == "":
-		b.refuse(v, pinBlocks, g.name, fmt.Sprintf("blocks: %d", max(most, 1)), "%s of %s take %d accumulators and %s of operands, a core of %s has %d and %s",
+		b.refuse(v, pinBlocks, g.name, fmt.Sprintf("blocks: %d", max(most, 1)),
+			"%s of %s take %d accumulators and %s of operands, a core of %s has %d and %s",
 			plural(v.Blocks, "tile"), t, r.elements, Human(units.Bytes(r.bytes)), b.m.Name, r.registers, Human(units.Bytes(r.has)))
 	case v.Stages > 0 && b.room(g, t, single).short() == "":
-		b.refuse(v, pinStages, g.name, fmt.Sprintf("stages: %d", r.has/r.feed), "%s of %s for a tile of %s take %s, %s of a core holds %s", plural(v.Stages, "buffer"),
+		b.refuse(v, pinStages, g.name, fmt.Sprintf("stages: %d", r.has/r.feed), "%s of %s for a tile of %s take %s, %s of a core holds %s",
+			plural(v.Stages, "buffer"),
 			Human(units.Bytes(r.feed)), t, Human(units.Bytes(r.feed*r.buffers)), b.private.Name, Human(b.private.Capacity))
 	default:
 		near := single
 		for near.depth > 1 && b.room(g, t, near).short() != "" {
 			near.depth /= 2
 		}
-		b.refuse(v, pinDepth, g.name, fmt.Sprintf("depth: %d", near.depth), "%s of operands for a tile of %s take %s, %s of a core holds %s", plural(r.buffers, "buffer"), t,
+		b.refuse(v, pinDepth, g.name, fmt.Sprintf("depth: %d", near.depth), "%s of operands for a tile of %s take %s, %s of a core holds %s",
+			plural(r.buffers, "buffer"), t,
 			Human(units.Bytes(r.bytes)), b.private.Name, Human(b.private.Capacity))
 	}
 }
@@ -852,7 +881,8 @@ func (b *builder) refuseKeep(g *gemm, v *pinned, menu []string, want tileChoice)
 	if b.shared == nil {
 		b.refuse(v, pinKeep, g.name, "keep: none", "%s has no on-chip memory that its cores share", b.m.Name)
 	} else {
-		b.refuse(v, pinKeep, g.name, "keep: none, or leave it out", "it takes %s at the least, %s of %s are for what stays from wave to wave", Human(units.Bytes(least)),
+		b.refuse(v, pinKeep, g.name, "keep: none, or leave it out", "it takes %s at the least, %s of %s are for what stays from wave to wave",
+			Human(units.Bytes(least)),
 			Human(units.Bytes(room)), b.shared.Name)
 	}
 	free := *v
@@ -869,13 +899,15 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 	tiles := units.CeilDiv(a.past+a.qlen, c.keys)
 	switch {
 	case a.qlen == 1 && c.rows != own.rows:
-		b.refuse(v, pinTile, a.name, fmt.Sprintf("tile: %s", Tile{own.rows, c.keys}), "one new token is a tile of as many rows as query heads share keys, %d here", own.rows)
+		b.refuse(v, pinTile, a.name, fmt.Sprintf("tile: %s", Tile{own.rows, c.keys}),
+			"one new token is a tile of as many rows as query heads share keys, %d here", own.rows)
 		return false
 	case a.qlen > 1 && c.split > 1:
 		b.refuse(v, pinSplit, a.name, "split: 1", "only the cache that a single new token walks is divided")
 		return false
 	case c.split > tiles:
-		b.refuse(v, pinSplit, a.name, fmt.Sprintf("split: %d", tiles), "%d cached keys are %s of %d", a.past+a.qlen, plural(tiles, "tile"), c.keys)
+		b.refuse(v, pinSplit, a.name, fmt.Sprintf("split: %d", tiles), "%d cached keys are %s of %d", a.past+a.qlen, plural(tiles, "tile"),
+			c.keys)
 		return false
 	case b.private == nil || c.rows*c.keys == own.rows*own.keys && c.resident <= own.resident: // as the library does
 		return true
@@ -890,10 +922,12 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 				near.Cols = units.CeilDiv(near.Cols, 2)
 			}
 		}
-		b.refuse(v, pinTile, a.name, "tile: "+near.String(), "queries, keys and values take %s, %s of a core holds %s", Human(units.Bytes(one)), b.private.Name, Human(b.private.Capacity))
+		b.refuse(v, pinTile, a.name, "tile: "+near.String(), "queries, keys and values take %s, %s of a core holds %s", Human(units.Bytes(one)),
+			b.private.Name, Human(b.private.Capacity))
 		return false
 	} else if most := int64(b.private.Capacity) / one; c.resident > most && v.Blocks > 0 {
-		b.refuse(v, pinBlocks, a.name, fmt.Sprintf("blocks: %d", most), "%s take %s, %s of a core holds %s", plural(c.resident, "tile"), Human(units.Bytes(one*c.resident)),
+		b.refuse(v, pinBlocks, a.name, fmt.Sprintf("blocks: %d", most), "%s take %s, %s of a core holds %s", plural(c.resident, "tile"),
+			Human(units.Bytes(one*c.resident)),
 			b.private.Name, Human(b.private.Capacity))
 		return false
 	} else if v.Blocks == 0 {

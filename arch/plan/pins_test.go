@@ -81,7 +81,8 @@ func TestTrafficByHand(t *testing.T) {
 			// Every stage of every tile goes through L2 and shared memory: 4 tiles · 2 stages · 16 B, with a split
 			// of two 8 tiles of one stage.
 			const operands = 128
-			want := map[string]int64{"hbm.read": c.read, "l2.write": c.read, "l2.read": operands, "smem.read": operands, "smem.write": operands, "hbm.write": 32}
+			want := map[string]int64{"hbm.read": c.read, "l2.write": c.read, "l2.read": operands, "smem.read": operands, "smem.write": operands,
+				"hbm.write": 32}
 			if c.split == 2 { // partial sums of 4·4·2 elements in FP32 go through L2 as well
 				want["l2.write"] += 4 * 2 * 16
 				want["l2.read"] += 4 * 2 * 16
@@ -103,10 +104,13 @@ func TestTrafficByHand(t *testing.T) {
 func TestPinTakesEffect(t *testing.T) {
 	m := preset(t, "a100-sxm-80gb")
 	attention := func(past, qlen int64) *traces.Graph {
-		return &traces.Graph{Name: "attention", Phase: "decode", DType: traces.FP16, Runs: []traces.Run{{Phase: traces.Decode, Times: 1, Past: past}},
-			Blocks: []traces.Block{{Name: "b", Tensors: []traces.Tensor{{Name: "q", Shape: []int64{1}, Type: traces.FP16}, {Name: "o", Shape: []int64{1}, Type: traces.FP16}},
+		return &traces.Graph{Name: "attention", Phase: "decode", DType: traces.FP16, Runs: []traces.Run{{Phase: traces.Decode, Times: 1,
+			Past: past}},
+			Blocks: []traces.Block{{Name: "b", Tensors: []traces.Tensor{{Name: "q", Shape: []int64{1}, Type: traces.FP16}, {Name: "o",
+				Shape: []int64{1}, Type: traces.FP16}},
 				Ops: []traces.Op{{Name: "attention", Kind: traces.Attention, DType: traces.FP16, WeightDType: traces.FP16, KVDType: traces.FP16,
-					Batch: 1, Heads: 32, KVHeads: 8, HeadDim: 128, QLen: qlen, Causal: true, Inputs: []traces.TensorID{0}, Outputs: []traces.TensorID{1}}}}}}
+					Batch: 1, Heads: 32, KVHeads: 8, HeadDim: 128, QLen: qlen, Causal: true, Inputs: []traces.TensorID{0},
+					Outputs: []traces.TensorID{1}}}}}}
 	}
 	big := product("p", 4096, 4096, 4096)
 	for _, c := range []struct {
@@ -243,12 +247,16 @@ func TestPinsRefused(t *testing.T) {
 		text string
 		want string
 	}{
-		{gpu, g, "kernels:\n  - match: {op: qkv}\n    pin:\n      tile: 512x512", "m.yaml:4: kernels[0].pin.tile: 512x512 for qkv: it has 262144 elements, a core of a100-sxm-80gb has accumulators for 32768 (tile: 128x256)"},
+		{gpu, g, "kernels:\n  - match: {op: qkv}\n    pin:\n      tile: 512x512",
+			"m.yaml:4: kernels[0].pin.tile: 512x512 for qkv: it has 262144 elements, a core of a100-sxm-80gb has accumulators for 32768 (tile: 128x256)"},
 		// 2 · (1024+32)·64·2 B
-		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 1024x32}}]", "2 buffers of operands take 264.00 KiB, smem of a core holds 164.00 KiB (tile: 512x32)"},
-		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 128x256, stages: 4}}]", "4 buffers of 48.00 KiB for a tile of 128x256 take 192.00 KiB, smem of a core holds 164.00 KiB (stages: 3)"},
+		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 1024x32}}]",
+			"2 buffers of operands take 264.00 KiB, smem of a core holds 164.00 KiB (tile: 512x32)"},
+		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 128x256, stages: 4}}]",
+			"4 buffers of 48.00 KiB for a tile of 128x256 take 192.00 KiB, smem of a core holds 164.00 KiB (stages: 3)"},
 		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 128x128, blocks: 3}}]", "(blocks: 2)"},
-		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 128x128, depth: 512}}]", "kernels[0].pin.depth: 512 for qkv: 2 buffers of operands for a tile of 128x128 take 512.00 KiB"},
+		{gpu, g, "kernels: [{match: {op: qkv}, pin: {tile: 128x128, depth: 512}}]",
+			"kernels[0].pin.depth: 512 for qkv: 2 buffers of operands for a tile of 128x128 take 512.00 KiB"},
 		{gpu, g, "kernels: [{match: {op: qkv}, pin: {depth: 5000}}]", "the reduction has 4096 (depth: 4096)"},
 		{gpu, g, "kernels: [{match: {op: qkv}, pin: {split: 65}}]", "a reduction of 4096 has 64 stages of depth 64 to divide (split: 64)"},
 		{gpu, product("p", 8192, 8192, 8192), "kernels: [{pin: {tile: 128x256, keep: both}}]", "kernels[0].pin.keep: both for p: it takes"},
@@ -259,24 +267,32 @@ func TestPinsRefused(t *testing.T) {
 		{tpu, product("p", 20000, 20000, 20000), "kernels: [{pin: {kernel: resident}}]", "its operands take 2.24 GiB, cmem holds 128.00 MiB"},
 		{gpu, g, "kernels: [{match: {op: qkv}, pin: {deal: m}}]", "a tiled product has no deal"},
 		{gpu, g, "kernels: [{match: {op: qkv}, pin: {protocol: ring}}]", "a tiled product has no protocol"},
+		{gpu, product("p", 8192, 8192, 8192), "kernels: [{pin: {blocks: 64, tile: 16x64}}]", "(blocks: "},
 		{gpu, g, "kernels: [{match: {op: rope}, pin: {tile: 8x8}}]", "a row operator has no tile"},
 		{gpu, g, "kernels: [{match: {op: rope}, pin: {kernel: tiled}}]", "that is how products are computed"},
 		{gpu, g, "kernels: [{match: {op: rope}, pin: {kernel: resident}}]", "copies no operands on chip whole (kernel: streamed)"},
 		{gpu, g, "kernels: [{match: {op: attention}, pin: {split: 2}}]", "only the cache that a single new token walks is divided (split: 1)"},
 		{gpu, g, "kernels: [{match: {op: attention}, pin: {depth: 2}}]", "fused attention has no depth"},
 		// (256 + 2·512)·128·2 B
-		{gpu, g, "kernels: [{match: {op: attention}, pin: {tile: 256x512}}]", "queries, keys and values take 320.00 KiB, smem of a core holds 164.00 KiB (tile: 256x128)"},
+		{gpu, g, "kernels: [{match: {op: attention}, pin: {tile: 256x512}}]",
+			"queries, keys and values take 320.00 KiB, smem of a core holds 164.00 KiB (tile: 256x128)"},
 		{gpu, g, "kernels: [{match: {op: attention}, pin: {blocks: 3}}]", "3 tiles take 240.00 KiB, smem of a core holds 164.00 KiB (blocks: 2)"},
 		{gpu, decode, "kernels: [{match: {op: attention}, pin: {split: 9}}]", "513 cached keys are 5 tiles of 128 (split: 5)"},
-		{gpu, decode, "kernels: [{match: {op: attention}, pin: {tile: 8x64}}]", "one new token is a tile of as many rows as query heads share keys, 1 here (tile: 1x64)"},
-		{gpu, g, "kernels: [{match: {op: qvk}, pin: {split: 1}}]", `m.yaml:1: kernels[0].match.op: "qvk" matches nothing: no kernel has this op (did you mean "qkv"?)`},
-		{gpu, g, "kernels: [{match: {op: qkv, phase: decode}, pin: {split: 1}}]", `kernels[0].match.phase: "decode" matches nothing: no kernel qkv has this phase (there are: prefill)`},
+		{gpu, decode, "kernels: [{match: {op: attention}, pin: {tile: 8x64}}]",
+			"one new token is a tile of as many rows as query heads share keys, 1 here (tile: 1x64)"},
+		{gpu, g, "kernels: [{match: {op: qvk}, pin: {split: 1}}]",
+			`m.yaml:1: kernels[0].match.op: "qvk" matches nothing: no kernel has this op (did you mean "qkv"?)`},
+		{gpu, g, "kernels: [{match: {op: qkv, phase: decode}, pin: {split: 1}}]",
+			`kernels[0].match.phase: "decode" matches nothing: no kernel qkv has this phase (there are: prefill)`},
 		{gpu, g, "kernels: [{match: {op: qkv, kind: attention}, pin: {split: 1}}]", `no kernel qkv has this kind`},
 		{gpu, g, "kernels: [{match: {op: qkv, block: head}, pin: {split: 1}}]", `no kernel qkv has this block`},
-		{gpu, g, "kernels: [{match: {op: qkv, n: 4096}, pin: {split: 1}}]", `kernels[0].match.n: "4096" matches nothing: no kernel qkv has this n (there are: 12288)`},
-		{gpu, decode, "kernels: [{match: {op: attention, past: 100..200}, pin: {split: 1}}]", `"100..200" matches nothing: no kernel attention has this past (there are: 512)`},
+		{gpu, g, "kernels: [{match: {op: qkv, n: 4096}, pin: {split: 1}}]",
+			`kernels[0].match.n: "4096" matches nothing: no kernel qkv has this n (there are: 12288)`},
+		{gpu, decode, "kernels: [{match: {op: attention, past: 100..200}, pin: {split: 1}}]",
+			`"100..200" matches nothing: no kernel attention has this past (there are: 512)`},
 		{gpu, g, "fusion: [{fusion: norm-add, op: qkv, fuse: false}]", "fusion[0]: matches no operators that norm-add could take"},
-		{tpu, g, "fusion: [{fusion: flash-attention, fuse: true}]", "m.yaml:1: fusion[0].fuse: runtime xla cannot do flash-attention in one kernel (fuse: false, or another runtime; xla does norm-add, parallel-gemm)"},
+		{tpu, g, "fusion: [{fusion: flash-attention, fuse: true}]",
+			"m.yaml:1: fusion[0].fuse: runtime xla cannot do flash-attention in one kernel (fuse: false, or another runtime; xla does norm-add, parallel-gemm)"},
 		{gpu, g, "placement: [{role: weight, tier: l2}]", "placement[0].tier: l2 is on chip"},
 		{gpu, g, "placement: [{tier: ddr}]", `a100-sxm-80gb has no tier "ddr" (there are: smem, l2, hbm)`},
 		{gpu, g, "placement: [{tensor: nosuch, tier: hbm}]", `placement[0].tensor: "nosuch" matches no tensor`},
@@ -349,9 +365,11 @@ func choice(t *rapid.T) plan.Choice {
 // TestPinnedPlansHold: whatever is pinned, both fidelities do the planned work and nobody beats the floor.
 func TestPinnedPlansHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m, g, mp := machine(t), graph(t), plan.Mapping{}
+		m, mp := machine(t), plan.Mapping{}
+		size := rapid.Int64Range(2, 1500)
+		g := product("p", size.Draw(t, "m"), size.Draw(t, "n"), size.Draw(t, "k"))
 		mp.Profile = rapid.SampledFrom(m.Runtime.Profiles).Draw(t, "profile").Name
-		mp.Pins = &plan.Pins{Kernels: []plan.Pin{{Match: plan.Match{Kind: "gemm"}, Pin: choice(t)}}}
+		mp.Pins = &plan.Pins{Kernels: []plan.Pin{{Pin: choice(t)}}}
 		p, err := plan.Build(m, g, mp)
 		if err != nil {
 			t.Skip(err) // what is refused is the matter of another test
@@ -409,8 +427,10 @@ placement: [{tensor: "*", role: kv, tier: hbm}]
 
 // FuzzPins: whatever the text, it is read or refused with places, and what is read can be planned or is refused.
 func FuzzPins(f *testing.F) {
-	for _, s := range []string{"{}", "kernels: [{pin: {tile: 64x64}}]", "kernels:\n  - match: {op: '[', past: 3..1}\n    pin: {}", `{"kernels":[{"match":{"m":-1},"pin":{"depth":0}}]}`,
-		"fusion: [{fusion: norm-add, fuse: no}]", "placement: [{tier: hbm}]", "kernels: [{pin: {tile: 9999999x9999999, stages: 64, blocks: 64}}]", "kernels: [{pin: {split: 1024, depth: 1}}]"} {
+	for _, s := range []string{"{}", "kernels: [{pin: {tile: 64x64}}]", "kernels:\n  - match: {op: '[', past: 3..1}\n    pin: {}",
+		`{"kernels":[{"match":{"m":-1},"pin":{"depth":0}}]}`,
+		"fusion: [{fusion: norm-add, fuse: no}]", "placement: [{tier: hbm}]", "kernels: [{pin: {tile: 9999999x9999999, stages: 64, blocks: 64}}]",
+		"kernels: [{pin: {split: 1024, depth: 1}}]"} {
 		f.Add(s)
 	}
 	m, g := preset(f, "a100-sxm-80gb"), product("p", 128, 128, 1<<20)

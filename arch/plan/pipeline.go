@@ -68,8 +68,15 @@ func grow(to *int64, by int64) {
 }
 
 // pipelines reports whether the profile runs the block as a pipeline.
-func (b *builder) pipelines(blk *traces.Block) bool {
-	return b.profile.Fuses("decoder-pipeline") && len(blk.Ops) > 1
+func (b *builder) pipelines(blk *traces.Block, phase traces.Phase) bool {
+	if len(blk.Ops) < 2 || b.pins == nil && b.decisions == nil && !b.profile.Fuses("decoder-pipeline") {
+		return false
+	}
+	names := make([]string, len(blk.Ops))
+	for i := range names {
+		names[i] = blk.Ops[i].Name
+	}
+	return b.fuses("decoder-pipeline", phase, names...)
 }
 
 // pipelined plans a block as launches of pipelines; operators that no pipeline takes have kernels of their own.
@@ -245,8 +252,13 @@ func (b *builder) pipelineLaunch(blk *traces.Block, run *traces.Run, ops []strea
 	var kernels []*Body
 	for i := range segments {
 		s := &segments[i]
-		if last := &s.ops[len(s.ops)-1]; last.payload > 0 {
-			c, err := b.m.System.ScaleUp.Schedule(b.m.CollectiveLibrary(b.profile), interconnect.Op(last.reduced.String()), b.mapping.TP, last.payload)
+		last := &s.ops[len(s.ops)-1]
+		name := last.op.Name + "." + last.reduced.String()
+		var pin *pinned
+		if last.payload > 0 {
+			var protocol string
+			protocol, pin = b.protocol(name, run.Phase, last.reduced, last.payload)
+			c, err := b.m.System.ScaleUp.ScheduleBy(b.m.CollectiveLibrary(b.profile), protocol, interconnect.Op(last.reduced.String()), b.mapping.TP, last.payload)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 			}
@@ -257,11 +269,36 @@ func (b *builder) pipelineLaunch(blk *traces.Block, run *traces.Run, ops []strea
 			return nil, err
 		}
 		kernels = append(kernels, k)
+		b.lookAtPipeline(k, run, s)
 		if s.collective != nil {
-			kernels = append(kernels, b.streamedCollective(s, run))
+			c := b.streamedCollective(s, run)
+			if b.decisions != nil {
+				b.decidedCollective(b.matchCollective(name, run.Phase, last.reduced), c, last.payload, s.collective, pin)
+			}
+			kernels = append(kernels, c)
 		}
 	}
 	return kernels, nil
+}
+
+// lookAtPipeline refuses what is pinned of a pipeline, which has no choices, and notes the pipeline.
+func (b *builder) lookAtPipeline(k *Body, run *traces.Run, s *segment) {
+	m := Match{Op: k.Name, Kind: "pipeline", Phase: run.Phase.String(), Block: b.blockName}
+	if b.pins != nil {
+		if pin := b.pins.of(m); pin != nil {
+			b.only(pin, &m, "a pipeline of a block", "decoder-pipeline can be taken apart under fusion")
+		}
+	}
+	if b.decisions != nil {
+		var holds []Held
+		for _, h := range []Held{{"what enters", units.Bytes(s.in)}, {"what leaves", units.Bytes(s.out)}} {
+			if h.Bytes > 0 {
+				holds = append(holds, h)
+			}
+		}
+		b.decided(Decision{Match: m, Body: k, What: plural(int64(len(s.ops)), "operator") + " of the block, each on cores of its own",
+			Rule: "tiles of rows stream from one to the next on chip", Levels: b.streamLevels(k, holds)}, nil)
+	}
 }
 
 // crossings works out which tensors enter and leave each segment through memory. Those that pass from one

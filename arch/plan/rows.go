@@ -70,7 +70,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 		read: units.Bytes(r.read), write: units.Bytes(r.write),
 		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin}
 	if k, ok := b.kernels[key]; ok {
-		return k, nil
+		return b.known(k), nil
 	}
 	k := b.kernel(r.name, r.phase, kind)
 	launch := k.Nodes[0].Step
@@ -80,7 +80,11 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if r.special > 0 {
 		launch.Counts = append(launch.Counts, b.count("special.ops", "op", r.special))
 	}
-	b.rows(k, &r, rowKernelFor(b.profile, kind), b.rowsResident(&r, pin))
+	resident := b.rowsResident(&r, pin)
+	b.rows(k, &r, rowKernelFor(b.profile, kind), resident)
+	if b.decisions != nil {
+		b.decidedRows(&r, k, resident, pin)
+	}
 	b.kernels[key] = k
 	return k, nil
 }

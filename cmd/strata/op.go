@@ -55,6 +55,8 @@ type opCommand struct {
 	exact, hostSync   bool
 	mapping           string
 	pins              *plan.Pins
+	decisions         *plan.Decisions
+	planned           *plan.Program
 	plan              bool
 	changes           []string // to the machine
 	timeline          string
@@ -144,7 +146,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	group(fs, how, "fidelity", "exact", "host-sync", "mapping")
 	o.cost.register(c, &o.problems)
 	formFlag(c, &o.form, &o.problems)
-	fs.BoolVar(&o.plan, "plan", false, "print the plan: loops, buffers, waves and what each step needs")
+	fs.BoolVar(&o.plan, "plan", false, "print the plan: choices, loops, buffers, waves and what each step needs")
 	fs.StringVar(&o.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
 	group(fs, output, "output", "plan", "timeline")
 	complete(c, "arch", machineNames)
@@ -324,12 +326,21 @@ func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 		timeline = eval.NewTimeline(out)
 		req.Observer = timeline
 	}
+	if o.plan && o.own == nil { // costs of one's own are asked for once
+		var err error
+		if o.planned, o.decisions, err = req.Decide(c.Context()); err != nil {
+			return err
+		}
+	}
 	res, err := eval.Run(c.Context(), req)
 	if errors.Is(err, plan.ErrTooLarge) {
 		return &hinted{err, "a smaller operator, or a faster machine"}
 	}
 	if err != nil {
 		return err
+	}
+	if o.planned == nil {
+		o.planned = res.Program
 	}
 	o.result, o.answer = res, oracle.OfOp(&o.op, &res.Answer)
 	if out == nil {

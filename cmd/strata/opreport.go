@@ -37,7 +37,7 @@ func (o *opCommand) print(w io.Writer, style report.Style) error {
 	o.text(&b)
 	if o.plan {
 		b.WriteString("\n")
-		if err := o.result.Program.Explain(&b); err != nil {
+		if err := o.planned.ExplainAs(&b, plan.Show{Decisions: o.decisions}); err != nil {
 			return err
 		}
 	}
