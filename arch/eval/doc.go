@@ -2,6 +2,18 @@
 // mapping, and returns the answer with its stalls, work, energy and advice. The command line,
 // estimates and studies all enter here.
 //
+// A request needs a machine (package arch/presets has some, arch.Load reads files), an operator graph (traces/llm makes
+// them of models, traces.Read reads traces, or build a traces.Graph), and a mapping, whose zero value is one chip:
+//
+//	machine, err := presets.Machine("a100-sxm-80gb")
+//	model, err := llm.Preset("llama2-7b")
+//	graph, err := model.Graph(llm.Workload{Phase: "decode", Batch: 8, Prompt: 512,
+//		DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16})
+//	res, err := eval.Run(ctx, eval.Request{Machine: machine, Graph: graph})
+//
+// Requests are plain data. Run may be called by several goroutines at a time, with the same machine and graph if nobody
+// changes them. A Coster in Request.Costs replaces what the model says operators take.
+//
 // # Model
 //
 // Run plans the graph (arch/plan), times the program in the fidelity asked for (arch/event or

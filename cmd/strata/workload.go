@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,10 @@ func (f *manyFlag) read(c *cobra.Command, p *experiments.Point, problems *experi
 	}
 	if p.Trace != nil || changed("trace") {
 		add("workload", "a trace says its lengths itself", "leave it out, or give --model instead of --trace")
+		return
+	}
+	if !slices.Contains([]string{"prefill", "decode", "generate"}, p.Phase) {
+		add("workload", "it goes with phases prefill, decode and generate", "the phase is "+p.Phase)
 		return
 	}
 	for _, name := range []string{"prompt", "generate"} {

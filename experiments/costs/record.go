@@ -13,11 +13,20 @@ import (
 
 // question is the operator as an estimate request, without an id. arch is JSON.
 func question(q *plan.Query, arch []byte) string {
-	to := fmt.Appendf(nil, `"arch":%s,"op":%s,"framework":%q`, arch, q.OpJSON(), q.Runtime)
+	to := fmt.Appendf(nil, `"arch":%s,"op":%s,"framework":%s`, arch, q.OpJSON(), jsonText(q.Runtime))
 	if q.HostSync {
 		to = append(to, `,"host_sync":true`...)
 	}
 	return string(to)
+}
+
+// jsonText is a text as JSON.
+func jsonText(s string) []byte {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // texts always encode
+	}
+	return text
 }
 
 // reply is what was answered to a question.
@@ -87,10 +96,13 @@ func ReadRecord(name string, content []byte) (*Record, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("recorded costs, entry %d: %w", n, err)
 		}
+		if len(l.Arch) == 0 || len(l.Op) == 0 {
+			return nil, fmt.Errorf("recorded costs, entry %d: no operator or no machine", n)
+		}
 		if l.Time < 0 || l.Time > units.MaxTime || !(l.Joules >= 0 && l.Joules < maxJoules) {
 			return nil, fmt.Errorf("recorded costs, entry %d: a cost out of range", n)
 		}
-		text := fmt.Sprintf(`"arch":%s,"op":%s,"framework":%q`, l.Arch, l.Op, l.Framework)
+		text := fmt.Sprintf(`"arch":%s,"op":%s,"framework":%s`, l.Arch, l.Op, jsonText(l.Framework))
 		if l.HostSync {
 			text += `,"host_sync":true`
 		}
@@ -113,7 +125,7 @@ func (r *Record) Key() string { return digest(r.String(), string(r.Content())) }
 func (r *Record) question(q *plan.Query) string {
 	arch := r.arch
 	if arch == nil {
-		arch = fmt.Appendf(nil, "%q", q.Arch)
+		arch = jsonText(q.Arch)
 	}
 	return question(q, arch)
 }
