@@ -17,6 +17,7 @@ import (
 // insideFlags ask for a look at the neighbours of a run: without an effect, or on a machine with one figure changed.
 type insideFlags struct {
 	ablate, sensitivity bool
+	fixed               bool
 	by, only            string
 	options             whatif.Options
 }
@@ -30,7 +31,8 @@ func (f *insideFlags) register(c *cobra.Command) {
 	fs.BoolVar(&f.sensitivity, "sensitivity", false, "say what +10 % of each clock, bandwidth, capacity, latency and count of the machine does")
 	fs.StringVar(&f.by, "by", defaultBy, "with --sensitivity: the change, such as `10%` or -20%")
 	fs.StringVar(&f.only, "only", "", "with --sensitivity: only figures of that `PATH`; * stands for any text")
-	group(fs, looking, "ablate", "sensitivity", "by", "only")
+	fs.BoolVar(&f.fixed, "fixed-plan", false, "with --sensitivity: keep the plan, in place of planning anew for each change")
+	group(fs, looking, "ablate", "sensitivity", "by", "only", "fixed-plan")
 }
 
 // check notes what is wrong with the flags.
@@ -38,7 +40,7 @@ func (f *insideFlags) check(c *cobra.Command, form string, problems *experiments
 	add := func(flag, message, hint string) {
 		problems.Add(&experiments.Invalid{Field: flag, Message: message, Hint: hint})
 	}
-	for _, flag := range []string{"by", "only"} {
+	for _, flag := range []string{"by", "only", "fixed-plan"} {
 		if c.Flags().Changed(flag) && !f.sensitivity {
 			add(flag, "it goes with --sensitivity", "add that, or leave it out")
 		}
@@ -47,7 +49,7 @@ func (f *insideFlags) check(c *cobra.Command, form string, problems *experiments
 	if !ok || by <= -100 || by > 1000 {
 		add("by", fmt.Sprintf("%q: must be a percentage above -100 and at most 1000", shorten(f.by)), "such as 10%")
 	}
-	f.options = whatif.Options{By: by / 100, Only: f.only}
+	f.options = whatif.Options{By: by / 100, Only: f.only, Fixed: f.fixed}
 	if form == "csv" && f.ablate && f.sensitivity {
 		add("output", "csv is one table", "leave out --ablate or --sensitivity, or give -o json")
 	}

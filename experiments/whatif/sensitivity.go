@@ -23,7 +23,10 @@ type Options struct {
 	// By is the change of each figure, 0.1 for +10 %; more than −1.
 	By float64
 	// Only selects figures by path; * stands for any text, and the path of a part for all that is below it. "" is all.
-	Only     string
+	Only string
+	// Fixed keeps the plan of the request: tiles, splits, buffers, what stays on chip, fusions, protocols. Otherwise the
+	// changed machine is planned for anew.
+	Fixed    bool
 	Progress Progress
 }
 
@@ -169,12 +172,20 @@ func textOf(like any, n float64) string {
 	return fmt.Sprint(v)
 }
 
-// Sensitivities answers the request once more for each figure of its machine, with that figure changed and the plan
-// chosen anew. base is the answer to the request itself. What helps or hurts most comes first.
+// Sensitivities answers the request once more for each figure of its machine, with that figure changed. base is the answer
+// to the request itself. What helps or hurts most for its change comes first: whole numbers may change by more than was
+// asked for.
 func Sensitivities(ctx context.Context, r *eval.Request, base *eval.Answer, o Options) ([]eval.Sensitivity, *eval.SensitivityRun, error) {
 	run := &eval.SensitivityRun{ByPercent: 100 * o.By, Plan: "chosen anew", NoEffect: []string{}, NotUsed: []string{}, Unanswered: []eval.Unanswered{}}
 	if !(o.By > -1) || math.IsInf(o.By, 0) {
 		return nil, nil, &plan.Invalid{Field: "by", Message: fmt.Sprintf("%g %%: must be more than −100 %%", 100*o.By)}
+	}
+	if o.Fixed {
+		var err error
+		if r, err = pinned(ctx, r, base); err != nil {
+			return nil, nil, err
+		}
+		run.Plan = "fixed"
 	}
 	var figures []Figure
 	all := Figures(r.Machine)
@@ -211,9 +222,29 @@ func Sensitivities(ctx context.Context, r *eval.Request, base *eval.Answer, o Op
 		}
 	}
 	slices.SortStableFunc(list, func(a, b eval.Sensitivity) int {
-		return cmp.Or(cmp.Compare(math.Abs(b.LatencyPercent), math.Abs(a.LatencyPercent)), cmp.Compare(math.Abs(b.EnergyPercent), math.Abs(a.EnergyPercent)))
+		return cmp.Or(cmp.Compare(math.Abs(b.Elasticity), math.Abs(a.Elasticity)), cmp.Compare(math.Abs(b.EnergyPercent), math.Abs(a.EnergyPercent)))
 	})
 	return list, run, nil
+}
+
+// pinned is the request with all that was decided about its plan pinned.
+func pinned(ctx context.Context, r *eval.Request, base *eval.Answer) (*eval.Request, error) {
+	_, decisions, err := plan.Decide(r.Machine, r.Graph, r.Mapping)
+	if err != nil {
+		return nil, err
+	}
+	q := *r
+	if q.Mapping.Pins, err = decisions.Export(); err != nil {
+		return nil, fmt.Errorf("the plan cannot be fixed: %w", err)
+	}
+	a, err := eval.Run(ctx, plain(&q))
+	if err != nil {
+		return nil, fmt.Errorf("internal: the plan, fixed, is refused: %w", err)
+	}
+	if a.Seconds != base.Seconds {
+		return nil, fmt.Errorf("internal: the plan, fixed, takes %g s and not %g s", a.Seconds, base.Seconds)
+	}
+	return &q, nil
 }
 
 // one answers the request with one figure changed. There is no row where that leaves nothing that could run.
@@ -235,7 +266,7 @@ func one(ctx context.Context, r *eval.Request, base *eval.Answer, f *Figure, by 
 	q.Machine, q.ArchHash = &m, f.Path+"="+text // the hash of the answer is not needed
 	a, err := eval.Run(ctx, q)
 	if infeasible(err) {
-		return nil, &eval.Unanswered{Path: f.Path, Value: f.Value, ChangedTo: text, Reason: err.Error()}, nil
+		return nil, &eval.Unanswered{Path: f.Path, Value: f.Value, ChangedTo: text, Reason: refusal(err)}, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("with %s at %s: %w", f.Path, text, err)
@@ -249,13 +280,15 @@ func one(ctx context.Context, r *eval.Request, base *eval.Answer, f *Figure, by 
 	return row, nil, nil
 }
 
-// infeasible reports whether a point cannot be run for a reason that is a result.
+// infeasible reports whether a point cannot be run for a reason that is a result. A plan that is fixed may not suit the
+// changed machine.
 func infeasible(err error) bool {
 	var (
 		unfit   *plan.DoesNotFit
 		invalid *plan.Invalid
+		pins    *spec.Error
 	)
-	return errors.As(err, &unfit) || errors.As(err, &invalid) || errors.Is(err, plan.ErrUnsupported)
+	return errors.As(err, &unfit) || errors.As(err, &invalid) || errors.As(err, &pins) || errors.Is(err, plan.ErrUnsupported)
 }
 
 // refusal is why a machine does not take a change.

@@ -156,6 +156,72 @@ func TestElasticities(t *testing.T) {
 	})
 }
 
+// With the plan fixed and the power limit off, more of a rate never costs and gains no more than all of the time in
+// proportion: in closed form but for rounding, by events within 1 %.
+func TestFixedPlan(t *testing.T) {
+	figures := map[string][]whatif.Figure{}
+	for _, name := range presets.Names() {
+		for _, f := range whatif.Figures(machine(t, name)) {
+			if slices.Contains([]string{"bandwidth", "clock", "rate"}, f.Kind) {
+				figures[name] = append(figures[name], f)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		fidelity := rapid.SampledFrom([]string{eval.Event, eval.Analytic, eval.Analytic}).Draw(t, "fidelity")
+		r, _ := drawn(t, fidelity)
+		m := *r.Machine
+		if err := m.Set("power.limit", "1 MW"); err != nil {
+			t.Fatal(err)
+		}
+		r.Machine = &m
+		base, err := eval.Run(context.Background(), *r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := rapid.SampledFrom(figures[m.Name]).Draw(t, "figure")
+		rows, run, err := whatif.Sensitivities(context.Background(), r, &base.Answer, whatif.Options{By: 0.1, Only: f.Path, Fixed: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		little := 1e-4
+		if fidelity == eval.Event {
+			little = 0.1 // 1 % of the time for 10 % of the figure
+		}
+		for _, s := range rows {
+			if s.Elasticity < -1-little || s.Elasticity > little {
+				t.Fatalf("%s: elasticity %g", s.Path, s.Elasticity)
+			}
+		}
+		if run.Plan != "fixed" || len(rows)+len(run.NoEffect)+len(run.NotUsed)+len(run.Unanswered) == 0 {
+			t.Fatalf("%+v", run)
+		}
+	})
+}
+
+// Advice about bandwidth is what the sensitivity to it says with the plan fixed.
+func TestAdviceAgrees(t *testing.T) {
+	for _, o := range []experiments.Options{{Phase: "decode", Batch: 8}, {Phase: "decode", Fidelity: eval.Analytic}, {Phase: "decode", Batch: 2, TP: 4}} {
+		r, _ := request(t, "a100-sxm-80gb", "llama2-7b", o)
+		r.Advise = true
+		res, err := eval.Run(context.Background(), *r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, _, err := whatif.Sensitivities(context.Background(), r, &res.Answer, whatif.Options{By: 0.1, Only: "chip.memory[hbm].bandwidth", Fixed: true})
+		if err != nil || len(rows) != 1 {
+			t.Fatal(rows, err)
+		}
+		i := slices.IndexFunc(res.Advice, func(a eval.Advice) bool { return a.Change == "+10 % HBM bandwidth" })
+		if i < 0 {
+			t.Fatalf("%+v", res.Advice)
+		}
+		if got, want := rows[0].Seconds, res.Advice[i].Seconds; math.Abs(got/want-1) > 1e-6 {
+			t.Errorf("sensitivity %g s, advice %g s", got, want)
+		}
+	}
+}
+
 // The order of the answers does not depend on how many work on them.
 func TestDeterministic(t *testing.T) {
 	r, a := request(t, "a100-sxm-80gb", "llama2-7b", experiments.Options{Phase: "prefill", Batch: 2})
