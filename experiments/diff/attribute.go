@@ -215,6 +215,9 @@ func (r *Result) request() (*experiments.Point, *eval.Request, error) {
 		}
 		p = &experiments.Point{Machine: r.machine, Model: r.model, Options: *o}
 	}
+	if p.Workload != nil {
+		return nil, nil, fmt.Errorf("%s is of many requests, and the effects are those of a single one: give --prompt and --generate", r.Name)
+	}
 	req, err := p.Request()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", r.Name, err)

@@ -328,6 +328,16 @@ func TestOther(t *testing.T) {
 	}
 }
 
+// Figures are printed by the unit in their name, also where a quantile follows it.
+func TestShown(t *testing.T) {
+	for name, want := range map[string]string{"latency_seconds.p50": "1.500 s", "peak_watts": "1.500 W", "d.tokens_per_second.mean": "1.500 tok/s", "joules_per_request.max": "1.500 J",
+		"kv_bytes": "1 B", "hfu": "150.0 %", "events": "1.5", "clock_hertz": "0 MHz"} {
+		if got := shown(name)(1.5); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestSetOf(t *testing.T) {
 	got := setOf(changesOf([]string{"power is high", "changed: a[x].b=1 GB/s, c=[1, 2, 3], d=yes"}))
 	if len(got) != 3 || got["a[x].b"] != "1 GB/s" || got["c"] != "[1, 2, 3]" || got["d"] != "yes" {

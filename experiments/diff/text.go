@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/stratasim/strata/experiments/report"
@@ -346,13 +347,18 @@ func (d *Diff) figureText(p *report.Page) {
 	}
 }
 
+// statistic is what follows the unit in the name of a figure of many requests.
+var statistic = regexp.MustCompile(`\.(mean|min|max|p[0-9]+)$`)
+
 // shown tells from the name of a figure how it is printed.
 func shown(name string) func(float64) string {
+	name = statistic.ReplaceAllString(name, "")
 	for _, unit := range []struct {
 		suffix string
 		show   func(float64) string
 	}{
-		{"tokens_per_second", report.Tokens}, {"_per_second", func(v float64) string { return fmt.Sprintf("%.4g", v) }}, {"watts", report.Power}, {"seconds", report.Seconds}, {"joules_per_token", report.Energy}, {"joules", report.Energy},
+		{"tokens_per_second", report.Tokens}, {"_per_second", func(v float64) string { return fmt.Sprintf("%.4g", v) }}, {"watts", report.Power}, {"seconds", report.Seconds}, {"joules_per_token", report.Energy},
+		{"joules_per_request", report.Energy}, {"joules", report.Energy}, {"hertz", func(v float64) string { return fmt.Sprintf("%.0f MHz", v/1e6) }},
 		{"mfu", report.Percent}, {"hfu", report.Percent}, {"usd_per_million_tokens", report.Money},
 		{"bytes", func(v float64) string { return report.Size(int64(v)) }},
 	} {
