@@ -338,7 +338,7 @@ func TestImportRulesBite(t *testing.T) {
 		want     []string // a part of each problem, in order
 	}{
 		{name: "allowed", packages: []*goPackage{
-			pkg("sim/units", "math/bits", "test:pgregory.net/rapid"),
+			pkg("sim/units", "math/bits", "test:github.com/rogpeppe/go-internal/testscript"),
 			pkg("sim/kernel", own+"sim/units", akita+"/v3/sim"),
 			pkg("memory/memsim", own+"memory", own+"sim/kernel", akita+"/v3/sim"),
 			pkg("arch/analytic", own+"arch/plan", "test:"+own+"arch/event"),
