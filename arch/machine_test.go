@@ -78,6 +78,9 @@ runtime.profiles[compiled].attention_for[narrow].cache: another name of fp8 (wri
 runtime.profiles[compiled].host_sync.layer-norm: "layer-norm": there is no such kind of operator here (did you mean "layernorm"?)
 runtime.profiles[compiled].vector[row].kinds: "sofmax": there is no such kind of operator here (did you mean "softmax"?)
 runtime.profiles[compiled].vector[row].kinds: "gemm": there is no such kind of operator here (did you mean "gemv"?)`},
+		{"operators of a host", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Host = &arch.Host{Operators: map[string]int64{"gem": 2, "gemm+bias": 2, "layernorm": 2}}
+		}, `runtime.profiles[compiled].host.operators.gem: "gem": there is no such kind of operator here (did you mean "gemm"?)`},
 		{"kinds twice", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"gemv", "*", "*"} },
 			`runtime.profiles[compiled].vector[row].kinds: "gemv" is in the kinds of "gemv" already (leave one of them out)
 runtime.profiles[compiled].vector[row].kinds: "*" is in the kinds of "row" already (leave one of them out)`},
@@ -318,5 +321,22 @@ func TestHashLastBit(t *testing.T) {
 	m.Energy.Memory["hbm"] = units.JoulesPerByte(math.Nextafter(float64(m.Energy.Memory["hbm"]), 1))
 	if m.Hash() == before {
 		t.Error("the last bit of an energy is not in the hash")
+	}
+}
+
+// TestLaunches: a kind that is not listed is one operator, a product with a bias at least what a product is, and
+// kernels of a phase that replays from a graph are none.
+func TestLaunches(t *testing.T) {
+	h := &arch.Host{Operator: 10, Operators: map[string]int64{"gemm": 3, "rope": 0}, Graph: []string{"decode"}}
+	for _, c := range []struct {
+		kind, phase string
+		want        units.Time
+	}{{"add", "prefill", 10}, {"gemm", "prefill", 30}, {arch.BiasedProduct, "prefill", 30}, {"rope", "prefill", 0}, {"gemm", "decode", 0}} {
+		if got := h.Launches(c.kind, c.phase); got != c.want {
+			t.Errorf("%s in %s: %v, want %v", c.kind, c.phase, got, c.want)
+		}
+	}
+	if got := (*arch.Host)(nil).Launches("gemm", "prefill"); got != 0 {
+		t.Errorf("no host: %v", got)
 	}
 }

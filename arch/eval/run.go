@@ -314,16 +314,18 @@ func weightTypes(g *traces.Graph) (weight, kv string) {
 // host derives what the host did.
 func (r *Request) host(res *Result, profile *arch.Profile) {
 	a, p, o := &res.Answer, res.Program, res.Outcome
-	all := p.HostAmount(p.Entry)
-	if all == 0 {
+	if len(p.ResourcesOf(sim.Launch)) == 0 {
 		return
 	}
-	h := &Host{Share: all.Seconds() / a.Seconds}
+	h, all := &Host{}, p.HostAmount(p.Entry)
+	if a.Seconds > 0 {
+		h.Share = all.Seconds() / a.Seconds
+	}
 	var wait, request, step units.Time
 	for i := range o.Ops {
 		op := &o.Ops[i]
 		switch {
-		case p.Ops[i].Kind != plan.HostResource:
+		case p.Ops[i].Kind != plan.HostKind:
 			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(op.Calls)
 		case p.Ops[i].Name == plan.RequestOp:
 			request += op.Time
@@ -333,6 +335,10 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 		}
 	}
 	h.WaitSeconds, h.RequestSeconds, h.StepSeconds = wait.Seconds(), request.Seconds(), step.Seconds()
+	if r.Graph.Phase == "serve" { // which a request pays before it is in work
+		h.RequestSeconds = profile.Host.Request.Seconds()
+		a.TTFTSeconds += h.RequestSeconds
+	}
 	operators := all - request - step
 	h.OperatorSeconds = operators.Seconds()
 	if profile.Host.Operator > 0 {
@@ -341,7 +347,7 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 	a.Host = h
 	if n := profile.Host.StepTokens; n > 0 {
 		for _, ph := range a.Phases {
-			if ph.Phase == traces.Prefill.String() && ph.Steps > 1 {
+			if r.Graph.Phase != "serve" && ph.Phase == traces.Prefill.String() && ph.Steps > 1 {
 				a.Notes = append(a.Notes, fmt.Sprintf("the prompts are prefilled in %d steps of at most %d tokens; the first token is counted from the end of the last", ph.Steps, n))
 			}
 		}

@@ -48,6 +48,13 @@ type recording struct {
 	spans  []event.Span
 	skips  []skip
 	tokens []tokens
+	host   []launch
+}
+
+// launch is what the host does for one kernel.
+type launch struct {
+	kernel     *plan.Body
+	start, end units.Time
 }
 
 type skip struct {
@@ -113,6 +120,11 @@ func (t *Timeline) Tokens(at units.Time, b *plan.Body, buffer int, used int64) {
 	t.now.tokens = append(t.now.tokens, tokens{at, b, buffer, used})
 }
 
+// Launched implements event.HostObserver.
+func (t *Timeline) Launched(kernel *plan.Body, start, end units.Time) {
+	t.now.host = append(t.now.host, launch{kernel, start, end})
+}
+
 // Done implements event.Observer.
 func (t *Timeline) Done(f *plan.Folder) { t.folder = f }
 
@@ -121,12 +133,17 @@ const (
 	trackPhase    = "run/phases"
 	trackOperator = "run/operators"
 	trackSkipped  = "chip/skipped"
+	trackLaunches = "host/launches" // of operators, ahead of the device
+	trackSerial   = "host/serial"
 )
 
 // Write lays the run out in time and ends the file.
 func (t *Timeline) Write(p *plan.Program) error {
 	t.p = p
 	t.w.Tracks(trackPhase, trackOperator, "chip/launch", "chip/fill", "chip/load", "chip/compute", "chip/store", "chip/reduce", "chip/collective", trackSkipped)
+	if p.HostAmount(p.Entry) > 0 {
+		t.w.Tracks(trackLaunches, trackSerial)
+	}
 	if t.folder == nil {
 		if rec := t.played[p.Entry]; rec != nil {
 			t.detail(rec, 0)
@@ -163,6 +180,8 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 			return end, t.w.Err()
 		}
 		t.shown[b] = true
+	} else if b.Ahead() && b != t.p.Entry {
+		return end, t.launched(b, times, at)
 	}
 	if !b.Chain(times) {
 		if rec := t.played[b]; rec != nil {
@@ -199,7 +218,30 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 	return end, t.w.Err()
 }
 
-// step writes one step of the chip.
+// launched lays out a body whose kernels the host launches ahead of the device: each where it runs, and
+// its launch where the host does it.
+func (t *Timeline) launched(b *plan.Body, times int64, at units.Time) error {
+	var failed error
+	if _, err := t.folder.Launched(b, times, func(l *plan.Launch) {
+		t.onHost(l.Kernel, at+l.HostStart, at+l.HostEnd)
+		if _, err := t.body(l.Kernel, 1, at+l.Release); err != nil && failed == nil {
+			failed = err
+		}
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
+// onHost writes what the host does to launch a kernel.
+func (t *Timeline) onHost(kernel *plan.Body, start, end units.Time) {
+	if end > start && t.spans < maxTimelineSpans {
+		t.spans++
+		t.w.Span(timeline.Span{Track: trackLaunches, Name: kernel.Name, Category: "launch", Start: start, End: end})
+	}
+}
+
+// step writes one step of the chip or of the host.
 func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
 	if start == end {
 		return
@@ -218,7 +260,11 @@ func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
 	if alone > 0 && end-start-s.Latency > alone {
 		args = append(args, timeline.Text("slowed by sharing", (end-start-s.Latency-alone).String()))
 	}
-	t.w.Span(timeline.Span{Track: "chip/" + s.Kind, Name: n.Name, Category: s.Kind, Start: start, End: end, Args: args})
+	track := "chip/" + s.Kind
+	if s.Kind == plan.HostKind {
+		track = trackSerial
+	}
+	t.w.Span(timeline.Span{Track: track, Name: n.Name, Category: s.Kind, Start: start, End: end, Args: args})
 }
 
 // counter sets a counter from a moment on. Of several values at one moment the last one counts, and
@@ -348,6 +394,9 @@ func (t *Timeline) detail(rec *recording, at units.Time) {
 			sum[c.res] = 0 // no dust of rounding when nobody uses it
 		}
 		t.inUse(c.res, at+c.at, sum[c.res])
+	}
+	for _, l := range rec.host {
+		t.onHost(l.kernel, at+l.start, at+l.end)
 	}
 	for _, k := range rec.tokens {
 		b := &k.body.Buffers[k.buffer]

@@ -13,6 +13,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
 )
 
 type traceEvent struct {
@@ -146,4 +147,73 @@ func TestTimelineCountsEveryByte(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTimelineOfAHost: a reader sees what the host does for each kernel and that no kernel runs before it, whether
+// loops are skipped or not.
+func TestTimelineOfAHost(t *testing.T) {
+	machine, err := presets.Machine("a100-sxm-80gb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := llm.Preset("gpt2-small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := model.Graph(llm.Workload{Phase: "generate", Batch: 2, Prompt: 64, Generate: 2, DType: traces.FP16, WeightDType: traces.FP16, KVDType: traces.FP16, Layers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := eval.Request{Machine: machine, Graph: g, Mapping: plan.Mapping{Profile: "vllm-2023-eager"}}
+	events, res := drawn(t, r)
+	launches := func(events []traceEvent) (out []traceEvent) {
+		for _, e := range events {
+			if e.Ph == "X" && e.Cat == "launch" {
+				if names := threads(events); names[[2]int{e.Pid, e.Tid}] == "launches" {
+					out = append(out, e)
+				}
+			}
+		}
+		return out
+	}
+	seen := launches(events)
+	if res.Host == nil || int64(len(seen)) == 0 || int64(len(seen)) > res.Host.Operators {
+		t.Fatalf("%d launches of %+v", len(seen), res.Host)
+	}
+	i := 0
+	for _, e := range events {
+		if e.Ph != "X" || threads(events)[[2]int{e.Pid, e.Tid}] != "operators" || e.Cat == plan.HostKind {
+			continue
+		}
+		l := seen[i]
+		if e.Name != l.Name || e.Ts < l.Ts+l.Dur-1e-3 {
+			t.Fatalf("operator %s at %g, launched as %s until %g", e.Name, e.Ts, l.Name, l.Ts+l.Dur)
+		}
+		i++
+	}
+	if i != len(seen) {
+		t.Errorf("%d operators, %d launches", i, len(seen))
+	}
+	r.Exact = true
+	played, _ := drawn(t, r)
+	exact := launches(played)
+	if len(exact) != len(seen) {
+		t.Fatalf("exact: %d launches, otherwise %d", len(exact), len(seen))
+	}
+	for i := range exact {
+		if a, b := exact[i], seen[i]; a.Name != b.Name || a.Ts != b.Ts || a.Dur != b.Dur {
+			t.Fatalf("exact: %+v, otherwise %+v", a, b)
+		}
+	}
+}
+
+// threads returns the names of the tracks.
+func threads(events []traceEvent) map[[2]int]string {
+	names := map[[2]int]string{}
+	for _, e := range events {
+		if e.Ph == "M" && e.Name == "thread_name" {
+			names[[2]int{e.Pid, e.Tid}], _ = e.Args["name"].(string)
+		}
+	}
+	return names
 }

@@ -145,7 +145,8 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 	entry := &Body{Name: g.Name, Op: -1}
 	// The products and the softmax of attention follow one another.
 	b.alone = b.mapping.Alone && len(g.Runs) == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1 && g.Blocks[g.Runs[0].Block].Ops[0].Kind != traces.Attention
-	if b.host != nil && b.host.Request > 0 && g.Runs[0].Phase == traces.Prefill {
+	// What a server's requests pay before they are in work does not hold up those that are.
+	if b.host != nil && b.host.Request > 0 && g.Runs[0].Phase == traces.Prefill && g.Phase != "serve" {
 		b.request(entry)
 	}
 	var section *Body
@@ -195,8 +196,8 @@ func (b *builder) request(entry *Body) {
 
 // onHost is an operator of the host during which the device waits.
 func (b *builder) onHost(name string, phase traces.Phase, t units.Time, count string) *Body {
-	body := &Body{Name: name, Op: b.op(phase, name, HostResource)}
-	body.then(Node{Name: name, Step: &Step{Kind: "host", Sync: true, Uses: []Use{b.use(HostResource, int64(t))}, Counts: []Count{b.count(count, "time", 1)}}})
+	body := &Body{Name: name, Op: b.op(phase, name, HostKind)}
+	body.then(Node{Name: name, Step: &Step{Kind: HostKind, Sync: true, Uses: []Use{b.use(HostResource, int64(t))}, Counts: []Count{b.count(count, "time", 1)}}})
 	return body
 }
 

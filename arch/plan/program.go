@@ -24,10 +24,11 @@ type Program struct {
 	host int // index of the host among Resources, -1 if it has no part in the program
 }
 
-// HostResource is the name of the host that drives the chips, a resource whose unit is a picosecond of its
-// time, and the kind of the operators that are its serial work: RequestOp and StepOp.
+// HostResource is the name of the framework on the host that drives the chips, a resource whose unit is a
+// picosecond of its time. HostKind is the kind of the operators that are its serial work: RequestOp and StepOp.
 const (
-	HostResource = "host"
+	HostResource = "framework"
+	HostKind     = "host"
 	RequestOp    = "request"
 	StepOp       = "framework step"
 )
@@ -99,6 +100,9 @@ func (b *Body) Syncs() bool {
 	}
 	return b.Nodes[0].Step.Sync
 }
+
+// Ahead reports whether the host launches kernels inside the body, or the body itself, ahead of the device.
+func (b *Body) Ahead() bool { return b.ahead }
 
 // Chain reports whether nodes of the body never overlap when it runs times times: each waits for
 // the one before and, in a loop, the first for the last of the iteration before.
@@ -177,7 +181,7 @@ type Step struct {
 	Charge  sim.Cause // what Latency is charged to
 	Cores   int64     // cores that take part, for PerCore resources
 	Counts  []Count
-	// Host is what the host has to do before the step can start, in picoseconds of resource "host". The
+	// Host is what the host has to do before the step can start, in picoseconds of HostResource. The
 	// host does it in the order of the steps, one after the other, ahead of the device.
 	Host int64
 	// Sync says that the host waits for the device before this step and goes on after it.

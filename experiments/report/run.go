@@ -116,9 +116,13 @@ func (r *runReport) summary() {
 		line("throughput", Tokens(a.TokensPerSecond), what)
 	}
 	if h := a.Host; h != nil {
-		text := fmt.Sprintf("that the device waits for it; %d steps %s", h.Steps, Seconds(h.StepSeconds))
+		steps := "1 step takes"
+		if h.Steps > 1 {
+			steps = fmt.Sprintf("%d steps take", h.Steps)
+		}
+		text := fmt.Sprintf("that the device waits; %s %s", steps, Seconds(h.StepSeconds))
 		if h.Operators > 0 {
-			text += fmt.Sprintf(", %d operators launched in %s", h.Operators, Seconds(h.OperatorSeconds))
+			text += fmt.Sprintf(", %d operators %s", h.Operators, Seconds(h.OperatorSeconds))
 		}
 		line("host", Seconds(h.WaitSeconds+h.StepSeconds+h.RequestSeconds), text)
 	}

@@ -155,26 +155,6 @@ func TestHostIsNeeded(t *testing.T) {
 	}
 }
 
-// TestH100Kernels2023: products on H100 with the cuBLAS of 2023, as a profiler sees them. Overlap, reduce and the
-// share of L2 that these kernels reach were fitted on every second row.
-func TestH100Kernels2023(t *testing.T) {
-	o := oracle.New(oracle.Options{})
-	g := newGates("gemm vidur, fitted", 0.095, "gemm vidur, held out", 0.095)
-	n := 0
-	for _, row := range table(t, "kernels/vidur_compute.csv") {
-		if row["device"] != "H100-SXM-80GB" || row["op_class"] != "gemm" {
-			continue
-		}
-		set := "gemm vidur, fitted"
-		if n++; n%2 == 0 {
-			set = "gemm vidur, held out"
-		}
-		op := fields{"kind": "gemm", "m": int64(number(t, row["M"])), "n": int64(number(t, row["N"])), "k": int64(number(t, row["K"])), "dtype": "fp16"}
-		g.add(t, set, row["shape"], ask(t, o, fields{"arch": "h100-sxm", "framework": "vllm-2023-eager", "op": op}), 1e-6*number(t, row["measured_us"]))
-	}
-	g.check(t)
-}
-
 // TestPublishedDecodeRows: every published row of compiled decoding in bf16 (pytorch-labs/gpt-fast) of a machine
 // and a model that there is, which nothing was fitted on: graphs are launched whole, so no host has a part in them.
 func TestPublishedDecodeRows(t *testing.T) {
