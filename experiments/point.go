@@ -28,6 +28,7 @@ type Point struct {
 	Machine  *arch.Machine
 	Model    *llm.Model         // nil when a trace is replayed
 	Trace    *traces.Graph      // nil when a model is run
+	Draft    *llm.Model         // drafts tokens for Model to verify; nil without speculation
 	Workload *workload.Workload // of many requests, whose lengths take the place of Prompt and Generate; nil for one
 	Costs    *Costs             // of operators, in place of the model's; nil for none
 	Options
@@ -59,6 +60,9 @@ type Options struct {
 	Cost *CostOptions `json:"cost,omitempty"`
 	// LoRA is adapters beside the weights, normalized.
 	LoRA *llm.LoRA `json:"lora,omitempty"`
+	// DraftTokens and Acceptance go with a draft model: see traces.Speculation.
+	DraftTokens int64  `json:"draft_tokens,omitempty"`
+	Acceptance  string `json:"acceptance,omitempty"`
 }
 
 // MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
@@ -124,8 +128,14 @@ func (p *Point) Graph() (*traces.Graph, error) {
 		problems.Add(&Invalid{Field: "generate", Message: fmt.Sprintf("%d: must be from 1 to %d", w.Generate, MaxGenerate), Hint: MaxGenerateHint})
 		w.Generate = 1 // to find what else is wrong
 	}
-	w.DType = dtype("dtype", p.DType, p.activations(), &problems)
-	w.WeightDType = dtype("weight-dtype", p.WeightDType, p.Model.Weights(w.DType), &problems)
+	w.DType, w.WeightDType, w.KVDType = p.formats(p.Model, &problems)
+	if p.Draft != nil {
+		s := &llm.Speculation{Draft: p.Draft, Tokens: p.DraftTokens, Acceptance: p.Acceptance}
+		s.DType, s.WeightDType, s.KVDType = p.formats(p.Draft, new(Problems)) // what is wrong was said of the model
+		w.Speculation = s
+	} else if p.DraftTokens > 0 || p.Acceptance != "" {
+		problems.Add(&Invalid{Field: "draft", Message: "which model drafts?", Hint: "a preset (see: strata model list) or a config.json; --draft-tokens and --acceptance go with it"})
+	}
 	if l := p.LoRA; l != nil {
 		w.LoRA = l
 		if l.BaseDType != "" && p.WeightDType != "" {
@@ -134,7 +144,6 @@ func (p *Point) Graph() (*traces.Graph, error) {
 			w.WeightDType = dtype("lora", l.BaseDType, w.WeightDType, &problems)
 		}
 	}
-	w.KVDType = dtype("kv-dtype", p.KVDType, p.Model.Cache(w.DType), &problems)
 	if p.Machine != nil { // a graph that is only written down has none
 		if w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync); w.Phase == "serve" {
 			if w.Arrivals = p.Arrivals; w.StepTokens == 0 {
@@ -147,12 +156,15 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	return g, problems.Err()
 }
 
-// activations returns the format of activations that the model usually runs with on the machine.
-func (p *Point) activations() traces.DType {
-	if p.Machine == nil {
-		return p.Model.Activations(nil)
+// formats returns the number formats that a model runs with on the machine: those asked for, or its own.
+func (p *Point) formats(m *llm.Model, problems *Problems) (d, weight, kv traces.DType) {
+	usual := m.Activations(nil)
+	if p.Machine != nil {
+		usual = m.Activations(p.Machine.Chip.Cores.Matrix.Multiplies)
 	}
-	return p.Model.Activations(p.Machine.Chip.Cores.Matrix.Multiplies)
+	d = dtype("dtype", p.DType, usual, problems)
+	weight = dtype("weight-dtype", p.WeightDType, m.Weights(d), problems)
+	return d, weight, dtype("kv-dtype", p.KVDType, m.Cache(d), problems)
 }
 
 // dtype reads an optional data type.
@@ -207,6 +219,13 @@ func (p *Point) Request() (eval.Request, error) {
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
 		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
 	p.addCosts(&r)
+	if p.Draft != nil {
+		plain := *p
+		plain.Draft, plain.DraftTokens, plain.Acceptance = nil, 0, ""
+		if r.Plain, err = plain.Graph(); err != nil {
+			return eval.Request{}, err
+		}
+	}
 	return r, nil
 }
 
@@ -387,6 +406,7 @@ type stored struct {
 	Trace    string `json:"trace_input,omitempty"`
 	Costs    string `json:"cost_input,omitempty"`
 	Workload string `json:"workload_input,omitempty"`
+	Draft    string `json:"draft_input,omitempty"`
 	Options
 }
 
@@ -421,6 +441,14 @@ func (p *Point) Store() (request string, inputs []Input, err error) {
 		in = newInput("workload", p.Workload.Content())
 		s.Workload, inputs = in.Hash, append(inputs, in)
 	}
+	if p.Draft != nil {
+		text, err := json.Marshal(p.Draft)
+		if err != nil {
+			return "", nil, err
+		}
+		in = newInput("model", text)
+		s.Draft, inputs = in.Hash, append(inputs, in)
+	}
 	if p.Costs != nil {
 		in = newInput("cost", p.Costs.content())
 		s.Costs, inputs = in.Hash, append(inputs, in)
@@ -454,6 +482,16 @@ func Restore(request string, input func(hash string) ([]byte, error)) (*Point, e
 			return nil, err
 		}
 		if p.Costs, err = restoreCosts(s.Cost, data); err != nil {
+			return nil, err
+		}
+	}
+	if s.Draft != "" {
+		data, err := input(s.Draft)
+		if err != nil {
+			return nil, err
+		}
+		p.Draft = &llm.Model{}
+		if err := json.Unmarshal(data, p.Draft); err != nil {
 			return nil, err
 		}
 	}

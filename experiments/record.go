@@ -60,6 +60,27 @@ var scalars = append([]scalar{
 	}},
 	{"serving.prefill_share", "prefill_share", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.PrefillShare }) }},
 	{"serving.decode_step_seconds", "decode_step_seconds", func(a *eval.Answer) any { return of(a.Serving, func(s *eval.Serving) any { return s.DecodeSeconds }) }},
+	{"speculation.draft", "draft", func(a *eval.Answer) any { return of(a.Speculation, func(s *eval.Speculation) any { return s.Draft }) }},
+	{"speculation.draft_tokens", "draft_tokens", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.DraftTokens })
+	}},
+	{"speculation.acceptance", "acceptance", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.Acceptance })
+	}},
+	{"speculation.tokens_per_round", "tokens_per_round", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.TokensPerRound })
+	}},
+	{"speculation.rounds", "rounds", func(a *eval.Answer) any { return of(a.Speculation, func(s *eval.Speculation) any { return s.Rounds }) }},
+	{"speculation.draft_seconds", "draft_seconds", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.DraftSeconds })
+	}},
+	{"speculation.verify_seconds", "verify_seconds", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.VerifySeconds })
+	}},
+	{"speculation.plain_tpot_seconds", "plain_tpot_seconds", func(a *eval.Answer) any {
+		return of(a.Speculation, func(s *eval.Speculation) any { return s.PlainTPOTSeconds })
+	}},
+	{"speculation.speedup", "speedup", func(a *eval.Answer) any { return of(a.Speculation, func(s *eval.Speculation) any { return s.Speedup }) }},
 	{"host.operators", "host_operators", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Operators }) }},
 	{"host.operator_seconds", "host_operator_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.OperatorSeconds }) }},
 	{"host.steps", "host_steps", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Steps }) }},

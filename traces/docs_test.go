@@ -194,6 +194,15 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	speculative := strings.Replace(all, `"phase":"serve"`, `"phase":"generate"`, 1)
+	speculative = strings.Replace(speculative, `"arrivals":"burst"`, `"draft":"d","draft_tokens":3,"acceptance":"0.5"`, 1)
+	s, err := Read("speculative", strings.NewReader(speculative))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header, _, _ := strings.Cut(text(t, s), "\n"); !strings.HasPrefix(speculative, header) {
+		t.Errorf("got\n%s", header)
+	}
 	got := text(t, g)
 	if want := strings.Replace(all, `"batch":1,"m"`, `"m"`, 1); got != want { // 1 is the default
 		t.Errorf("got\n%s", got)
@@ -203,7 +212,7 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 			t.Fatalf("%s has too many members for the reader", recordNames[i])
 		}
 		for j, d := range docs {
-			if !strings.Contains(got, `"`+d.name+`":`) {
+			if !strings.Contains(got+speculative, `"`+d.name+`":`) {
 				t.Errorf("%s.%s is not tested here", recordNames[i], d.name)
 			}
 			if slices.ContainsFunc(docs[:j], func(e memberDoc) bool { return e.name == d.name }) {

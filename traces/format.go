@@ -51,6 +51,9 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "prompt", kind: "integer", without: "0", meaning: "tokens of each prompt; with phase decode, tokens that are cached already"},
 		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate or serve only"},
 		{name: "arrivals", kind: "string", without: "steady with phase serve", meaning: "how requests come to a server: steady or burst; with phase serve only"},
+		{name: "draft", kind: "string", without: "no draft model", meaning: "name of the model that drafts tokens; its operators begin with draft., and a step is a round"},
+		{name: "draft_tokens", kind: "integer", without: "required with draft", meaning: "tokens drafted in a round"},
+		{name: "acceptance", kind: "string", without: "required with draft", meaning: "chance that a drafted token is taken, a decimal from 0 to below 1"},
 		{name: "dtype", kind: "data type", without: "bf16", meaning: "of activations"},
 		{name: "lines", kind: "integer", without: "unknown", meaning: "records in the file, this one included; tells a truncated file from a whole one"},
 	},
@@ -266,6 +269,13 @@ func (e *encoder) all() {
 	e.int("generate", g.Generate)
 	if g.Arrivals != "" {
 		e.word("arrivals", g.Arrivals)
+	}
+	if s := g.Speculation; s != nil {
+		e.key("draft")
+		e.line = appendText(e.line, s.Draft)
+		e.int("draft_tokens", s.Tokens)
+		e.key("acceptance")
+		e.line = appendText(e.line, s.Acceptance)
 	}
 	e.word("dtype", g.DType.String())
 	e.int("lines", lines)

@@ -21,9 +21,11 @@ type Graph struct {
 	Generate int64 // tokens generated for each sequence, 0 unless the phase is generate or serve
 	// Arrivals is how requests come to a server, with phase serve: Steady or Burst; else "".
 	Arrivals string
-	DType    DType // of activations
-	Blocks   []Block
-	Runs     []Run
+	// Speculation is a draft model beside the model; nil without one. Steps are then rounds.
+	Speculation *Speculation
+	DType       DType // of activations
+	Blocks      []Block
+	Runs        []Run
 	// Notes are remarks of the reader, such as what a truncated file lacks. They are not part of
 	// the content.
 	Notes []string
@@ -176,6 +178,11 @@ func (g *Graph) invalid() *Invalid {
 		return bad("arrivals", "requests arrive at a server only", `leave it out, or say "phase":"serve"`)
 	case int(g.DType) >= numDTypes:
 		return bad("dtype", "unknown data type", "")
+	}
+	if g.Speculation != nil {
+		if e := g.Speculation.invalid(g.Phase); e != nil {
+			return e
+		}
 	}
 	if g.Name != "" {
 		if msg := nameProblem(g.Name); msg != "" {

@@ -253,6 +253,16 @@ func (r *reader) readHeader(line []byte, whole bool) {
 	}
 	g.Arrivals = r.string("arrivals", without)
 	g.DType = r.dtype("dtype", BF16)
+	tokens, given := r.int("draft_tokens")
+	acceptance := r.string("acceptance", "")
+	if r.values[index(recHeader, "draft")] != nil {
+		g.Speculation = &Speculation{Draft: r.string("draft", ""), Tokens: tokens, Acceptance: acceptance}
+		if e := g.Speculation.invalid(g.Phase); e != nil {
+			r.member(e.Field, e.Message, e.Hint)
+		}
+	} else if given || acceptance != "" {
+		r.member("draft", "missing", "draft_tokens and acceptance go with the name of a draft model")
+	}
 	for _, d := range []struct {
 		name         string
 		into         *int64

@@ -47,6 +47,8 @@ type Answer struct {
 	Phases    []PhaseTime  `json:"phases"`
 	// Serving is what a server does, with phase serve.
 	Serving *Serving `json:"serving,omitempty"`
+	// Speculation is what a draft model brings, where there is one.
+	Speculation *Speculation `json:"speculation,omitempty"`
 	// Host is what the host did, where the runtime has one that takes time.
 	Host   *Host    `json:"host,omitempty"`
 	Advice []Advice `json:"advice"`

@@ -44,6 +44,8 @@ var nothingToLeaveOut = map[string]string{
 type Request struct {
 	Machine *arch.Machine
 	Graph   *traces.Graph
+	// Plain is the graph without its draft model, to compare with; nil for no comparison.
+	Plain   *traces.Graph
 	Mapping plan.Mapping
 	// Fidelity is Event or Analytic; "" means Event.
 	Fidelity string
@@ -288,6 +290,9 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	if a.Load != nil {
 		a.NotModelled = append(a.NotModelled, "weights and cache that stream from "+a.Load.From)
 	}
+	if err := r.plain(ctx, res); err != nil {
+		return err
+	}
 	a.Manifest = r.manifest(res.Program)
 	return finite(a)
 }
@@ -381,6 +386,9 @@ func (r *Request) phases(res *Result) float64 {
 	}
 	if g.Phase == "serve" {
 		return r.serving(res)
+	}
+	if s := g.Speculation; s != nil {
+		return r.speculation(res, s, decode)
 	}
 	switch {
 	case g.Generate > 0: // prefill gives the first token

@@ -43,11 +43,11 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if k, ok := b.kernels[key]; ok {
 		return []*Body{b.known(k)}, nil
 	}
-	a.lib, a.made = b.profile.AttentionKernel(a.qlen == 1, a.kv)
+	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.kv)
 	k := b.kernel(a.name, a.phase, "attention")
 	c := b.chooseAttention(&a, pin)
 	var err error
-	if a.qlen == 1 {
+	if a.decodes() {
 		err = b.flashDecode(k, &a, &c)
 	} else {
 		err = b.flashPrefill(k, &a, &c)
@@ -60,6 +60,16 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	}
 	b.kernels[key] = k
 	return []*Body{k}, nil
+}
+
+// fewRows bounds the queries that the kernel for decoding takes together: a tile of two matrix instructions of
+// 64 rows. A pass that verifies drafted tokens is decoding with several queries a sequence.
+const fewRows = 128
+
+// decodes reports whether the kernel for few queries and a long cache runs: query heads that share keys, and the queries
+// of a sequence, are rows of one tile, and the cache may be divided.
+func (a *attention) decodes() bool {
+	return a.qlen == 1 || a.phase == traces.Decode && a.qlen <= a.past && a.qlen*(a.heads/a.kvHeads) <= fewRows
 }
 
 // attentionChoice is what the planner decides about fused attention.
@@ -87,8 +97,8 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	at := a.lib
 	c := attentionChoice{rows: at.Rows, keys: at.Keys, split: 1, resident: at.Resident}
 	group := a.heads / a.kvHeads
-	if a.qlen == 1 {
-		c.rows = group
+	if a.decodes() {
+		c.rows = group * a.qlen
 	}
 	if give != nil && give.Tile != (Tile{}) {
 		c.rows, c.keys = give.Tile.Rows, give.Tile.Cols
@@ -99,7 +109,7 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	switch {
 	case give != nil && give.Split > 0:
 		c.split = give.Split
-	case a.qlen == 1 && (at.Split == "always" || at.Split == "grouped" && group > 1):
+	case a.decodes() && (at.Split == "always" || at.Split == "grouped" && group > 1):
 		c.split = kvSplit(a.batch*a.kvHeads, b.m.Chip.Cores.Count*c.resident, units.CeilDiv(a.past+a.qlen, c.keys))
 	}
 	return c
@@ -277,7 +287,7 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
 	perBlock := units.CeilDiv(tiles, split)
-	matrix, err := b.tileCycles(a, group, c.keys)
+	matrix, err := b.tileCycles(a, group*a.qlen, c.keys)
 	if err != nil {
 		return err
 	}
@@ -286,7 +296,7 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*kv, a.dim))
 	s.load = b.off.Sectors(units.CeilDiv(kvBytes, rounds))
 	s.stream = s.load
-	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.dim)))
+	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
 		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
@@ -296,7 +306,7 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
 		// Partial results and their softmax sums, FP32, go through on-chip memory.
-		part := 4 * a.batch * a.heads * split * (a.dim + 1)
+		part := 4 * a.batch * a.heads * a.qlen * split * (a.dim + 1)
 		tier := b.shared
 		if tier == nil {
 			tier = b.off
@@ -304,9 +314,9 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
 			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
 	}
-	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.dim)))
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, out)}, Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
-	b.countAttention(k, a, a.batch*a.heads*kv)
+	b.countAttention(k, a, a.batch*a.heads*a.qlen*kv)
 	return nil
 }
 

@@ -359,7 +359,7 @@ func (b *builder) decidedAttention(a *attention, k *Body, c *attentionChoice, pi
 	kv := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	q := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
 	off := Level{Name: b.off.Name, Holds: []Held{{"Q", units.Bytes(q)}, {"K and V", units.Bytes(kv)}, {"O", units.Bytes(q)}}}
-	if a.qlen == 1 {
+	if a.decodes() {
 		heads := a.batch * a.kvHeads
 		full := func(split int64) float64 { // as kvSplit has it
 			waves := float64(split*heads) / float64(cores*c.resident)

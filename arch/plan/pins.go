@@ -898,11 +898,11 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 	}
 	tiles := units.CeilDiv(a.past+a.qlen, c.keys)
 	switch {
-	case a.qlen == 1 && c.rows != own.rows:
+	case a.decodes() && c.rows != own.rows:
 		b.refuse(v, pinTile, a.name, fmt.Sprintf("tile: %s", Tile{own.rows, c.keys}),
 			"one new token is a tile of as many rows as query heads share keys, %d here", own.rows)
 		return false
-	case a.qlen > 1 && c.split > 1:
+	case !a.decodes() && c.split > 1:
 		b.refuse(v, pinSplit, a.name, "split: 1", "only the cache that a single new token walks is divided")
 		return false
 	case c.split > tiles:

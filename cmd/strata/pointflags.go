@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ const (
 // workloadFlags say what runs: a model with a batch, or an operator trace. Commands that take a workload share them.
 type workloadFlags struct {
 	model, trace string
+	draft        string
 	prompt       lateCount
 	options      experiments.Options
 	problems     experiments.Problems // what is wrong with flags so far
@@ -65,6 +67,11 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		group(fs, formats, t.name)
 		complete(c, t.name, traces.DTypes)
 	}
+	fs.StringVar(&f.draft, "draft", "", "speculative decoding: `NAME` of a preset or a config.json of the model that drafts tokens for --model to verify")
+	fs.Var(&count{name: "draft-tokens", into: &o.DraftTokens, min: 1, problems: &f.problems, max: traces.MaxDraftTokens}, "draft-tokens", "tokens drafted in each round")
+	fs.StringVar(&o.Acceptance, "acceptance", "", "`CHANCE` that a drafted token is taken, from 0 to below 1")
+	group(fs, workload, "draft", "draft-tokens", "acceptance")
+	complete(c, "draft", modelNames)
 	fs.Var(&loraFlag{&o.LoRA, &f.problems}, "lora", "adapters beside the weights: rank=`N`[,adapters=N][,targets=all|attention|mlp|q,v,…][,dtype=TYPE][,base_dtype=TYPE][,merged]")
 	group(fs, workload, "lora")
 	complete(c, "lora", func() []string {
@@ -91,7 +98,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	case f.model != "" && f.trace != "":
 		add("trace", "there is a --model too", "give one of them")
 	case f.trace != "":
-		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype", "lora"} {
+		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype", "lora", "draft", "draft-tokens", "acceptance"} {
 			if changed(name) {
 				add(name, "a trace says that itself", "leave it out, or give --model instead of --trace")
 			}
@@ -112,10 +119,33 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 		}
 		p.Model, err = experiments.ModelOf(f.model)
 		f.problems.Add(err)
+		if f.draft != "" {
+			f.speculation(c, p, add)
+		}
 	case c.Flags().Lookup("trace") == nil:
 		add("model", "which model?", "a preset (see: strata model list) or a config.json")
 	default:
 		add("model", "which model?", "a preset (see: strata model list) or a config.json; or a trace with --trace")
+	}
+}
+
+// speculation fills in the draft model of a point.
+func (f *workloadFlags) speculation(c *cobra.Command, p *experiments.Point, add func(field, message, hint string)) {
+	draft, err := experiments.ModelOf(f.draft)
+	var unknown *experiments.Invalid
+	if errors.As(err, &unknown) && unknown.Field == "model" {
+		err = &experiments.Invalid{Field: "draft", Message: unknown.Message, Hint: unknown.Hint}
+	}
+	f.problems.Add(err)
+	p.Draft = draft
+	for _, name := range []string{"draft-tokens", "acceptance"} {
+		if !c.Flags().Changed(name) {
+			add(name, "a draft model needs it", "e.g. --draft-tokens 4 --acceptance 0.8")
+			p.Draft = nil // to find what else is wrong
+		}
+	}
+	if p.Draft == nil {
+		p.DraftTokens, p.Acceptance = 0, ""
 	}
 }
 

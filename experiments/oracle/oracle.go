@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -192,6 +193,11 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return failed(bad), nil
 	}
 	w := q.workload(m, model)
+	if q.draft != "" {
+		if bad := o.speculate(m, q, &w); bad != nil {
+			return failed(bad), nil
+		}
+	}
 	if w.StepTokens = m.StepTokens(name, q.hostSync); q.phase == "serve" {
 		if w.Arrivals = q.arrivals; w.StepTokens == 0 {
 			w.StepTokens = experiments.ServeStepTokens
@@ -204,11 +210,30 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
+	if w.Speculation != nil {
+		w.Speculation = nil
+		if r.Plain, err = model.Graph(w); err != nil {
+			return nil, err
+		}
+	}
 	res, err := eval.Run(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return ofModel(&res.Answer, q.detail), nil
+}
+
+// speculate adds the draft model of a request to a workload.
+func (o *Oracle) speculate(a *machine, q *request, w *llm.Workload) *Error {
+	draft, bad := o.resolve.model(q.draftAt, q.draft)
+	if bad != nil {
+		of := *bad
+		of.Path = "/draft" + strings.TrimPrefix(of.Path, "/model")
+		return &of
+	}
+	d := q.workload(a, draft)
+	w.Speculation = &llm.Speculation{Draft: draft, Tokens: q.draftTokens, Acceptance: q.acceptance, DType: d.DType, WeightDType: d.WeightDType, KVDType: d.KVDType}
+	return nil
 }
 
 // pins reads what the request pins, nil if nothing. JSON is YAML, so one reader serves files and requests.

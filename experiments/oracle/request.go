@@ -22,6 +22,8 @@ type job struct {
 	batch, context    int64 // context is the prompt, in phase decode the cached tokens
 	generate, layers  int64
 	dtype, weight, kv maybeType
+	draft, acceptance string // canonical JSON of the draft model, "" for none, and the chance as it was written
+	draftTokens       int64
 	lora              string // as llm.ParseLoRA reads it, "" for none
 	tp                int64
 	framework, kernel string
@@ -47,6 +49,7 @@ type request struct {
 	id      []byte // as written, nil if there is none
 	archAt  *value
 	modelAt *value
+	draftAt *value
 	limits  []limit
 	timeout time.Duration // 0: none
 	pastLen bool          // the cached tokens are called past_len
@@ -249,6 +252,7 @@ func (q *request) readModel(f *fields, v *value) {
 	d := f.dtypes()
 	q.dtype, q.weight, q.kv = d[0], d[1], d[2]
 	q.adapters(f)
+	q.speculation(f)
 	q.parallel(f)
 	q.hints(f, nil)
 	q.detail = f.flag("detail", false)
@@ -300,6 +304,34 @@ func (q *request) lengths(f *fields) {
 	if q.phase != "serve" && f.has("arrivals") {
 		f.fail(invalid("conflict", "/arrivals", `"phase":"serve"`, "requests arrive at a server, the phase is %s", q.phase))
 	}
+}
+
+// speculation reads the draft model of speculative decoding.
+func (q *request) speculation(f *fields) {
+	v := f.get("draft")
+	tokens := f.integer("draft_tokens", 1, traces.MaxDraftTokens, 0)
+	acceptance := f.typed("acceptance", number)
+	switch {
+	case v == nil:
+		if tokens > 0 || acceptance != nil {
+			f.fail(invalid("missing", "/draft", `e.g. "draft":"llama2-7b"`, "draft_tokens and acceptance go with a draft model"))
+		}
+		return
+	case v.kind != text && v.kind != object:
+		f.fail(invalid("type", "/draft", "", "must be the name of a model or a Hugging Face configuration, is %s", v.kind))
+	case tokens == 0:
+		f.fail(invalid("missing", "/draft_tokens", `e.g. "draft_tokens":4`, "missing: draft_tokens"))
+	case acceptance == nil:
+		f.fail(invalid("missing", "/acceptance", `e.g. "acceptance":0.8`, "missing: acceptance"))
+	}
+	if *f.err != nil {
+		return
+	}
+	if _, err := traces.ParseAcceptance(string(acceptance.raw)); err != nil {
+		f.fail(invalid("range", "/acceptance", "", "%v", err))
+		return
+	}
+	q.draftAt, q.draft, q.draftTokens, q.acceptance = v, f.canonical(v, "/draft"), tokens, string(acceptance.raw)
 }
 
 // adapters reads the low-rank adapters beside the weights.
@@ -415,7 +447,7 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "lora", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
+	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
 		return "/" + field
 	}
 	return wholeModel

@@ -104,8 +104,15 @@ func (r *runReport) summary() {
 	if a.TTFTSeconds > 0 && a.Phase != "prefill" {
 		line("first token", Seconds(a.TTFTSeconds), "TTFT")
 	}
-	if a.TPOTSeconds > 0 && a.Phase != "decode" {
+	if a.TPOTSeconds > 0 && (a.Phase != "decode" || a.Speculation != nil) {
 		line("per token", Seconds(a.TPOTSeconds), "TPOT, each token after the first")
+	}
+	if s := a.Speculation; s != nil && s.Rounds > 0 {
+		line("a round", fmt.Sprintf("%.4g tokens", s.TokensPerRound), fmt.Sprintf("%d drafted by %s, acceptance %.4g; %d rounds", s.DraftTokens, s.Draft, s.Acceptance, s.Rounds))
+		line("drafting", Seconds(s.DraftSeconds), "verifying "+Seconds(s.VerifySeconds))
+		if s.Speedup > 0 {
+			line("speed-up", fmt.Sprintf("%.3g×", s.Speedup), fmt.Sprintf("a token takes %s without the draft model", Seconds(s.PlainTPOTSeconds)))
+		}
 	}
 	what := "generated, over all sequences"
 	if a.Phase == "prefill" {

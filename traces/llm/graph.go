@@ -37,9 +37,14 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 	}
 
 	c := m.compose(g, &w, layers, steps)
-	switch w.Phase {
-	case "decode":
-	case "serve":
+	if s := w.Speculation; s != nil {
+		g.Speculation = &traces.Speculation{Draft: s.Draft.Name, Tokens: s.Tokens, Acceptance: s.Acceptance}
+		c.speculate(w.drafter(g), g.Speculation)
+		steps = 0
+	}
+	switch {
+	case w.Phase == "decode" || w.Speculation != nil:
+	case w.Phase == "serve":
 		c.serve()
 	default:
 		c.prefill()
@@ -64,6 +69,8 @@ type composer struct {
 	runs []layerRun
 	ends bool  // embedding and head
 	head int32 // its block, -1 before there is one
+
+	prefix string // of all names
 }
 
 // stack is a pass as blocks.
@@ -81,6 +88,9 @@ func (m *Model) compose(g *traces.Graph, w *Workload, layers, steps int64) *comp
 }
 
 func (c *composer) add(b traces.Block) int32 {
+	if c.prefix != "" {
+		named(&b, c.prefix)
+	}
 	c.g.Blocks = append(c.g.Blocks, b)
 	return int32(len(c.g.Blocks) - 1)
 }

@@ -36,6 +36,8 @@ type Workload struct {
 
 	// LoRA, if not nil, are adapters beside the weights; it must be normalized.
 	LoRA *LoRA
+	// Speculation, if not nil, is a draft model, with phase decode or generate.
+	Speculation *Speculation
 
 	operand traces.DType // of the left operands of products, DType unless that was narrower than 16 bits
 }
@@ -98,6 +100,9 @@ func (w *Workload) validate(m *Model) error {
 		if d.d.Bits() == 0 {
 			bad(d.field, "", "%v is unknown", d.d)
 		}
+	}
+	if w.Speculation != nil {
+		errs = append(errs, w.Speculation.check(w, m)...)
 	}
 	if w.LoRA != nil {
 		errs = append(errs, w.LoRA.check(m)...)

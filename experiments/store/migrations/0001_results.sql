@@ -48,6 +48,15 @@ CREATE TABLE runs (
   requests_per_second REAL, -- requests that a server answers per second [1/s]
   prefill_share REAL, -- share of a server's time in which it prefills
   decode_step_seconds REAL, -- one decode step of a server that nothing interrupts [s]
+  draft TEXT, -- draft model of speculative decoding
+  draft_tokens INTEGER, -- tokens drafted in a round
+  acceptance REAL, -- chance that a drafted token is taken
+  tokens_per_round REAL, -- expected tokens of a round
+  rounds INTEGER, -- rounds of drafting and verifying
+  draft_seconds REAL, -- time of the draft model in all rounds [s]
+  verify_seconds REAL, -- time of the verifying model in all rounds [s]
+  plain_tpot_seconds REAL, -- time of a token without a draft model [s]
+  speedup REAL, -- plain_tpot_seconds in tpot_seconds
   host_operators INTEGER, -- operators that the host launched one by one
   host_operator_seconds REAL, -- the host's time for launching them [s]
   host_steps INTEGER, -- steps that the host scheduled
