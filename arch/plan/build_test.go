@@ -89,7 +89,15 @@ func graph(t *rapid.T) *traces.Graph {
 	d := rapid.SampledFrom([]traces.DType{traces.BF16, traces.FP16}).Draw(t, "dtype")
 	weights := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT8, traces.INT4, traces.INT4G32, traces.MXFP4, traces.NF4DQ}).Draw(t, "weights")
 	cache := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT4}).Draw(t, "cache")
+	var adapters *llm.LoRA
+	if rapid.IntRange(0, 3).Draw(t, "adapters") == 0 {
+		adapters = &llm.LoRA{Rank: 8, Adapters: 3}
+		if err := adapters.Normalize(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	g, err := m.Graph(llm.Workload{
+		LoRA:   adapters,
 		Phase:  rapid.SampledFrom([]string{"prefill", "decode", "generate"}).Draw(t, "phase"),
 		Batch:  rapid.Int64Range(1, 9).Draw(t, "batch"),
 		Prompt: rapid.Int64Range(1, 700).Draw(t, "prompt"), Generate: rapid.Int64Range(1, 4).Draw(t, "generate"),
