@@ -22,6 +22,10 @@
 // A framework on the host (arch.Host) begins each step with serial work, and launches the kernels of the
 // step in order, ahead of the device: kernel i starts when the host has launched it and kernel i-1 is done.
 //
+// What is decided about a kernel is a value apart from its steps (gemmChoice, attentionChoice). Pins give
+// such choices, or parts of them, in the planner's place; Decide notes all of them beside the program, with
+// the runners-up and the loop nest, and Export turns them into pins that lead to the same program.
+//
 // # Units
 //
 // Amounts are bytes or core-clock cycles, integers; times are picoseconds.
