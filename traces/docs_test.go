@@ -38,7 +38,7 @@ func tables() map[string]string {
 		case product:
 			simple, special, reads, writes = "2·batch·m·n·k in the matrix unit", "", "A, B", "C"
 		case attending:
-			simple = fmt.Sprintf("4·head_dim in the matrix unit and %d for each pair of a query and a key that it sees", kinds[Softmax].vector)
+			simple = fmt.Sprintf("2·(head_dim + value_dim) in the matrix unit and %d for each pair of a query and a key that it sees", kinds[Softmax].vector)
 			special, reads, writes = "1 a pair", "queries, cached and new keys and values", "as much as the queries"
 		case rowWise:
 			simple, special = counts(d.vector, d.vectorPerRow), counts(d.special, d.specialPerRow)
@@ -53,6 +53,9 @@ func tables() map[string]string {
 			if k == Quantize {
 				writes += " in the narrower format, with its scales"
 			}
+		case mixture:
+			simple = fmt.Sprintf("2·hidden·intermediate for each matrix and row in the matrix unit; %d for an inner element and one for an element of a row", kinds[SiLUMul].vector)
+			special, reads, writes = "2 an inner element", "the tokens and the weights of the experts that are chosen", "as much as the tokens"
 		case collective:
 			reads, writes = "`bytes`", "`bytes`"
 		}
@@ -179,11 +182,13 @@ func TestPageExamples(t *testing.T) {
 // TestMembersAreReadAndWritten: a file with every member that the table has is read, written and has
 // them all again.
 func TestMembersAreReadAndWritten(t *testing.T) {
-	const all = `{"trace":"strata.trace/1","model":"m","phase":"serve","batch":3,"prompt":5,"generate":2,"arrivals":"burst","dtype":"fp16","lines":10}
+	const all = `{"trace":"strata.trace/1","model":"m","phase":"serve","batch":3,"prompt":5,"generate":2,"arrivals":"burst","dtype":"fp16","lines":12}
 {"block":"b"}
 {"tensor":"x","shape":[2],"dtype":"fp8","role":"kv"}
 {"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"accumulate":3,"dtype":"fp8","weight_dtype":"int8","weight":false}
-{"op":"a","kind":"attention","batch":2,"heads":4,"kv_heads":2,"head_dim":8,"q_len":3,"past_len":5,"causal":false,"kv_dtype":"int8"}
+{"op":"a","kind":"attention","batch":2,"heads":4,"kv_heads":2,"head_dim":8,"q_len":3,"past_len":5,"causal":false,"cross":true,"kv_dtype":"int8"}
+{"op":"w","kind":"attention","heads":4,"head_dim":8,"q_len":3,"window":4,"value_dim":6,"latent":true,"relative":"bias"}
+{"op":"e","kind":"moe","tokens":5,"hidden":6,"intermediate":7,"experts":8,"top_k":2,"ep":4,"skew_milli":1010,"gated":false,"weight_dtype":"fp8"}
 {"op":"r","kind":"add","rows":7,"cols":9}
 {"op":"c","kind":"all-reduce","bytes":11}
 {"op":"q","kind":"quantize","rows":7,"cols":9,"to_dtype":"fp8"}

@@ -84,11 +84,24 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "q_len", kind: "integer", without: "required", meaning: "new tokens of each sequence", of: inFamily(attending)},
 		{name: "past_len", kind: "integer", without: "0", meaning: "tokens cached already, on top of the run's past", of: inFamily(attending)},
 		{name: "causal", kind: "boolean", without: "true", meaning: "whether a token sees only those before it", of: inFamily(attending)},
+		{name: "window", kind: "integer", without: "0: all", meaning: "tokens over which a query looks back, itself included", of: inFamily(attending)},
+		{name: "value_dim", kind: "integer", without: "head_dim", meaning: "elements of a value", of: inFamily(attending)},
+		{name: "latent", kind: "boolean", without: "false", meaning: "whether values are the first elements of the keys, so that the cache holds keys alone", of: inFamily(attending)},
+		{name: "cross", kind: "boolean", without: "false", meaning: "whether keys and values are of another sequence, of past_len tokens", of: inFamily(attending)},
+		{name: "relative", kind: "string", without: "none", meaning: "what distances add to the scores: none; bias, read from a table of heads×queries×keys; projected, a product of queries and projected distances", of: inFamily(attending)},
+		{name: "tokens", kind: "integer", without: "required", meaning: "tokens of all ranks together", of: inFamily(mixture)},
+		{name: "hidden", kind: "integer", without: "required", meaning: "elements of a token", of: inFamily(mixture)},
+		{name: "intermediate", kind: "integer", without: "required", meaning: "inner elements of an expert", of: inFamily(mixture)},
+		{name: "experts", kind: "integer", without: "required", meaning: "experts of all ranks together", of: inFamily(mixture)},
+		{name: "top_k", kind: "integer", without: "required", meaning: "experts that each token is sent to", of: inFamily(mixture)},
+		{name: "ep", kind: "integer", without: "1", meaning: "ranks that the experts are dealt to; the operator is that of the busiest", of: inFamily(mixture)},
+		{name: "skew_milli", kind: "integer", without: "0: as likely", meaning: "exponent, in thousandths, of the power law by which experts are chosen", of: inFamily(mixture)},
+		{name: "gated", kind: "boolean", without: "true", meaning: "whether an expert has three matrices, act(x·Wg)∘(x·Wu) between them, or two", of: inFamily(mixture)},
 		{name: "rows", kind: "integer", without: "required", meaning: "product of the leading dimensions", of: inFamily(rowWise)},
 		{name: "cols", kind: "integer", without: "required", meaning: "last dimension", of: inFamily(rowWise)},
 		{name: "bytes", kind: "integer", without: "required", meaning: "full buffer of each chip; of all-gather and reduce-scatter the total", of: inFamily(collective)},
 		{name: "dtype", kind: "data type", without: "the header's", meaning: "of activations"},
-		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, or of the table", of: oneOf(Gemm, Embedding)},
+		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, of the table or of the experts", of: oneOf(Gemm, Embedding, MoE)},
 		{name: "kv_dtype", kind: "data type", without: "dtype", meaning: "of cached keys and values", of: oneOf(Attention, KVAppend)},
 		{name: "to_dtype", kind: "data type", without: "required", meaning: "of the result, narrower than dtype", of: oneOf(Quantize)},
 		{name: "weight", kind: "boolean", without: "true", meaning: "false: no weight is made up when no input is one", of: Kind.impliesWeight},
@@ -118,7 +131,7 @@ func (op *Op) lacksWeight(tensors []Tensor) bool {
 
 // saysPast reports whether an operator of the block says itself how many tokens are cached.
 func (b *Block) saysPast() bool {
-	return slices.ContainsFunc(b.Ops, func(op Op) bool { return op.Kind == Attention && op.Past > 0 })
+	return slices.ContainsFunc(b.Ops, func(op Op) bool { return op.Kind == Attention && op.Past > 0 && !op.Cross })
 }
 
 // defaultPast returns the cached tokens of a run that does not say.
@@ -179,6 +192,14 @@ func (e *encoder) word(key, word string) {
 func (e *encoder) int(key string, v int64) {
 	e.key(key)
 	e.line = strconv.AppendInt(e.line, v, 10)
+}
+
+// flag writes a member that is false unless it is there.
+func (e *encoder) flag(key string, v bool) {
+	if v {
+		e.key(key)
+		e.line = append(e.line, "true"...)
+	}
 }
 
 func (e *encoder) ints(key string, vs []int64) {
@@ -370,13 +391,23 @@ func (e *encoder) op(op *Op, b *Block) {
 			e.key("causal")
 			e.line = append(e.line, "false"...)
 		}
+		e.flag("latent", op.Latent)
+		e.flag("cross", op.Cross)
+		if op.Relative != NoRelative {
+			e.word("relative", op.Relative.String())
+		}
+	case mixture:
+		if !op.Gated {
+			e.key("gated")
+			e.line = append(e.line, "false"...)
+		}
 	case collective:
 		e.int("bytes", int64(op.Bytes))
 	}
 	if op.DType != e.g.DType {
 		e.word("dtype", op.DType.String())
 	}
-	if oneOf(Gemm, Embedding)(op.Kind) && op.WeightDType != op.DType {
+	if oneOf(Gemm, Embedding, MoE)(op.Kind) && op.WeightDType != op.DType {
 		e.word("weight_dtype", op.WeightDType.String())
 	}
 	if oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType {
@@ -395,7 +426,7 @@ func (e *encoder) op(op *Op, b *Block) {
 // without returns what a dimension is when a record does not say, 0 where it must.
 func (d *dim) without(op *Op, g *Graph) int64 {
 	switch {
-	case d.name == "batch" && d.family == product:
+	case d.name == "batch" && d.family == product, d.name == "ep":
 		return 1
 	case d.name == "batch":
 		return max(g.Batch, 1)

@@ -183,6 +183,24 @@ func graphs() *rapid.Generator[*Graph] {
 					op.HeadDim, op.QLen = rapid.Int64Range(1, 128).Draw(t, "dim"), rapid.Int64Range(1, 100).Draw(t, "q")
 					op.Past = rapid.Int64Range(0, 2).Draw(t, "past")
 					op.Causal = rapid.Bool().Draw(t, "causal")
+					if op.Causal {
+						op.Window = rapid.Int64Range(0, 50).Draw(t, "window")
+					}
+					op.Latent = rapid.Bool().Draw(t, "latent")
+					if d := rapid.Int64Range(0, op.HeadDim-1).Draw(t, "value dim"); d > 0 {
+						op.ValueDim = d
+					}
+					op.Cross = !op.Causal && op.Past > 0 && rapid.Bool().Draw(t, "cross")
+					op.Relative = Relative(rapid.IntRange(0, numRelatives-1).Draw(t, "relative"))
+				case mixture:
+					op.M, op.N, op.K = rapid.Int64Range(1, 300).Draw(t, "tokens"), size.Draw(t, "n"), size.Draw(t, "k")
+					op.EP = rapid.Int64Range(1, 4).Draw(t, "ep")
+					op.Experts = op.EP * rapid.Int64Range(1, 40).Draw(t, "experts")
+					op.TopK = rapid.Int64Range(1, op.Experts).Draw(t, "top k")
+					if rapid.Bool().Draw(t, "skewed") {
+						op.SkewMilli = rapid.Int64Range(MinSkew, MaxSkew).Draw(t, "skew")
+					}
+					op.Gated = rapid.Bool().Draw(t, "gated")
 				case rowWise:
 					op.Rows, op.Cols = size.Draw(t, "rows"), size.Draw(t, "cols")
 					if op.Kind == Quantize {

@@ -74,6 +74,24 @@ type Op struct {
 	Heads, KVHeads, HeadDim int64
 	QLen, Past              int64
 	Causal                  bool
+	// Window is over how many tokens a query looks back, itself included; 0: over all of them.
+	Window int64
+	// ValueDim is the elements of a value where they differ from HeadDim, else 0. Latent means that
+	// values are the first ValueDim elements of the keys, so that the cache holds keys alone.
+	ValueDim int64
+	Latent   bool
+	// Cross means that keys and values are of another sequence of Past tokens: neither the new
+	// tokens nor those of the run are among them.
+	Cross    bool
+	Relative Relative
+
+	// Mixture of experts: M tokens of K elements, each sent to TopK of Experts networks of N inner
+	// elements. Gated networks have three matrices, others two. SkewMilli is the exponent, in
+	// thousandths, of the power law by which experts are chosen; 0: each as likely as any other.
+	// With EP ranks that share out the experts, the operator is that of the busiest of them.
+	Experts, TopK, EP int64
+	SkewMilli         int64
+	Gated             bool
 
 	// Row-wise and element-wise: Rows×Cols elements.
 	Rows, Cols int64
@@ -434,9 +452,15 @@ func (op *Op) invalid() *Invalid {
 	if op.Kind.Collective() && op.Bytes < 0 {
 		return &Invalid{Message: fmt.Sprintf("bytes %d: must not be negative", int64(op.Bytes)), Field: "bytes"}
 	}
-	if op.Kind == Attention && op.Heads%op.KVHeads != 0 {
-		return &Invalid{Message: fmt.Sprintf("%d query heads cannot share %d key/value heads evenly", op.Heads, op.KVHeads),
-			Hint: "heads must be a multiple of kv_heads", Field: "kv_heads"}
+	switch op.Kind {
+	case Attention:
+		if e := op.invalidAttention(); e != nil {
+			return e
+		}
+	case MoE:
+		if e := op.invalidMoE(); e != nil {
+			return e
+		}
 	}
 	for _, l := range []struct {
 		name string
@@ -462,6 +486,42 @@ func (op *Op) invalid() *Invalid {
 	return nil
 }
 
+func (op *Op) invalidAttention() *Invalid {
+	switch {
+	case op.Heads%op.KVHeads != 0:
+		return &Invalid{Message: fmt.Sprintf("%d query heads cannot share %d key/value heads evenly", op.Heads, op.KVHeads),
+			Hint: "heads must be a multiple of kv_heads", Field: "kv_heads"}
+	case int(op.Relative) >= numRelatives:
+		return &Invalid{Message: "unknown relative positions", Field: "relative"}
+	case op.Latent && op.ValueDim > op.HeadDim:
+		return &Invalid{Message: fmt.Sprintf("values of %d elements cannot be a part of keys of %d", op.ValueDim, op.HeadDim), Field: "value_dim"}
+	case op.Cross && op.Causal:
+		return &Invalid{Message: "keys of another sequence have no order to mask", Hint: "say causal: false", Field: "causal"}
+	case op.Cross && op.Past == 0:
+		return &Invalid{Message: "no keys: past_len is the length of the other sequence", Field: "past_len"}
+	case op.Window > 0 && !op.Causal:
+		return &Invalid{Message: "a window looks back, so it goes with a causal mask", Field: "window"}
+	}
+	return nil
+}
+
+func (op *Op) invalidMoE() *Invalid {
+	switch {
+	case op.TopK > op.Experts:
+		return &Invalid{Message: fmt.Sprintf("%d of %d experts for each token", op.TopK, op.Experts), Hint: "top_k is at most experts", Field: "top_k"}
+	case op.Experts > maxExperts:
+		return &Invalid{Message: fmt.Sprintf("%d experts: at most %d are supported", op.Experts, maxExperts), Field: "experts"}
+	case op.Experts%op.EP != 0:
+		return &Invalid{Message: fmt.Sprintf("%d experts cannot be dealt to %d ranks evenly", op.Experts, op.EP), Hint: "ep must divide experts", Field: "ep"}
+	case op.SkewMilli != 0 && (op.SkewMilli < MinSkew || op.SkewMilli > MaxSkew):
+		return &Invalid{Message: fmt.Sprintf("an exponent of %d thousandths: must be from %d to %d", op.SkewMilli, MinSkew, MaxSkew), Hint: "or 0 for experts that are all as likely", Field: "skew_milli"}
+	}
+	return nil
+}
+
+// maxExperts bounds the experts of an operator, and with it the work of dealing tokens to them.
+const maxExperts = 1 << 16
+
 // dim is a dimension of the operators of a family of kinds.
 type dim struct {
 	name   string
@@ -481,6 +541,15 @@ var dims = []dim{
 	{"head_dim", attending, 1, func(o *Op) *int64 { return &o.HeadDim }},
 	{"q_len", attending, 1, func(o *Op) *int64 { return &o.QLen }},
 	{"past_len", attending, 0, func(o *Op) *int64 { return &o.Past }},
+	{"window", attending, 0, func(o *Op) *int64 { return &o.Window }},
+	{"value_dim", attending, 0, func(o *Op) *int64 { return &o.ValueDim }},
+	{"tokens", mixture, 1, func(o *Op) *int64 { return &o.M }},
+	{"hidden", mixture, 1, func(o *Op) *int64 { return &o.K }},
+	{"intermediate", mixture, 1, func(o *Op) *int64 { return &o.N }},
+	{"experts", mixture, 1, func(o *Op) *int64 { return &o.Experts }},
+	{"top_k", mixture, 1, func(o *Op) *int64 { return &o.TopK }},
+	{"ep", mixture, 1, func(o *Op) *int64 { return &o.EP }},
+	{"skew_milli", mixture, 0, func(o *Op) *int64 { return &o.SkewMilli }},
 	{"rows", rowWise, 1, func(o *Op) *int64 { return &o.Rows }},
 	{"cols", rowWise, 1, func(o *Op) *int64 { return &o.Cols }},
 }

@@ -6,8 +6,11 @@ import "fmt"
 type Kind uint8
 
 // The kinds of operators. Gemm is a (batched) matrix product, Attention softmax(QKᵀ)V over cached
-// and new tokens, Embedding a table look-up, KVAppend the copy of new keys and values into the
-// cache, Quantize the rounding of activations to a narrower format before a product; row-wise and element-wise operators and collectives are named as in the literature.
+// and new tokens, MoE the feed-forward networks of the experts that a router has chosen for each
+// token, from bringing the rows of an expert together to adding up what the experts of a token gave,
+// Embedding a table look-up, KVAppend the copy of new keys and values into the cache, Quantize the
+// rounding of activations to a narrower format before a product; row-wise and element-wise operators
+// and collectives are named as in the literature.
 const (
 	Gemm Kind = iota
 	Attention
@@ -37,6 +40,7 @@ const (
 	AllToAll
 	Broadcast
 	SendRecv
+	MoE
 	numKinds = iota
 )
 
@@ -48,6 +52,7 @@ const (
 	attending                // Batch, Heads, KVHeads, HeadDim, QLen, Past
 	rowWise                  // Rows, Cols
 	collective               // Bytes
+	mixture                  // M, N, K, Experts, TopK, Gated, Skew, EP
 )
 
 // kinds describes every kind: its name and fields; for row-wise kinds, how many tensors of
@@ -100,6 +105,7 @@ var kinds = [numKinds]struct {
 	AllToAll:      {name: "all-to-all", family: collective},
 	Broadcast:     {name: "broadcast", family: collective},
 	SendRecv:      {name: "send-recv", family: collective},
+	MoE:           {name: "moe", family: mixture},
 }
 
 // String returns the name used in files, e.g. "silu-mul".

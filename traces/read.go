@@ -60,7 +60,7 @@ type reader struct {
 
 	members []member
 	record  int // kind of the record that is being read
-	values  [32][]byte
+	values  [64][]byte
 	strange bool // it has a member that is not known
 }
 
@@ -743,6 +743,13 @@ func (r *reader) readOp() {
 		}
 	case attending:
 		op.Causal = r.bool("causal", true)
+		op.Latent, op.Cross = r.bool("latent", false), r.bool("cross", false)
+		op.Relative = word(r, "relative", NoRelative, ParseRelative)
+		if op.ValueDim == op.HeadDim { // which is what its absence means
+			op.ValueDim = 0
+		}
+	case mixture:
+		op.Gated = r.bool("gated", true)
 	case collective:
 		v, _ := r.int("bytes")
 		op.Bytes = units.Bytes(v)

@@ -188,9 +188,31 @@ func (op *Op) shape(past int64) string {
 		if op.KVHeads != op.Heads {
 			heads += fmt.Sprintf("/%d", op.KVHeads)
 		}
-		s = fmt.Sprintf("%d×%s heads×%d, %d new, %d cached", op.Batch, heads, op.HeadDim, op.QLen, past+op.Past)
-		if !op.Causal {
+		s = fmt.Sprintf("%d×%s heads×%d, %d new, %d cached", op.Batch, heads, op.HeadDim, op.QLen, op.cached(past))
+		if op.ValueDim != 0 && op.ValueDim != op.HeadDim {
+			s += fmt.Sprintf(", values of %d", op.ValueDim)
+		}
+		if op.Latent {
+			s += ", latent"
+		}
+		if op.Window > 0 {
+			s += fmt.Sprintf(", window of %d", op.Window)
+		}
+		if op.Relative != NoRelative {
+			s += ", relative " + op.Relative.String()
+		}
+		if op.Cross {
+			s += ", cross"
+		} else if !op.Causal {
 			s += ", not causal"
+		}
+	case mixture:
+		s = fmt.Sprintf("%d×%d to %d of %d×%d", op.M, op.K, op.TopK, op.Experts, op.N)
+		if op.EP > 1 {
+			s += fmt.Sprintf(", one of %d ranks", op.EP)
+		}
+		if op.SkewMilli > 0 {
+			s += fmt.Sprintf(", skew %g", float64(op.SkewMilli)/1000)
 		}
 	case rowWise:
 		s = fmt.Sprintf("%d×%d", op.Rows, op.Cols)
@@ -199,7 +221,7 @@ func (op *Op) shape(past int64) string {
 	}
 	types := op.DType.String()
 	switch {
-	case oneOf(Gemm, Embedding)(op.Kind) && op.WeightDType != op.DType:
+	case oneOf(Gemm, Embedding, MoE)(op.Kind) && op.WeightDType != op.DType:
 		types += "·" + op.WeightDType.String()
 	case oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType:
 		types += "·" + op.KVDType.String()
@@ -515,9 +537,8 @@ func (g *Graph) totals() (t totals) {
 			op := &b.Ops[j]
 			w, _ := op.Work(r.Past)
 			add(&s, &w)
-			keys := float64(op.Past + r.Past + op.QLen)
-			each := 2 * float64(op.KVDType.KVBytes(1, op.HeadDim)) * float64(op.Batch) * float64(op.KVHeads)
-			cache.use(op.Name, r.FirstLayer, end, float64(each*keys))
+			n, _ := op.CacheBytes(r.Past)
+			cache.use(op.Name, r.FirstLayer, end, float64(n))
 		}
 		times := float64(r.Times) * float64(r.Steps())
 		t.matrix += float64(times * s.matrix)

@@ -114,20 +114,34 @@ func (op *Op) Work(past int64) (Work, error) {
 		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.M, op.N)
 		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(c.bytes(op.DType.Result(), op.Batch, op.M, op.Accumulate))))
 	case attending:
-		past = c.add(past, op.Past)
-		keys := c.add(past, op.QLen)
-		all := c.mul(op.QLen, keys) // checks what Pairs multiplies
+		if c.add(past, op.Past) < 0 || !c.ok {
+			break
+		}
+		keys := c.add(op.SeenPast(past), op.NewKeys())
+		all := c.mul(op.QLen, keys) // checks what Visits multiplies
 		pairs := int64(0)
 		if c.ok && all >= 0 {
-			pairs = Pairs(op.QLen, past, op.Causal)
+			pairs = op.Visits(past)
 		}
 		scores := c.mul(op.Batch, op.Heads, pairs)
-		w.MatrixOps = units.Ops(c.mul(4, scores, op.HeadDim))
-		w.VectorOps = units.Ops(c.mul(scores, kinds[Softmax].vector))
-		w.SpecialOps = units.Ops(c.mul(scores, kinds[Softmax].special))
+		widths := op.HeadDim + op.Values()
 		q := c.bytes(op.DType, op.Batch, op.Heads, op.QLen, op.HeadDim)
-		w.ReadBytes = units.Bytes(c.add(int64(q), int64(c.kv(op.KVDType, op.HeadDim, 2, op.Batch, op.KVHeads, keys))))
-		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.Heads, op.QLen, op.HeadDim)
+		read := c.add(int64(q), int64(c.pairs(op.KVDType, op.HeadDim, op.Kept(), op.Batch, op.KVHeads, keys)))
+		simple := kinds[Softmax].vector
+		switch op.Relative {
+		case Bias:
+			read = c.add(read, int64(c.bytes(op.DType, op.Heads, op.QLen, keys)))
+			simple++ // a sum for each score
+		case Projected:
+			read = c.add(read, int64(c.kv(op.KVDType, op.HeadDim, op.Heads, keys)))
+			widths += op.HeadDim
+			simple++
+		}
+		w.MatrixOps = units.Ops(c.mul(2, scores, widths))
+		w.VectorOps = units.Ops(c.mul(scores, simple))
+		w.SpecialOps = units.Ops(c.mul(scores, kinds[Softmax].special))
+		w.ReadBytes = units.Bytes(read)
+		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.Heads, op.QLen, op.Values())
 	case rowWise:
 		elements := c.mul(op.Rows, op.Cols)
 		read := c.bytes(op.DType, k.reads, elements)
@@ -154,6 +168,8 @@ func (op *Op) Work(past int64) (Work, error) {
 		}
 		w.VectorOps = units.Ops(c.add(c.mul(vector, elements), c.mul(k.vectorPerRow, op.Rows)))
 		w.SpecialOps = units.Ops(c.add(c.mul(k.special, elements), c.mul(k.specialPerRow, op.Rows)))
+	case mixture:
+		w = op.mixtureWork(&c)
 	case collective:
 		w.ReadBytes, w.WriteBytes = op.Bytes, op.Bytes
 	}
@@ -164,10 +180,21 @@ func (op *Op) Work(past int64) (Work, error) {
 }
 
 // ModelOps counts the operations of the model as MFU does: matrix products, and attention over all
-// keys as if nothing were masked.
+// keys as if nothing were masked, those beyond a window aside. A mixture of experts counts those that
+// its tokens are sent to, of all ranks.
 func (op *Op) ModelOps(past int64) (units.Ops, error) {
 	whole := *op
-	whole.Causal = false
+	switch {
+	case op.Kind == Attention && op.Window > 0:
+		c := count{true}
+		// As many keys as the window has, for each of the queries.
+		whole.Past = min(c.add(past, op.Past, op.QLen), op.Window)
+		whole.Window, whole.Causal, whole.Cross = 0, false, true
+	case op.Kind == MoE:
+		whole.EP, whole.SkewMilli = 1, 0
+	default:
+		whole.Causal = false
+	}
 	w, err := whole.Work(past)
 	return w.MatrixOps, err
 }

@@ -66,6 +66,61 @@ func TestWork(t *testing.T) {
 				ReadBytes: 2*32*128 + 2*2*8*1025*128, WriteBytes: 2 * 32 * 128},
 		},
 		{
+			// Queries 1, 2 and 3 see 3, 4 and 4 keys: themselves and the three before. Two of the
+			// cached keys are still seen, and three are new.
+			name: "attention with a window",
+			op:   Op{Kind: Attention, Batch: 2, Heads: 4, KVHeads: 2, HeadDim: 8, QLen: 3, Past: 1, Causal: true, Window: 4},
+			past: 1,
+			want: Work{MatrixOps: 4 * 2 * 4 * 8 * 11, VectorOps: 4 * 2 * 4 * 11, SpecialOps: 2 * 4 * 11,
+				ReadBytes: 2*2*4*3*8 + 2*2*2*2*5*8, WriteBytes: 2 * 2 * 4 * 3 * 8},
+		},
+		{
+			// DeepSeek-V3's absorbed attention of one token: 128 heads share one latent key of 576
+			// elements, of which 512 are the value (arXiv 2412.19437, section 2.1.1).
+			name: "latent attention",
+			op:   Op{Kind: Attention, Batch: 1, Heads: 128, KVHeads: 1, HeadDim: 576, ValueDim: 512, Latent: true, QLen: 1, Causal: true},
+			past: 1023,
+			want: Work{MatrixOps: 2 * 128 * 1024 * (576 + 512), VectorOps: 4 * 128 * 1024, SpecialOps: 128 * 1024,
+				ReadBytes: 2*128*576 + 2*1024*576, WriteBytes: 2 * 128 * 512},
+		},
+		{
+			name: "attention to another sequence: neither new tokens nor the run's add keys",
+			op:   Op{Kind: Attention, Batch: 2, Heads: 4, KVHeads: 4, HeadDim: 8, QLen: 3, Past: 10, Cross: true},
+			past: 5,
+			want: Work{MatrixOps: 4 * 2 * 4 * 8 * 30, VectorOps: 4 * 2 * 4 * 30, SpecialOps: 2 * 4 * 30,
+				ReadBytes: 2*2*4*3*8 + 2*2*2*4*10*8, WriteBytes: 2 * 2 * 4 * 3 * 8},
+		},
+		{
+			// As above without a mask, and a bias for each head, query and key, which the sequences share.
+			name: "attention with a table of biases",
+			op:   Op{Kind: Attention, Batch: 2, Heads: 4, KVHeads: 4, HeadDim: 8, QLen: 3, Past: 10, Relative: Bias},
+			want: Work{MatrixOps: 4 * 2 * 4 * 8 * 39, VectorOps: 5 * 2 * 4 * 39, SpecialOps: 2 * 4 * 39,
+				ReadBytes: 2*2*4*3*8 + 2*2*2*4*13*8 + 2*4*3*13, WriteBytes: 2 * 2 * 4 * 3 * 8},
+		},
+		{
+			// A third product of the size of QKᵀ, with distances that all sequences share.
+			name: "attention with projected distances",
+			op:   Op{Kind: Attention, Batch: 2, Heads: 4, KVHeads: 4, HeadDim: 8, QLen: 3, Past: 10, Relative: Projected},
+			want: Work{MatrixOps: 6 * 2 * 4 * 8 * 39, VectorOps: 5 * 2 * 4 * 39, SpecialOps: 2 * 4 * 39,
+				ReadBytes: 2*2*4*3*8 + 2*2*2*4*13*8 + 2*4*13*8, WriteBytes: 2 * 2 * 4 * 3 * 8},
+		},
+		{
+			// 5 tokens, 2 of 8 experts each: 8·(1 − 0.75⁵) = 6.1 experts are touched, by 10 rows. A row
+			// takes three products of 6×7; SiLU and product 3+2 an inner element, and a sum of 6.
+			name: "mixture of experts",
+			op:   Op{Kind: MoE, M: 5, K: 6, N: 7, Experts: 8, TopK: 2, EP: 1, Gated: true, WeightDType: FP8},
+			want: Work{MatrixOps: 2 * 3 * 6 * 7 * 10, VectorOps: 3*7*10 + 6*10, SpecialOps: 2 * 7 * 10,
+				ReadBytes: 2 * 5 * 6, WeightBytes: 6 * 3 * 6 * 7, WriteBytes: 2 * 5 * 6},
+		},
+		{
+			// The same experts, one token more for each of four of them. The busiest of two ranks has
+			// three experts, of which two have two tokens.
+			name: "the busiest of two ranks",
+			op:   Op{Kind: MoE, M: 5, K: 6, N: 7, Experts: 8, TopK: 2, EP: 2},
+			want: Work{MatrixOps: 2 * 2 * 6 * 7 * 5, VectorOps: 4*7*5 + 6*5, SpecialOps: 7 * 5,
+				ReadBytes: 2 * 5 * 6, WeightBytes: 2 * 3 * 2 * 6 * 7, WriteBytes: 2 * 5 * 6},
+		},
+		{
 			name: "embedding reads a row of the table and an index for each token",
 			op:   Op{Kind: Embedding, Rows: 6, Cols: 8, WeightDType: INT8},
 			want: Work{ReadBytes: 6 * 4, WeightBytes: 6 * 8, WriteBytes: 2 * 6 * 8},
@@ -140,7 +195,7 @@ func TestWork(t *testing.T) {
 
 // TestEveryKindIsTested: a new kind needs a row above.
 func TestEveryKindIsTested(t *testing.T) {
-	if numKinds != 28 {
+	if numKinds != 29 {
 		t.Errorf("%d kinds; add the new ones to TestWork and here", numKinds)
 	}
 }

@@ -20,16 +20,69 @@ type attention struct {
 	batch          int64
 	heads, kvHeads int64
 	dim            int64
-	qlen, past     int64
+	qlen, past     int64 // past: cached keys that any query sees
 	causal         bool
+	window         int64 // 0: none
+	values         int64 // elements of a value
+	kept           int64 // of them in the cache: 0 if values are part of the keys
+	keys           int64 // that the queries see in all: past, and what the new tokens add
+	relative       traces.Relative
 	t, kv          traces.DType
 	lib            *arch.AttentionKernel
 	made           bool // lib takes keys and values in their format
 }
 
+// attentionOf is the operator on one of tp chips, with past tokens of its run.
+func attentionOf(op *traces.Op, phase traces.Phase, past, tp int64) attention {
+	a := attention{name: op.Name, phase: phase, batch: op.Batch, heads: op.Heads, kvHeads: op.KVHeads, dim: op.HeadDim, qlen: op.QLen,
+		past: op.SeenPast(past), causal: op.Causal, window: op.Window, values: op.Values(), kept: op.Values(), relative: op.Relative, t: op.DType, kv: op.KVDType}
+	a.keys = a.past + op.NewKeys()
+	if op.Latent {
+		a.kept = 0
+	}
+	if op.Split == traces.Heads {
+		a.heads /= tp
+		a.kvHeads = units.CeilDiv(a.kvHeads, tp)
+	}
+	return a
+}
+
+// cached returns the bytes of keys and values that the queries see, and of what distances add to the
+// scores: both come from memory once.
+func (a *attention) cached() int64 {
+	n := int64(a.kv.KVPairs(a.batch*a.kvHeads*a.keys, a.dim, a.kept))
+	switch a.relative {
+	case traces.Bias:
+		n += int64(a.t.Bytes(a.heads * a.qlen * a.keys))
+	case traces.Projected:
+		n += int64(a.kv.KVBytes(a.heads*a.keys, a.dim))
+	}
+	return n
+}
+
+// tileBytes returns what a thread block streams for one of its tiles of rows×keys scores.
+func (a *attention) tileBytes(rows, keys int64) int64 {
+	n := int64(a.kv.KVPairs(keys, a.dim, a.kept))
+	switch a.relative {
+	case traces.Bias:
+		n += int64(a.t.Bytes(rows * keys))
+	case traces.Projected:
+		n += int64(a.kv.KVBytes(keys, a.dim))
+	}
+	return n
+}
+
+// widths returns the elements over which the products of a score and of its value run.
+func (a *attention) widths() int64 {
+	if a.relative == traces.Projected {
+		return 2*a.dim + a.values
+	}
+	return a.dim + a.values
+}
+
 func (b *builder) attention(a attention) ([]*Body, error) {
-	if _, ok := mul(a.batch, a.heads, a.qlen, a.past+a.qlen, a.dim, 4); !ok {
-		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.past+a.qlen, ErrTooLarge)
+	if _, ok := mul(a.batch, a.heads, a.qlen, a.keys, a.widths(), 2); !ok {
+		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.keys, ErrTooLarge)
 	}
 	if !b.fuses("flash-attention", a.phase, a.name) {
 		return b.eagerAttention(a)
@@ -39,7 +92,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 		pin = b.pins.of(b.matchAttention(&a))
 	}
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
-		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin}
+		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin, keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative}
 	if k, ok := b.kernels[key]; ok {
 		return []*Body{b.known(k)}, nil
 	}
@@ -98,7 +151,7 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	c := attentionChoice{rows: at.Rows, keys: at.Keys, split: 1, resident: at.Resident}
 	group := a.heads / a.kvHeads
 	if a.decodes() {
-		c.rows = group * a.qlen
+		c.rows = min(group*a.qlen, at.Rows) // more of those that share keys take several blocks
 	}
 	if give != nil && give.Tile != (Tile{}) {
 		c.rows, c.keys = give.Tile.Rows, give.Tile.Cols
@@ -110,7 +163,7 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	case give != nil && give.Split > 0:
 		c.split = give.Split
 	case a.decodes() && (at.Split == "always" || at.Split == "grouped" && group > 1):
-		c.split = kvSplit(a.batch*a.kvHeads, b.m.Chip.Cores.Count*c.resident, units.CeilDiv(a.past+a.qlen, c.keys))
+		c.split = kvSplit(a.batch*a.kvHeads*units.CeilDiv(group*a.qlen, c.rows), b.m.Chip.Cores.Count*c.resident, units.CeilDiv(a.keys, c.keys))
 	}
 	return c
 }
@@ -126,7 +179,7 @@ func ofTile(cycles units.Cycles, size, library int64) int64 {
 // eagerAttention plans product, softmax and product as kernels of their own, with the scores in
 // memory between them and every score computed, masked or not.
 func (b *builder) eagerAttention(a attention) ([]*Body, error) {
-	kv := a.past + a.qlen
+	kv := a.keys
 	group := a.heads / a.kvHeads // query heads that share keys: stacked as rows of one product
 	batch, m := a.batch*a.kvHeads, a.qlen*group
 	scores := a.batch * a.heads * a.qlen
@@ -135,6 +188,26 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 		return nil, err
 	}
 	bytes := int64(a.t.Bytes(scores * kv))
+	out := []*Body{qk}
+	switch a.relative {
+	case traces.Projected:
+		qr, err := b.gemm(gemm{name: a.name + ".qr", phase: a.phase, batch: a.heads, m: a.batch * a.qlen, n: kv, k: a.dim, a: a.t, w: a.kv, cached: a.dim})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, qr)
+		fallthrough
+	case traces.Bias:
+		read := 2 * bytes
+		if a.relative == traces.Bias {
+			read = bytes + int64(a.t.Bytes(a.heads*a.qlen*kv))
+		}
+		sum, err := b.rowKernel(rows{name: a.name + ".relative", phase: a.phase, kind: traces.Add, rows: scores, cols: kv, read: read, write: bytes, vector: scores * kv})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sum)
+	}
 	op := traces.Op{Name: a.name + ".softmax", Kind: traces.Softmax, Rows: scores, Cols: kv, DType: a.t}
 	w, err := op.Work(0)
 	if err != nil {
@@ -145,11 +218,11 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	pv, err := b.gemm(gemm{name: a.name + ".pv", phase: a.phase, batch: batch, m: m, n: a.dim, k: kv, a: a.t, w: a.kv, cached: a.dim})
+	pv, err := b.gemm(gemm{name: a.name + ".pv", phase: a.phase, batch: batch, m: m, n: a.values, k: kv, a: a.t, w: a.kv, cached: a.values})
 	if err != nil {
 		return nil, err
 	}
-	return []*Body{qk, sm, pv}, nil
+	return append(out, sm, pv), nil
 }
 
 // flashStage is one round of key tiles of a fused kernel, on all the cores that work.
@@ -198,18 +271,18 @@ func (b *builder) widenTile(a *attention, keys int64) int64 {
 	if a.made || !b.widens(a.kv, b.m.Chip.Cores.Matrix.Native(a.t)) {
 		return 0
 	}
-	return 2 * compute.Widen(a.kv, a.dim, keys, a.dim)
+	return compute.Widen(a.kv, a.dim, keys, a.dim) + compute.Widen(a.kv, a.kept, keys, a.kept)
 }
 
 // tileCycles returns the matrix cycles of one tile of rows×keys scores, both products.
 func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	u := &b.m.Chip.Cores.Matrix
 	t := u.Native(a.t)
-	qk, err := u.Cycles(t, rows, keys, a.dim)
+	qk, err := u.Cycles(t, rows, keys, a.widths()-a.values)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	pv, err := u.Cycles(t, rows, a.dim, keys)
+	pv, err := u.Cycles(t, rows, a.values, keys)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
@@ -233,11 +306,14 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	walk := make([]int64, tiles) // key tiles of each query tile
 	var visited int64
 	for i := range walk {
-		keys := a.past + a.qlen
+		end, start := a.keys, int64(0)
 		if a.causal {
-			keys = a.past + min(units.CeilDiv((int64(i)+1)*c.rows, packed), a.qlen)
+			end = a.past + min(units.CeilDiv((int64(i)+1)*c.rows, packed), a.qlen)
 		}
-		walk[i] = units.CeilDiv(keys, c.keys)
+		if a.window > 0 { // the first query of the tile looks back the furthest
+			start = max(0, a.past+int64(i)*c.rows/packed+1-a.window)
+		}
+		walk[i] = units.CeilDiv(end, c.keys) - start/c.keys
 		visited += walk[i]
 	}
 	visited *= a.batch * heads
@@ -248,15 +324,14 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	}
 	// Resident blocks of a core take turns on its matrix unit.
 	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys) * resident, widen: b.widenTile(a, c.keys) * resident}
-	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
-	s.load = b.off.Sectors(units.CeilDiv(kvBytes+qBytes, rounds))
-	s.stream = units.CeilDiv(visited*2*int64(a.kv.KVBytes(c.keys, a.dim))+qBytes, rounds)
+	s.load = b.off.Sectors(units.CeilDiv(a.cached()+qBytes, rounds))
+	s.stream = units.CeilDiv(visited*a.tileBytes(c.rows, c.keys)+qBytes, rounds)
 	starts := units.CeilDiv(blocks, slots)
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	k.then(Node{Name: "block starts", Step: b.starts(at, starts, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
-	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.dim)))
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	// Most blocks store while others still work; the last ones of each slot do not.
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
 		Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
@@ -278,24 +353,24 @@ func (b *builder) starts(at *arch.AttentionKernel, n, cores int64) *Step {
 func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	at := a.lib
 	cores := b.m.Chip.Cores.Count
-	kv := a.past + a.qlen
+	kv := a.keys
 	tiles := units.CeilDiv(kv, c.keys)
 	split := c.split
 	group := a.heads / a.kvHeads
-	blocks := a.batch * a.kvHeads * split
+	shares := units.CeilDiv(group*a.qlen, c.rows) // blocks of query heads that walk the same keys
+	blocks := a.batch * a.kvHeads * shares * split
 	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
 	perBlock := units.CeilDiv(tiles, split)
-	matrix, err := b.tileCycles(a, group*a.qlen, c.keys)
+	matrix, err := b.tileCycles(a, min(group*a.qlen, c.rows), c.keys)
 	if err != nil {
 		return err
 	}
 	rounds := waves * perBlock
 	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Block, c.keys, at.Keys), widen: b.widenTile(a, c.keys) * resident}
-	kvBytes := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*kv, a.dim))
-	s.load = b.off.Sectors(units.CeilDiv(kvBytes, rounds))
-	s.stream = s.load
+	s.load = b.off.Sectors(units.CeilDiv(a.cached(), rounds))
+	s.stream = s.load * shares
 	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
@@ -306,7 +381,7 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
 		// Partial results and their softmax sums, FP32, go through on-chip memory.
-		part := 4 * a.batch * a.heads * a.qlen * split * (a.dim + 1)
+		part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
 		tier := b.shared
 		if tier == nil {
 			tier = b.off
@@ -314,18 +389,22 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
 			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
 	}
-	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.dim)))
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, out)}, Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
 	b.countAttention(k, a, a.batch*a.heads*a.qlen*kv)
 	return nil
 }
 
-// countAttention counts the operations over the scores that are visited: four per score and element
-// of the head on the matrix unit, one exponential and four simple ones per score beside it.
+// countAttention counts the operations over the scores that are visited: two per score and element of
+// a key and of a value on the matrix unit, one exponential and four simple ones per score beside it, five
+// where distances add to it.
 func (b *builder) countAttention(k *Body, a *attention, scores int64) {
-	launch := k.Nodes[0].Step
-	launch.Counts = append(launch.Counts, b.count("matrix."+b.m.Chip.Cores.Matrix.Native(a.t).String()+".ops", "op", 4*scores*a.dim),
-		b.count("vector.ops", "op", 4*scores), b.count("special.ops", "op", scores))
+	launch, simple := k.Nodes[0].Step, int64(4)
+	if a.relative != traces.NoRelative {
+		simple++
+	}
+	launch.Counts = append(launch.Counts, b.count("matrix."+b.m.Chip.Cores.Matrix.Native(a.t).String()+".ops", "op", 2*scores*a.widths()),
+		b.count("vector.ops", "op", simple*scores), b.count("special.ops", "op", scores))
 }
 
 // kvSplit returns over how many thread blocks the cache of one head is divided: one if the blocks

@@ -92,6 +92,9 @@ type kernelKey struct {
 	added                 int64
 	dtype, weight, kv     traces.DType
 	causal                bool
+	keys, window          int64
+	values, kept          int64
+	relative              traces.Relative
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
 	pin                   *pinned
@@ -384,6 +387,8 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			}
 		case traces.Row, traces.Sharded:
 			g.k = units.CeilDiv(op.K, tp)
+		case traces.Heads: // a product for each head
+			g.batch = units.CeilDiv(op.Batch, tp)
 		case traces.Vocab:
 			parts = []int64{units.CeilDiv(op.N, tp)}
 			gathered = op.M * op.N
@@ -424,18 +429,15 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		}
 		return out, nil
 	case traces.Attention:
-		a := attention{name: op.Name, phase: run.Phase, batch: op.Batch, heads: op.Heads, kvHeads: op.KVHeads, dim: op.HeadDim, qlen: op.QLen,
-			past: op.Past + run.Past, causal: op.Causal, t: op.DType, kv: op.KVDType}
-		if op.Split == traces.Heads {
-			a.heads /= tp
-			a.kvHeads = units.CeilDiv(a.kvHeads, tp)
-		}
-		return b.attention(a)
+		return b.attention(attentionOf(op, run.Phase, run.Past, tp))
 	case traces.AllReduce, traces.AllGather, traces.ReduceScatter, traces.AllToAll, traces.Broadcast, traces.SendRecv:
 		if tp == 1 {
 			return nil, fmt.Errorf("a collective needs more than one chip: %w", ErrUnsupported)
 		}
 		return out, emit(b.collective(op.Name, run.Phase, op.Kind, op.Bytes))
+	}
+	if !op.Kind.RowWise() {
+		return nil, fmt.Errorf("operators of kind %s: %w", op.Kind, ErrUnsupported)
 	}
 	w, err := op.Work(run.Past)
 	if err != nil {

@@ -85,16 +85,16 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 				}
 			}
 			if op.Kind == traces.Attention {
-				kvHeads := op.KVHeads
+				part := *op
 				if op.Split == traces.Heads {
-					kvHeads = units.CeilDiv(kvHeads, tp)
+					part.Heads, part.KVHeads = units.CeilDiv(op.Heads, tp), units.CeilDiv(op.KVHeads, tp)
 				}
-				n, ok := mul(2, op.Batch, kvHeads, op.HeadDim, op.Past+run.Past+op.QLen)
+				n, ok := part.CacheBytes(run.Past)
 				if !ok {
 					return mem, fmt.Errorf("key/value cache of %s: %w", op.Name, ErrTooLarge)
 				}
 				var bytes units.Bytes
-				if err := grow(&bytes, op.KVDType.KVBytes(n/op.HeadDim, op.HeadDim), run.Times); err != nil {
+				if err := grow(&bytes, n, run.Times); err != nil {
 					return mem, err
 				}
 				k := kvKey{op.Name, run.FirstLayer}
@@ -200,7 +200,7 @@ func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) b
 			if op.Split == traces.Heads {
 				heads = units.CeilDiv(heads, tp)
 			}
-			scores, ok := mul(2, op.Batch, heads, op.QLen, past+op.Past+op.QLen)
+			scores, ok := mul(2, op.Batch, heads, op.QLen, op.SeenPast(past)+op.NewKeys())
 			if !ok || scores > traces.MaxElements {
 				return 0, fmt.Errorf("scores of %s: %w", op.Name, ErrTooLarge)
 			}

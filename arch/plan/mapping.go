@@ -70,6 +70,12 @@ func divides(op *traces.Op, tp int64) error {
 	}
 	switch op.Split {
 	case traces.Heads:
+		if op.Kind == traces.Gemm {
+			if op.Batch%tp != 0 {
+				return bad("products", op.Batch)
+			}
+			return nil
+		}
 		if op.Heads%tp != 0 {
 			return bad("attention heads", op.Heads)
 		}

@@ -896,7 +896,7 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 	if !b.only(v, &k, "fused attention", "narrow the match", pinTile, pinSplit, pinBlocks) {
 		return false
 	}
-	tiles := units.CeilDiv(a.past+a.qlen, c.keys)
+	tiles := units.CeilDiv(a.keys, c.keys)
 	switch {
 	case a.decodes() && c.rows != own.rows:
 		b.refuse(v, pinTile, a.name, fmt.Sprintf("tile: %s", Tile{own.rows, c.keys}),
@@ -906,13 +906,14 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 		b.refuse(v, pinSplit, a.name, "split: 1", "only the cache that a single new token walks is divided")
 		return false
 	case c.split > tiles:
-		b.refuse(v, pinSplit, a.name, fmt.Sprintf("split: %d", tiles), "%d cached keys are %s of %d", a.past+a.qlen, plural(tiles, "tile"),
-			c.keys)
+		b.refuse(v, pinSplit, a.name, fmt.Sprintf("split: %d", tiles), "%d cached keys are %s of %d", a.keys, plural(tiles, "tile"), c.keys)
 		return false
 	case b.private == nil || c.rows*c.keys == own.rows*own.keys && c.resident <= own.resident: // as the library does
 		return true
 	}
-	need := func(rows, keys int64) int64 { return int64(a.t.Bytes(rows*a.dim)) + 2*int64(a.kv.KVBytes(keys, a.dim)) }
+	need := func(rows, keys int64) int64 {
+		return int64(a.t.Bytes(rows*a.dim)) + int64(a.kv.KVPairs(keys, a.dim, a.kept))
+	}
 	if one := need(c.rows, c.keys); one > int64(b.private.Capacity) {
 		near := Tile{c.rows, c.keys}
 		for need(near.Rows, near.Cols) > int64(b.private.Capacity) && near.Rows*near.Cols > 1 {

@@ -182,15 +182,14 @@ func (b *builder) streams(op *traces.Op, run *traces.Run) (s streamed, ok bool, 
 			s.resident = weights
 		}
 	case traces.Attention:
-		past := o.Past + run.Past
-		cache, ok := mul(2, o.Batch, o.KVHeads, past, o.HeadDim)
-		all, ok2 := mul(2, o.Batch, o.KVHeads, past+o.QLen, o.HeadDim)
-		if !ok || !ok2 || all > traces.MaxElements {
-			return s, false, fmt.Errorf("keys and values: %w", ErrTooLarge)
+		// What the queries see of the cache comes from memory, what they add is on chip.
+		keys := func(n int64) int64 { return int64(o.KVDType.KVPairs(o.Batch*o.KVHeads*n, o.HeadDim, o.Kept())) }
+		s.read = keys(o.SeenPast(run.Past))
+		q := int64(o.DType.Bytes(o.Batch * o.Heads * o.QLen * o.HeadDim))
+		kv := in - q // with what distances add to the scores
+		if o.Relative != traces.NoRelative {
+			s.read += kv - keys(o.SeenPast(run.Past)+o.NewKeys())
 		}
-		s.read = int64(o.KVDType.Bytes(cache))
-		kv := int64(o.KVDType.Bytes(all))
-		q := out // as large as the result
 		s.onRead, s.onWrite = q, out
 		walks := units.CeilDiv(o.QLen, b.profile.Pipeline.Rows) // of the keys of a sequence
 		if walks > 1 {

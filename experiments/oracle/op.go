@@ -89,7 +89,7 @@ var kinds = func() map[string]traces.Kind {
 
 // ParseKind reads the name of a kind of operator.
 func ParseKind(name string) (traces.Kind, *Error) {
-	if k, ok := kinds[name]; ok {
+	if k, ok := kinds[name]; ok && !slices.Contains(laterKinds, name) {
 		return k, nil
 	}
 	if slices.Contains(laterKinds, name) {
