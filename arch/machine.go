@@ -94,6 +94,8 @@ type Profile struct {
 	// suits is taken.
 	GemmFor      []GemmVariant      `yaml:"gemm_for,omitempty" spec:"max=16,unique"`
 	AttentionFor []AttentionVariant `yaml:"attention_for,omitempty" spec:"max=16,unique"`
+	// MoE is how mixtures of experts are built; without it, from the tiles of matrix products.
+	MoE *MoEKernel `yaml:"moe,omitempty"`
 	// Collective is the profile's collective library, where it is not the one of the network.
 	Collective *interconnect.Library `yaml:"collective,omitempty"`
 	// Resident is there if a program of one operator first copies its operands on chip whole, as
@@ -243,6 +245,19 @@ type Rounding struct {
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 }
 
+// MoEKernel is how the library builds the grouped products of a mixture of experts. What is not here is as
+// for matrix products.
+type MoEKernel struct {
+	// Tiles is the menu of output tiles, "rows x columns"; the rows of each expert are padded to it.
+	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
+	// Depth is the part of the reduction that one pipeline stage holds, in elements.
+	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
+	// MatrixShare is the share of the matrix unit's sustained rate that the grouped products reach.
+	MatrixShare float64 `yaml:"matrix_share" spec:"required,gt=0,max=1"`
+	// Sort is the time of the passes that bring the tokens of each expert together.
+	Sort units.Time `yaml:"sort" spec:"min=0 ns,max=1 s"`
+}
+
 // RowKernel is how the library runs norms, softmax and element-wise operators.
 type RowKernel struct {
 	Name string `yaml:"name" spec:"required"`
@@ -384,6 +399,13 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
 		p.Gemm.validate(at+".gemm", report)
 		p.validateVariants(at, report)
+		if p.MoE != nil {
+			for _, t := range p.MoE.Tiles {
+				if _, _, err := ParseTile(t); err != nil {
+					report(at+".moe.tiles", err.Error(), `write "64x128"`)
+				}
+			}
+		}
 		p.validateKinds(at, report)
 		if p.Fuses("flash-attention") && p.Attention == nil {
 			report(at+".attention", "fusion lists flash-attention but its kernel is not described", "add the attention block or remove the fusion")

@@ -71,7 +71,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "kind", kind: "kind", without: "required", meaning: "what it does, see below"},
 		{name: "inputs", kind: "array of strings", without: "none", meaning: "names of tensors that it reads; they are declared before"},
 		{name: "outputs", kind: "array of strings", without: "none", meaning: "names of tensors that it writes"},
-		{name: "split", kind: "split", without: "whole", meaning: "how tensor parallelism may divide it: whole, column, row, vocab, heads or sharded"},
+		{name: "split", kind: "split", without: "whole", meaning: "how tensor parallelism may divide it: whole, column, row, vocab, heads, sharded or partial"},
 		{name: "batch", kind: "integer", without: "1; attention: the header's", meaning: "products at a time; sequences", of: inFamily(product, attending)},
 		{name: "m", kind: "integer", without: "required", meaning: "rows of A and C", of: inFamily(product)},
 		{name: "n", kind: "integer", without: "required", meaning: "columns of B and C", of: inFamily(product)},

@@ -155,7 +155,9 @@ func ParsePhase(s string) (Phase, error) {
 type Split uint8
 
 // The ways to divide an operator. Whole is not divided (every chip does all of it). Column divides
-// the output columns of a product, Row its reduction, with an all-reduce after it; Vocab divides the
+// the output columns of a product, Row its reduction, with an all-reduce after it (of a mixture of experts
+// the inner elements; of an addition, whose operands are parts already, nothing but the all-reduce); Partial
+// divides as Row does and leaves the all-reduce to an operator after it; Vocab divides the
 // rows of an embedding table (all-reduce) or the columns of the head (all-gather) and pads; Heads
 // divides attention heads, Sharded the columns of an operator between divided ones; of a product it
 // divides the reduction and leaves it to the next Row to add the parts up.
@@ -166,10 +168,11 @@ const (
 	Vocab
 	Heads
 	Sharded
+	Partial
 	numSplits = iota
 )
 
-var splitNames = [numSplits]string{"whole", "column", "row", "vocab", "heads", "sharded"}
+var splitNames = [numSplits]string{"whole", "column", "row", "vocab", "heads", "sharded", "partial"}
 
 // String returns the name used in files.
 func (s Split) String() string {

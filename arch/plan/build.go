@@ -385,7 +385,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			for i := range parts {
 				parts[i] = units.CeilDiv(parts[i], tp)
 			}
-		case traces.Row, traces.Sharded:
+		case traces.Row, traces.Sharded, traces.Partial:
 			g.k = units.CeilDiv(op.K, tp)
 		case traces.Heads: // a product for each head
 			g.batch = units.CeilDiv(op.Batch, tp)
@@ -430,14 +430,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		return out, nil
 	case traces.Attention:
 		return b.attention(attentionOf(op, run.Phase, run.Past, tp))
+	case traces.MoE:
+		return b.moe(op, run.Phase)
 	case traces.AllReduce, traces.AllGather, traces.ReduceScatter, traces.AllToAll, traces.Broadcast, traces.SendRecv:
 		if tp == 1 {
 			return nil, fmt.Errorf("a collective needs more than one chip: %w", ErrUnsupported)
 		}
 		return out, emit(b.collective(op.Name, run.Phase, op.Kind, op.Bytes))
-	}
-	if !op.Kind.RowWise() {
-		return nil, fmt.Errorf("operators of kind %s: %w", op.Kind, ErrUnsupported)
 	}
 	w, err := op.Work(run.Past)
 	if err != nil {
@@ -469,7 +468,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	if err := emit(b.rowKernel(r)); err != nil {
 		return nil, err
 	}
-	if tp > 1 && op.Kind == traces.Embedding && op.Split == traces.Vocab {
+	if tp > 1 && (op.Kind == traces.Embedding && op.Split == traces.Vocab || op.Split == traces.Row) {
 		return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, op.Rows*op.Cols))))
 	}
 	return out, nil

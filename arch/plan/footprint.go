@@ -56,7 +56,7 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 					return mem, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
 				}
 				switch op.Split {
-				case traces.Column, traces.Row, traces.Vocab, traces.Heads, traces.Sharded:
+				case traces.Column, traces.Row, traces.Partial, traces.Vocab, traces.Heads, traces.Sharded:
 					bytes = units.Bytes(units.CeilDiv(int64(bytes), tp))
 				}
 				s := span{run.FirstLayer, run.FirstLayer + run.Times}

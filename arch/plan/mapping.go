@@ -86,7 +86,16 @@ func divides(op *traces.Op, tp int64) error {
 		if len(op.Parts) == 0 && op.N%tp != 0 {
 			return bad("columns", op.N)
 		}
-	case traces.Row:
+	case traces.Row, traces.Partial:
+		if op.Kind.RowWise() {
+			return nil // what it adds are parts already
+		}
+		if op.Kind == traces.MoE {
+			if op.N%tp != 0 {
+				return bad("inner elements of the experts", op.N)
+			}
+			return nil
+		}
 		if op.K%tp != 0 {
 			return bad("rows of the weight", op.K)
 		}

@@ -142,9 +142,13 @@ func (b *builder) local(op *traces.Op) traces.Op {
 				o.N += units.CeilDiv(n, tp)
 			}
 		}
-	case traces.Row:
+	case traces.Row, traces.Partial:
 		o.K = units.CeilDiv(op.K, tp)
 	case traces.Heads:
+		if op.Kind == traces.Gemm {
+			o.Batch = units.CeilDiv(op.Batch, tp)
+			break
+		}
 		o.Heads = op.Heads / tp
 		o.KVHeads = units.CeilDiv(op.KVHeads, tp)
 	case traces.Sharded:
@@ -228,7 +232,7 @@ func (b *builder) streams(op *traces.Op, run *traces.Run) (s streamed, ok bool, 
 			s.reduced, s.payload = traces.AllReduce, op.DType.Bytes(max(op.Batch, 1)*op.M*op.N)
 		case op.Kind == traces.Gemm && op.Split == traces.Vocab:
 			s.reduced, s.payload = traces.AllGather, op.DType.Bytes(max(op.Batch, 1)*op.M*op.N)
-		case op.Kind == traces.Embedding && op.Split == traces.Vocab:
+		case op.Kind == traces.Embedding && op.Split == traces.Vocab, op.Kind.RowWise() && op.Split == traces.Row:
 			s.reduced, s.payload = traces.AllReduce, op.DType.Bytes(op.Rows*op.Cols)
 		}
 	}

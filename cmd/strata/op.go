@@ -62,6 +62,7 @@ type opCommand struct {
 	timeline          string
 	cost              costFlags
 	own               *experiments.Costs
+	skew              float64
 	problems          experiments.Problems
 	machine           *arch.Machine
 	result            *eval.Result
@@ -72,7 +73,7 @@ type opCommand struct {
 var families = []struct {
 	name string
 	kind traces.Kind
-}{{"gemm", traces.Gemm}, {"attention", traces.Attention}, {"collectives", traces.AllReduce}, {"all others", traces.Copy}}
+}{{"gemm", traces.Gemm}, {"attention", traces.Attention}, {"moe", traces.MoE}, {"collectives", traces.AllReduce}, {"all others", traces.Copy}}
 
 // wrapWords sets words in indented lines for the help.
 func wrapWords(words []string) string {
@@ -133,11 +134,13 @@ func (o *opCommand) register(c *cobra.Command) {
 		}
 	}
 	fs.BoolVar(&o.op.Causal, "causal", true, "attention sees earlier tokens only")
+	fs.BoolVar(&o.op.Gated, "gated", true, "experts have three matrices, act(x·Wg)∘(x·Wu) between them, instead of two")
+	fs.Float64Var(&o.skew, "skew", 0, "experts are chosen by a power law of that `EXPONENT`, e.g. 1.01 (default all as likely)")
 	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
 	fs.StringVar(&o.weight, "weight-dtype", "", "`TYPE` of weights (default as --dtype)")
 	fs.StringVar(&o.kv, "kv-dtype", "", "`TYPE` of cached keys and values (default as --dtype)")
 	fs.StringVar(&o.to, "to-dtype", "", "`TYPE` that quantize writes (default fp8)")
-	group(fs, dims, "causal", "dtype", "weight-dtype", "kv-dtype", "to-dtype")
+	group(fs, dims, "causal", "gated", "skew", "dtype", "weight-dtype", "kv-dtype", "to-dtype")
 	o.fidelity = eval.Event
 	fs.Var(&choice{"fidelity", &o.fidelity, fidelities, &o.problems}, "fidelity", "`HOW`: event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -258,12 +261,24 @@ func (o *opCommand) check(c *cobra.Command) {
 		if kv := o.op.KVHeads; kv > 0 && o.op.Heads%kv != 0 {
 			add("kv-heads", "heads must be a multiple of it", "%d query heads cannot share %d key/value heads evenly", o.op.Heads, kv)
 		}
-		return
-	}
-	if c.Flags().Changed("causal") {
+	} else if c.Flags().Changed("causal") {
 		add("causal", "it goes with attention", "%s has no mask", kind)
 	}
-	o.op.Causal = false
+	o.op.Causal = o.op.Causal && kind == traces.Attention
+	if kind == traces.MoE {
+		if msg := o.op.SetSkew(o.skew); msg != "" {
+			add("skew", "", "%s", msg)
+		}
+		if dim, message, hint := o.op.Conflict(); dim != "" {
+			add(flagOf(dim), hint, "%s", message)
+		}
+		return
+	}
+	for _, flag := range []string{"gated", "skew"} {
+		if c.Flags().Changed(flag) {
+			add(flag, "it goes with moe", "%s has no experts", kind)
+		}
+	}
 }
 
 // dtypes reads the number formats.

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -21,6 +22,12 @@ type Op struct {
 	// Attention: Batch sequences, QLen new tokens each after Past cached ones.
 	Heads, KVHeads, HeadDim, QLen, Past int64
 	Causal                              bool
+
+	// Mixture of experts: M tokens of K elements, each to TopK of Experts with N inner elements, of which
+	// each of TP ranks has its part; the experts are dealt to EP ranks, and the busiest is meant.
+	Experts, TopK, TP, EP int64
+	SkewMilli             int64 // exponent, in thousandths, of the power law by which experts are chosen; 0: as likely
+	Gated                 bool
 
 	Rows, Cols int64 // row-wise and element-wise
 
@@ -65,6 +72,15 @@ var (
 		{"q_len", "new tokens of each sequence", 1, maxDim, Needed, func(o *Op) *int64 { return &o.QLen }},
 		{"past_len", "tokens of each sequence that are cached already", 0, maxDim, 0, func(o *Op) *int64 { return &o.Past }},
 	}
+	moeDims = []Dim{
+		{"tokens", "tokens of the whole expert-parallel group", 1, maxDim, Needed, func(o *Op) *int64 { return &o.M }},
+		{"hidden", "elements of a token", 1, maxDim, Needed, func(o *Op) *int64 { return &o.K }},
+		{"intermediate", "inner elements of an expert", 1, maxDim, Needed, func(o *Op) *int64 { return &o.N }},
+		{"experts", "experts of the whole group", 1, 1 << 16, Needed, func(o *Op) *int64 { return &o.Experts }},
+		{"top_k", "experts that each token is sent to", 1, 1 << 16, Needed, func(o *Op) *int64 { return &o.TopK }},
+		{"tp", "ranks that share each expert's inner elements", 1, maxDim, 1, func(o *Op) *int64 { return &o.TP }},
+		{"ep", "ranks that the experts are dealt to; the busiest is timed", 1, 1 << 16, 1, func(o *Op) *int64 { return &o.EP }},
+	}
 	rowDims = []Dim{
 		{"rows", "product of all dimensions but the last", 1, maxDim, Needed, func(o *Op) *int64 { return &o.Rows }},
 		{"cols", "the last dimension", 1, maxDim, Needed, func(o *Op) *int64 { return &o.Cols }},
@@ -76,7 +92,7 @@ var (
 )
 
 // laterKinds are kinds of operators that are part of the protocol but not simulated.
-var laterKinds = []string{"conv2d", "attention-mixed", "moe", "ffn"}
+var laterKinds = []string{"conv2d", "attention-mixed", "ffn"}
 
 // kinds finds a kind by its name.
 var kinds = func() map[string]traces.Kind {
@@ -105,6 +121,8 @@ func Dims(k traces.Kind) []Dim {
 		return gemmDims
 	case k == traces.Attention:
 		return attentionDims
+	case k == traces.MoE:
+		return moeDims
 	case k.Collective():
 		return collectiveDims
 	}
@@ -112,7 +130,9 @@ func Dims(k traces.Kind) []Dim {
 }
 
 // HasWeight reports whether operators of the kind have a number format of their own for weights.
-func HasWeight(k traces.Kind) bool { return k == traces.Gemm || k == traces.Embedding }
+func HasWeight(k traces.Kind) bool {
+	return k == traces.Gemm || k == traces.Embedding || k == traces.MoE
+}
 
 // HasKV reports whether operators of the kind have a number format of their own for cached keys and values.
 func HasKV(k traces.Kind) bool { return k == traces.Attention || k == traces.KVAppend }
@@ -145,14 +165,44 @@ func (o *Op) JSON() []byte {
 	if Narrows(o.Kind) {
 		to = fmt.Appendf(to, `,"to_dtype":%q`, o.ToDType)
 	}
-	if o.Kind == traces.Attention {
+	switch o.Kind {
+	case traces.Attention:
 		to = fmt.Appendf(to, `,"causal":%t`, o.Causal)
+	case traces.MoE:
+		to = fmt.Appendf(to, `,"gated":%t,"skew":%g`, o.Gated, float64(o.SkewMilli)/1000)
 	}
 	return append(to, '}')
 }
 
+// SetSkew takes the exponent of the power law by which experts are chosen, 0 for experts that are all as
+// likely; what is wrong with it is returned, or "".
+func (o *Op) SetSkew(a float64) string {
+	milli := math.Round(a * 1000)
+	if milli != 0 && !(milli >= traces.MinSkew && milli <= traces.MaxSkew) {
+		return fmt.Sprintf("%g: must be from %g to %g, or 0 for experts that are all as likely", a, traces.MinSkew/1000.0, traces.MaxSkew/1000.0)
+	}
+	o.SkewMilli = int64(milli)
+	return ""
+}
+
+// Conflict says which dimension of a mixture of experts does not go with the others, and why; "" if all do.
+func (o *Op) Conflict() (dim, message, hint string) {
+	switch {
+	case o.Kind != traces.MoE || o.Experts < 1 || o.EP < 1:
+	case o.TopK > o.Experts:
+		return "top_k", fmt.Sprintf("%d of %d experts for each token", o.TopK, o.Experts), "top_k is at most experts"
+	case o.Experts%o.EP != 0:
+		return "ep", fmt.Sprintf("%d experts cannot be dealt to %d ranks evenly", o.Experts, o.EP), "ep must divide experts"
+	}
+	return "", "", ""
+}
+
 // operator returns the operator without its tensors.
 func (o *Op) operator() traces.Op {
+	if o.Kind == traces.MoE {
+		return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.DType,
+			M: o.M, K: o.K, N: units.CeilDiv(o.N, max(o.TP, 1)), Experts: o.Experts, TopK: o.TopK, EP: o.EP, SkewMilli: o.SkewMilli, Gated: o.Gated}
+	}
 	return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.KVDType, ToDType: o.ToDType,
 		Batch: o.Batch, M: o.M, N: o.N, K: o.K,
 		Heads: o.Heads, KVHeads: o.KVHeads, HeadDim: o.HeadDim, QLen: o.QLen, Past: o.Past, Causal: o.Causal,
@@ -193,6 +243,12 @@ func (o *Op) Graph() *traces.Graph {
 		// Keys and values are counted by the operator's own dimensions.
 		in("q", traces.Activation, o.DType, o.Batch, o.QLen, o.Heads, o.HeadDim)
 		out(o.DType.Result(), o.Batch, o.QLen, o.Heads, o.HeadDim)
+	case o.Kind == traces.MoE:
+		local := op.Experts / op.EP
+		in("tokens", traces.Activation, o.DType, op.M, op.K)
+		in("up", traces.Weight, o.WeightDType, op.K, local*(op.Matrices()-1)*op.N)
+		in("down", traces.Weight, o.WeightDType, op.N, local*op.K)
+		out(o.DType.Result(), op.M, op.K)
 	case o.Kind.Collective():
 		in("buffer", traces.Activation, traces.INT32, units.CeilDiv(o.Bytes, page), page/4) // in place
 	default:

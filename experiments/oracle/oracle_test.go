@@ -76,6 +76,8 @@ func TestEveryKind(t *testing.T) {
 			dims = `"m":512,"n":1024,"k":2048`
 		case k == traces.Attention:
 			dims = `"batch":4,"heads":32,"kv_heads":8,"head_dim":128,"q_len":1,"past_len":1024`
+		case k == traces.MoE:
+			dims = `"tokens":64,"hidden":2048,"intermediate":768,"experts":64,"top_k":4,"ep":2,"skew":1.2`
 		case k.Collective():
 			dims = `"bytes":1048576,"ranks":4`
 		}
@@ -280,7 +282,12 @@ func TestErrors(t *testing.T) {
 		{onA100(`"kind":"attention","heads":2,"head_dim":8,"q_len":1,"pass":"fwd+bwd"`), "unsupported", "not-simulated", "/op/pass", ""},
 		{onA100(`"kind":"attention","heads":2,"head_dim":8,"q_len":1,"page":16`), "unsupported", "not-simulated", "/op/page", ""},
 		{onA100(`"kind":"attention","heads":2,"head_dim":8,"q_len":1,"causal":1`), "invalid", "type", "/op/causal", ""},
-		{onA100(`"kind":"moe","tokens":1`), "unsupported", "not-simulated", "/op/kind", "supported kinds: gemm"},
+		{onA100(`"kind":"ffn","tokens":1`), "unsupported", "not-simulated", "/op/kind", "supported kinds: gemm"},
+		{onA100(`"kind":"moe","tokens":1`), "invalid", "missing", "/op/hidden", "intermediate"},
+		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":5`), "invalid", "value", "/op/top_k", "at most experts"},
+		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":2,"ep":3`), "invalid", "value", "/op/ep", "must divide"},
+		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":2,"skew":0.5`), "invalid", "range", "/op/skew", "1.001"},
+		{onA100(`"kind":"gemm","m":1,"n":1,"k":1,"skew":1.2`), "invalid", "unknown-member", "/op/skew", ""},
 		{onA100(`"kind":"all-reduce","bytes":1,"ranks":1`), "invalid", "range", "/op/ranks", ""},
 		{onA100(`"kind":"all-reduce","bytes":1,"ranks":16`), "unsupported", "beyond-node", "/op/ranks", "8"},
 		{onA100(`"kind":"all-reduce","bytes":1,"ranks":8,"ranks_per_node":4`), "unsupported", "not-simulated", "/op/ranks_per_node", ""},

@@ -219,6 +219,14 @@ func (o *Op) read(f *fields) {
 		if h := f.get("heads"); o.KVHeads > 0 && o.Heads%o.KVHeads != 0 && h != nil {
 			f.fail(invalid("value", "/op/kv_heads", "heads must be a multiple of kv_heads", "%d query heads cannot share %d key/value heads evenly", o.Heads, o.KVHeads))
 		}
+	case k == traces.MoE:
+		o.Gated = f.flag("gated", true)
+		if msg := o.SetSkew(f.real("skew", 0, 1e6, 0)); msg != "" {
+			f.fail(invalid("range", "/op/skew", "", "%s", msg))
+		}
+		if dim, message, hint := o.Conflict(); dim != "" {
+			f.fail(invalid("value", "/op/"+dim, hint, "%s", message))
+		}
 	case k.Collective():
 		// The data type says nothing about a collective of so many bytes.
 		o.DType, o.WeightDType, o.KVDType = traces.BF16, traces.BF16, traces.BF16
