@@ -67,10 +67,17 @@ func (c *count) pairs(d DType, dim, values int64, ns ...int64) units.Bytes {
 // the run: keys and values within the window, if there is one, and projected distances. ok is false if
 // they are too many to count.
 func (op *Op) CacheBytes(past int64) (n units.Bytes, ok bool) {
+	if op.Uncached {
+		return 0, true
+	}
 	c := count{true}
 	keys := c.add(op.cached(past), op.NewKeys())
 	if op.Window > 0 {
 		keys = min(keys, op.Window)
+	}
+	if op.CacheDim > 0 {
+		n = c.kv(op.KVDType, op.CacheDim, op.Batch, keys)
+		return n, c.ok
 	}
 	n = c.pairs(op.KVDType, op.HeadDim, op.Kept(), op.Batch, op.KVHeads, keys)
 	if op.Relative == Projected {

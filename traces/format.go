@@ -89,6 +89,8 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "latent", kind: "boolean", without: "false", meaning: "whether values are the first elements of the keys, so that the cache holds keys alone", of: inFamily(attending)},
 		{name: "cross", kind: "boolean", without: "false", meaning: "whether keys and values are of another sequence, of past_len tokens", of: inFamily(attending)},
 		{name: "relative", kind: "string", without: "none", meaning: "what distances add to the scores: none; bias, read from a table of heads×queries×keys; projected, a product of queries and projected distances", of: inFamily(attending)},
+		{name: "cache_dim", kind: "integer", without: "keys and values", meaning: "elements that the cache keeps of a token, of all heads together and on every chip", of: inFamily(attending)},
+		{name: "uncached", kind: "boolean", without: "false", meaning: "whether keys and values are activations that nothing keeps", of: inFamily(attending)},
 		{name: "tokens", kind: "integer", without: "required", meaning: "tokens of all ranks together", of: inFamily(mixture)},
 		{name: "hidden", kind: "integer", without: "required", meaning: "elements of a token", of: inFamily(mixture)},
 		{name: "intermediate", kind: "integer", without: "required", meaning: "inner elements of an expert", of: inFamily(mixture)},
@@ -393,6 +395,7 @@ func (e *encoder) op(op *Op, b *Block) {
 		}
 		e.flag("latent", op.Latent)
 		e.flag("cross", op.Cross)
+		e.flag("uncached", op.Uncached)
 		if op.Relative != NoRelative {
 			e.word("relative", op.Relative.String())
 		}

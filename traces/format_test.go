@@ -191,6 +191,7 @@ func graphs() *rapid.Generator[*Graph] {
 						op.ValueDim = d
 					}
 					op.Cross = !op.Causal && op.Past > 0 && rapid.Bool().Draw(t, "cross")
+					op.CacheDim, op.Uncached = rapid.Int64Range(0, 9).Draw(t, "cache dim"), rapid.Bool().Draw(t, "uncached")
 					op.Relative = Relative(rapid.IntRange(0, numRelatives-1).Draw(t, "relative"))
 				case mixture:
 					op.M, op.N, op.K = rapid.Int64Range(1, 300).Draw(t, "tokens"), size.Draw(t, "n"), size.Draw(t, "k")

@@ -84,6 +84,10 @@ type Op struct {
 	// tokens nor those of the run are among them.
 	Cross    bool
 	Relative Relative
+	// CacheDim is the elements that the cache keeps of a token, of all heads together and on every chip,
+	// where that is not its keys and values, else 0. Uncached means that nothing is kept.
+	CacheDim int64
+	Uncached bool
 
 	// Mixture of experts: M tokens of K elements, each sent to TopK of Experts networks of N inner
 	// elements. Gated networks have three matrices, others two. SkewMilli is the exponent, in
@@ -543,6 +547,7 @@ var dims = []dim{
 	{"past_len", attending, 0, func(o *Op) *int64 { return &o.Past }},
 	{"window", attending, 0, func(o *Op) *int64 { return &o.Window }},
 	{"value_dim", attending, 0, func(o *Op) *int64 { return &o.ValueDim }},
+	{"cache_dim", attending, 0, func(o *Op) *int64 { return &o.CacheDim }},
 	{"tokens", mixture, 1, func(o *Op) *int64 { return &o.M }},
 	{"hidden", mixture, 1, func(o *Op) *int64 { return &o.K }},
 	{"intermediate", mixture, 1, func(o *Op) *int64 { return &o.N }},

@@ -743,7 +743,7 @@ func (r *reader) readOp() {
 		}
 	case attending:
 		op.Causal = r.bool("causal", true)
-		op.Latent, op.Cross = r.bool("latent", false), r.bool("cross", false)
+		op.Latent, op.Cross, op.Uncached = r.bool("latent", false), r.bool("cross", false), r.bool("uncached", false)
 		op.Relative = word(r, "relative", NoRelative, ParseRelative)
 		if op.ValueDim == op.HeadDim { // which is what its absence means
 			op.ValueDim = 0

@@ -151,7 +151,7 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	c := attentionChoice{rows: at.Rows, keys: at.Keys, split: 1, resident: at.Resident}
 	group := a.heads / a.kvHeads
 	if a.decodes() {
-		c.rows = min(group*a.qlen, at.Rows) // more of those that share keys take several blocks
+		c.rows = min(group*a.qlen, fewRows) // more of those that share keys take several blocks
 	}
 	if give != nil && give.Tile != (Tile{}) {
 		c.rows, c.keys = give.Tile.Rows, give.Tile.Cols

@@ -35,13 +35,15 @@ func newModelList() *cobra.Command {
 			t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "parameters", Name: "parameters", Right: true, Show: count},
 				{Title: "bf16 weights", Name: "bf16_weight_bytes", Right: true, Show: size}, {Title: "cache/token", Name: "bf16_kv_bytes_per_token", Right: true, Show: size},
 				{Title: "layers", Name: "layers", Right: true}, {Title: "hidden", Name: "hidden", Right: true}, {Title: "heads", Name: "heads", Right: true},
-				{Title: "kv heads", Name: "kv_heads", Right: true}, {Title: "context", Name: "max_seq", Right: true}}}
+				{Title: "kv heads", Name: "kv_heads", Right: true}, {Title: "context", Name: "max_seq", Right: true},
+				{Title: "active", Name: "active_parameters", Right: true, Show: count}, {Title: "kind", Name: "kind"}, {Title: "attention", Name: "attention"}}}
 			for _, name := range llm.Presets() {
 				m, err := llm.Preset(name)
 				if err != nil {
 					return err
 				}
-				t.Rows = append(t.Rows, []any{m.Name, m.Parameters(), int64(traces.BF16.Bytes(m.Parameters())), int64(m.KVBytesPerToken(traces.BF16)), m.Layers, m.Hidden, m.Heads, m.KVHeads, m.MaxSeq})
+				t.Rows = append(t.Rows, []any{m.Name, m.Parameters(), int64(traces.BF16.Bytes(m.Parameters())), int64(m.KVBytesPerToken(traces.BF16)), m.Layers, m.Hidden, m.Heads, m.KVHeads, m.MaxSeq,
+					m.ActiveParameters(), m.Sort(), m.AttentionSort()})
 			}
 			return printTable(c, form, &t)
 		},

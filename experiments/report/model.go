@@ -26,7 +26,18 @@ func Model(w io.Writer, m *llm.Model, s Style) error {
 	b.WriteString("\n")
 	n := m.Parameters()
 	line("parameters", "%s (%d)", Count(n), n)
-	line("layers", "%d, %d wide; %s", m.Layers, m.Hidden, strings.Join(structure(m), ", "))
+	if m.MoE != nil {
+		active := m.ActiveParameters()
+		line("active", "%s for each token, %.1f %%", Count(active), 100*float64(active)/float64(n))
+	}
+	if m.Kind != llm.Decoder {
+		line("kind", "%s", m.Kind)
+	}
+	layers := fmt.Sprint(m.Layers)
+	if m.Kind == llm.EncoderDecoder {
+		layers = fmt.Sprintf("%d of the encoder, %d of the decoder", m.EncoderLayers, m.Layers)
+	}
+	line("layers", "%s, %d wide; %s", layers, m.Hidden, strings.Join(structure(m), ", "))
 	heads := fmt.Sprintf("%d heads of %d", m.Heads, m.HeadDim)
 	switch m.KVHeads {
 	case m.Heads:
@@ -35,17 +46,45 @@ func Model(w io.Writer, m *llm.Model, s Style) error {
 	default:
 		heads += fmt.Sprintf(", %d key/value heads (GQA)", m.KVHeads)
 	}
+	if m.MLA != nil {
+		heads += fmt.Sprintf(", keys and values of all from %d latent elements (MLA)", m.MLA.KVRank)
+	}
+	if m.SlidingWindow > 0 {
+		heads += fmt.Sprintf(", looking back over %d tokens", m.SlidingWindow)
+		if n := len(m.FullAttention); n > 0 {
+			heads += fmt.Sprintf(" but for %d layers", n)
+		}
+	}
 	line("attention", "%s", heads)
+	if e := m.MoE; e != nil {
+		text := fmt.Sprintf("%d of %d for each token, %d wide", e.TopK, e.Experts, e.FFN)
+		if e.SharedFFN > 0 {
+			text += fmt.Sprintf(", one of %d for all", e.SharedFFN)
+		}
+		if e.FirstDense > 0 {
+			text += fmt.Sprintf("; not in the first %d layers", e.FirstDense)
+		}
+		line("experts", "%s", text)
+	}
 	ffn := fmt.Sprintf("%d wide, %s", m.FFN, m.Activation)
 	if m.Gated {
 		ffn += ", gated"
 	}
-	line("feed-forward", "%s", ffn)
+	if m.MoE == nil || m.MoE.FirstDense > 0 {
+		line("feed-forward", "%s", ffn)
+	}
 	tied := "separate head"
 	if m.TiedEmbeddings {
 		tied = "head tied to it"
 	}
-	line("vocabulary", "%d tokens, %s", m.Vocab, tied)
+	switch m.Kind {
+	case llm.Vision:
+		line("image", "patches of %d×%d pixels, %d tokens with that of the class", m.Patches.Size, m.Patches.Size, m.MaxSeq)
+	case llm.Encoder:
+		line("vocabulary", "%d tokens", m.Vocab)
+	default:
+		line("vocabulary", "%d tokens, %s", m.Vocab, tied)
+	}
 	line("context", "up to %d tokens", m.MaxSeq)
 	line("runs in", "%s unless asked otherwise", m.DefaultDType())
 
@@ -59,7 +98,16 @@ func Model(w io.Writer, m *llm.Model, s Style) error {
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
 	fmt.Fprintf(&b, "\n%s\n", s.bold("Operations of a token"))
-	for _, past := range []int64{0, m.MaxSeq - 1} {
+	pasts := []int64{0, m.MaxSeq - 1}
+	if m.Kind != llm.Decoder { // whose steps do not differ by what is cached
+		ops, err := passOps(m)
+		if err != nil {
+			return err
+		}
+		line("a pass", "%s operations over %d tokens (a multiply-add is two)", scaled(ops/1e9, 1000, "G", "T", "P"), m.MaxSeq)
+		pasts = nil
+	}
+	for _, past := range pasts {
 		ops, err := TokenOps(m, past)
 		if err != nil {
 			return err
@@ -85,6 +133,18 @@ func structure(m *llm.Model) []string {
 		list = append(list, "rotary positions")
 	case llm.ALiBi:
 		list = append(list, "ALiBi")
+	case llm.RelativeBias:
+		list = append(list, "a bias for each distance")
+	case llm.Projected:
+		list = append(list, "projected distances")
+	}
+	switch m.NormPlace {
+	case llm.AfterAdd:
+		list = append(list, "norms after each addition")
+	case llm.OnBranch:
+		list = append(list, "norms on each branch")
+	case llm.Sandwich:
+		list = append(list, "norms before and on each branch")
 	}
 	if m.QKNorm {
 		list = append(list, "norms on queries and keys")
@@ -97,7 +157,16 @@ func structure(m *llm.Model) []string {
 
 // TokenOps returns the matrix operations of one decode step of one sequence with past tokens cached.
 func TokenOps(m *llm.Model, past int64) (float64, error) {
-	g, err := m.Graph(llm.Workload{Phase: "decode", Batch: 1, Prompt: past, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16})
+	return matrixOps(m, llm.Workload{Phase: "decode", Batch: 1, Prompt: past, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16})
+}
+
+// passOps returns the matrix operations of a prefill of the longest context.
+func passOps(m *llm.Model) (float64, error) {
+	return matrixOps(m, llm.Workload{Phase: "prefill", Batch: 1, Prompt: m.MaxSeq, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16})
+}
+
+func matrixOps(m *llm.Model, w llm.Workload) (float64, error) {
+	g, err := m.Graph(w)
 	if err != nil {
 		return 0, err
 	}

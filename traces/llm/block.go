@@ -95,7 +95,7 @@ func (b *block) quantized(x traces.TensorID, o *traces.Op) traces.TensorID {
 		return n
 	}
 	split := traces.Whole
-	if o.Split == traces.Row {
+	if o.Kind == traces.Gemm && (o.Split == traces.Row || o.Split == traces.Partial) {
 		split = traces.Sharded
 	}
 	name := o.Name + "_in"
@@ -129,6 +129,12 @@ func (b *block) headNorm(m *Model, name string, x traces.TensorID, rows int64) {
 	weight := b.tensor(weightName(name), traces.Weight, b.w.DType, m.HeadDim)
 	// Heads are divided, so each chip norms its rows; all need the weight, which is tiny.
 	b.rows(traces.RMSNorm, traces.Sharded, name, rows, m.HeadDim, b.ids(x, weight), b.ids(x))
+}
+
+// wideNorm adds a norm over all heads of x together, in place.
+func (b *block) wideNorm(name string, x traces.TensorID, rows, cols int64) {
+	weight := b.tensor(weightName(name), traces.Weight, b.w.DType, cols)
+	b.rows(traces.RMSNorm, traces.Sharded, name, rows, cols, b.ids(x, weight), b.ids(x))
 }
 
 func weightName(op string) string { return op + ".weight" }

@@ -15,36 +15,37 @@ type family struct {
 	arch  string   // class in "architectures", should model_type be missing
 	dtype string   // weights' format if the file does not say
 	read  func(*config, *Model)
+	takes []string // keys that it understands and others refuse, see refused
 }
 
-var families = []family{
-	{"GPT-2", []string{"gpt2"}, "GPT2LMHeadModel", "fp16", readGPT2},
-	{"GPT-J", []string{"gptj"}, "GPTJForCausalLM", "", readGPTJ},
-	{"GPT-NeoX", []string{"gpt_neox"}, "GPTNeoXForCausalLM", "", readNeoX},
-	{"OPT", []string{"opt"}, "OPTForCausalLM", "fp16", readOPT},
-	{"Llama", []string{"llama"}, "LlamaForCausalLM", "", readLlama},
-	{"Mistral", []string{"mistral"}, "MistralForCausalLM", "", readMistral},
-	{"Qwen2", []string{"qwen2"}, "Qwen2ForCausalLM", "", readQwen2},
-	{"Qwen3", []string{"qwen3"}, "Qwen3ForCausalLM", "", readQwen3},
-	{"Gemma", []string{"gemma"}, "GemmaForCausalLM", "", readGemma},
-	{"Phi", []string{"phi"}, "PhiForCausalLM", "", readPhi},
-	{"Falcon", []string{"falcon", "RefinedWeb", "RefinedWebModel"}, "FalconForCausalLM", "", readFalcon},
-	{"BLOOM", []string{"bloom"}, "BloomForCausalLM", "", readBloom},
-}
+var families = append([]family{
+	{"GPT-2", []string{"gpt2"}, "GPT2LMHeadModel", "fp16", readGPT2, nil},
+	{"GPT-J", []string{"gptj"}, "GPTJForCausalLM", "", readGPTJ, nil},
+	{"GPT-NeoX", []string{"gpt_neox"}, "GPTNeoXForCausalLM", "", readNeoX, nil},
+	{"OPT", []string{"opt"}, "OPTForCausalLM", "fp16", readOPT, nil},
+	{"Llama", []string{"llama"}, "LlamaForCausalLM", "", readLlama, nil},
+	{"Mistral", []string{"mistral"}, "MistralForCausalLM", "", readMistral, nil},
+	{"Qwen2", []string{"qwen2"}, "Qwen2ForCausalLM", "", readQwen2, nil},
+	{"Qwen3", []string{"qwen3"}, "Qwen3ForCausalLM", "", readQwen3, nil},
+	{"Gemma", []string{"gemma"}, "GemmaForCausalLM", "", readGemma, nil},
+	{"Phi", []string{"phi"}, "PhiForCausalLM", "", readPhi, nil},
+	{"Falcon", []string{"falcon", "RefinedWeb", "RefinedWebModel"}, "FalconForCausalLM", "", readFalcon, nil},
+	{"BLOOM", []string{"bloom"}, "BloomForCausalLM", "", readBloom, nil},
+}, moreFamilies...)
 
 // unsupported lists kinds of models that are known and not described yet, by why.
 var unsupported = []struct {
 	why   string
 	types []string
 }{
-	{"a mixture of experts", []string{"mixtral", "qwen2_moe", "qwen3_moe", "qwen3_next", "olmoe", "dbrx", "jetmoe", "phimoe", "granitemoe", "gpt_oss", "llama4", "llama4_text", "glm4_moe", "ernie4_5_moe", "minimax", "hunyuan_v1_moe", "nllb-moe", "switch_transformers", "grok-1", "arctic", "bailing_moe"}},
-	{"latent attention with a mixture of experts", []string{"deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "minicpm3"}},
-	{"an encoder-decoder", []string{"t5", "mt5", "umt5", "longt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "blenderbot", "whisper", "fsmt", "encoder-decoder", "led", "prophetnet", "t5gemma"}},
-	{"an encoder", []string{"bert", "roberta", "xlm-roberta", "albert", "electra", "deberta", "deberta-v2", "distilbert", "mpnet", "modernbert", "longformer", "vit", "deit", "beit", "dinov2", "wav2vec2", "hubert"}},
+	{"a mixture of experts", []string{"qwen3_next", "olmoe", "dbrx", "jetmoe", "phimoe", "granitemoe", "llama4", "llama4_text", "ernie4_5_moe", "minimax", "hunyuan_v1_moe", "nllb-moe", "switch_transformers", "grok-1", "arctic", "bailing_moe"}},
+	{"latent attention with a mixture of experts", []string{"deepseek_v32", "minicpm3"}},
+	{"an encoder-decoder", []string{"umt5", "longt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "blenderbot", "whisper", "fsmt", "encoder-decoder", "led", "prophetnet", "t5gemma"}},
+	{"an encoder", []string{"xlm-roberta", "albert", "electra", "deberta", "deberta-v2", "mpnet", "modernbert", "longformer", "deit", "beit", "dinov2", "wav2vec2", "hubert"}},
 	{"a model of several modalities", []string{"llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "mllama", "gemma3", "gemma3n", "paligemma", "idefics", "idefics2", "idefics3", "clip", "blip-2", "mistral3", "phi4_multimodal", "pixtral", "internvl", "qwen2_audio"}},
 	{"a state-space or recurrent model", []string{"mamba", "mamba2", "falcon_mamba", "rwkv", "jamba", "bamba", "zamba", "zamba2", "recurrent_gemma", "xlstm", "nemotron_h", "falcon_h1"}},
-	{"norms after each branch or sliding windows in some layers", []string{"gemma2", "gemma3_text", "olmo2", "glm4", "cohere2", "exaone4"}},
-	{"this family", []string{"phi3", "gpt_neo", "gpt_bigcode", "mpt", "baichuan", "chatglm", "glm", "cohere", "starcoder2", "stablelm", "olmo", "internlm2", "qwen", "codegen", "ctrl", "openai-gpt", "xglm", "nemotron", "granite", "persimmon", "minicpm", "smollm3", "phi-msft", "biogpt", "xlnet", "transfo-xl", "bit", "diffllama", "helium", "arcee", "apertus", "exaone"}},
+	{"norms after each branch in another order", []string{"glm4", "cohere2", "exaone4"}},
+	{"this family", []string{"gpt_bigcode", "mpt", "baichuan", "chatglm", "glm", "stablelm", "olmo", "internlm2", "qwen", "codegen", "ctrl", "openai-gpt", "xglm", "nemotron", "granite", "persimmon", "minicpm", "smollm3", "phi-msft", "biogpt", "xlnet", "transfo-xl", "bit", "diffllama", "helium", "arcee", "apertus", "exaone"}},
 }
 
 // family finds the family of the configuration, or notes why there is none.
@@ -182,9 +183,17 @@ func (c *config) window(m *Model, active bool) {
 	}
 }
 
+// maxSeq reads the longest context; without one it is what transformers takes, and a note says so.
+func (c *config) maxSeq(m *Model, otherwise int64, names ...string) {
+	if m.MaxSeq = c.optional("max_seq", 0, names...); m.MaxSeq == 0 {
+		m.MaxSeq = otherwise
+		c.note("no %s: %d tokens, the default of transformers", names[0], otherwise)
+	}
+}
+
 func readGPT2(c *config, m *Model) {
 	c.shape(m, reversed(layerKeys), reversed(hiddenKeys), reversed(headKeys))
-	m.MaxSeq = c.required("max_seq", "n_positions", "max_position_embeddings")
+	c.maxSeq(m, 1024, "n_positions", "max_position_embeddings")
 	m.FFN = c.optional("ffn", product(4, m.Hidden), "n_inner")
 	m.Activation = c.activation("gelu_new", "activation_function")
 	m.LinearBias, m.FFNBias, m.Norm, m.Position = true, true, LayerNorm, Learned
@@ -194,7 +203,7 @@ func readGPT2(c *config, m *Model) {
 
 func readGPTJ(c *config, m *Model) {
 	c.shape(m, reversed(layerKeys), reversed(hiddenKeys), reversed(headKeys))
-	m.MaxSeq = c.required("max_seq", "n_positions", "max_position_embeddings")
+	c.maxSeq(m, 2048, "n_positions", "max_position_embeddings")
 	m.FFN = c.optional("ffn", product(4, m.Hidden), "n_inner")
 	m.Activation = c.activation("gelu_new", "activation_function")
 	m.FFNBias, m.HeadBias, m.Norm, m.Position = true, true, LayerNorm, RoPE
@@ -206,7 +215,7 @@ func readGPTJ(c *config, m *Model) {
 
 func readNeoX(c *config, m *Model) {
 	c.shape(m, layerKeys[:1], hiddenKeys[:1], headKeys[:1])
-	m.MaxSeq = c.required("max_seq", maxSeqKeys[:1]...)
+	c.maxSeq(m, 2048, maxSeqKeys[:1]...)
 	m.FFN = c.required("ffn", "intermediate_size")
 	m.Activation = c.activation("gelu", "hidden_act")
 	m.LinearBias, m.FFNBias, m.Norm = c.flag(true, "attention_bias"), true, LayerNorm
@@ -218,7 +227,7 @@ func readNeoX(c *config, m *Model) {
 
 func readOPT(c *config, m *Model) {
 	c.shape(m, layerKeys[:1], hiddenKeys[:1], headKeys[:1])
-	m.MaxSeq = c.required("max_seq", maxSeqKeys[:1]...)
+	c.maxSeq(m, 2048, maxSeqKeys[:1]...)
 	m.ExtraPositions = 2 // transformers' OPTLearnedPositionalEmbedding: offset
 	m.FFN = c.required("ffn", "ffn_dim")
 	m.Activation = c.activation("relu", "activation_function")
@@ -240,7 +249,7 @@ func readOPT(c *config, m *Model) {
 func (c *config) gated(m *Model, tied bool) {
 	c.shape(m, layerKeys[:1], hiddenKeys[:1], headKeys[:1])
 	c.groups(m)
-	m.MaxSeq = c.required("max_seq", maxSeqKeys[:1]...)
+	c.maxSeq(m, 2048, maxSeqKeys[:1]...)
 	m.FFN = c.required("ffn", "intermediate_size")
 	m.Activation, m.Gated = c.activation("silu", "hidden_act"), true
 	m.Norm, m.Position = RMSNorm, RoPE
@@ -264,8 +273,7 @@ func readMistral(c *config, m *Model) {
 func readQwen2(c *config, m *Model) {
 	c.gated(m, false)
 	m.QKVBias = true
-	c.window(m, c.flag(false, "use_sliding_window"))
-	c.used["max_window_layers"] = true
+	c.qwenWindow(m)
 	c.headDim(m, "head_dim")
 }
 
@@ -273,8 +281,7 @@ func readQwen3(c *config, m *Model) {
 	c.gated(m, false)
 	m.LinearBias = c.flag(false, "attention_bias")
 	m.QKNorm = true
-	c.window(m, c.flag(false, "use_sliding_window"))
-	c.used["max_window_layers"] = true
+	c.qwenWindow(m)
 	m.HeadDim = c.optional("head_dim", 128, "head_dim")
 }
 
@@ -289,7 +296,7 @@ func readGemma(c *config, m *Model) {
 func readPhi(c *config, m *Model) {
 	c.shape(m, layerKeys[:1], hiddenKeys[:1], headKeys[:1])
 	c.groups(m)
-	m.MaxSeq = c.required("max_seq", maxSeqKeys[:1]...)
+	c.maxSeq(m, 2048, maxSeqKeys[:1]...)
 	m.FFN = c.required("ffn", "intermediate_size")
 	m.Activation = c.activation("gelu_new", "hidden_act")
 	m.LinearBias, m.FFNBias, m.HeadBias, m.Norm = true, true, true, LayerNorm

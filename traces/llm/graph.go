@@ -43,6 +43,9 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 		steps = 0
 	}
 	switch {
+	case m.Kind == EncoderDecoder:
+		c.translate(layers, steps)
+		steps = 0
 	case w.Phase == "decode" || w.Speculation != nil:
 	case w.Phase == "serve":
 		c.serve()
@@ -113,9 +116,13 @@ func (c *composer) stack(p pass) stack {
 	// The head sees the last token of each sequence, so all passes share its block.
 	if c.ends {
 		if c.head < 0 {
-			c.head = c.add(c.m.head(c.w))
+			if head, ok := c.m.head(c.w); ok {
+				c.head = c.add(head)
+			}
 		}
-		s.after = []int32{c.head}
+		if c.head >= 0 {
+			s.after = []int32{c.head}
+		}
 	}
 	return s
 }
@@ -138,6 +145,41 @@ func (c *composer) prefill() {
 	some(batch, 0, steps)
 	if rest := w.Batch % batch; rest > 0 {
 		some(rest, steps, 1)
+	}
+}
+
+// translate appends what an encoder-decoder does: the encoder on the prompts, the keys and values that each
+// layer of the decoder makes of its result, the first token, and a pass of the decoder for every further one. A
+// decode step alone is the first: the prompts' keys and values are there, and no token before it.
+func (c *composer) translate(layers, steps int64) {
+	m, w := c.m, c.w
+	tokens := w.Batch * w.Prompt
+	encoder := pass{phase: traces.Prefill, tokens: tokens, qlen: w.Prompt}
+	first := min(layers, m.EncoderLayers)
+	for i := range c.runs { // weights are told apart by their layer: the decoder's come after the encoder's
+		c.runs[i].first += m.EncoderLayers
+		c.runs[i].kind.name, c.runs[i].kind.cross = "decoder_layer", w.Prompt
+	}
+	once := func(b traces.Block, first, times int64) {
+		c.g.Runs = append(c.g.Runs, traces.Run{Block: c.add(b), Phase: traces.Prefill, FirstLayer: first, Times: times})
+	}
+	decoder := pass{phase: traces.Decode, tokens: w.Batch, qlen: 1}
+	if w.Phase == "decode" {
+		c.run(c.stack(decoder), traces.Run{Phase: traces.Decode, Step: 1})
+		return
+	}
+	if c.ends {
+		once(m.embedding(w, tokens), 0, 1)
+	}
+	once(m.layer(w, layerKind{name: "encoder_layer", encoder: true}, encoder), 0, first)
+	if c.ends {
+		once(m.encoderNorm(w, tokens), 0, 1)
+	}
+	once(m.crossKeys(w, tokens), m.EncoderLayers, layers)
+	s := c.stack(decoder)
+	c.run(s, traces.Run{Phase: traces.Prefill})
+	for t := int64(1); t <= steps; t++ {
+		c.run(s, traces.Run{Phase: traces.Decode, Step: t, Past: t})
 	}
 }
 
@@ -166,6 +208,9 @@ func (m *Model) contextNotes(w *Workload) []string {
 	case "generate", "serve":
 		context += w.Generate - 1 // the last token is not fed back
 	}
+	if m.Kind == EncoderDecoder {
+		context = w.Prompt // which the encoder sees; the decoder begins anew
+	}
 	if context > m.MaxSeq {
 		switch m.Position {
 		case Learned:
@@ -173,9 +218,6 @@ func (m *Model) contextNotes(w *Workload) []string {
 		default:
 			notes = append(notes, fmt.Sprintf("a context of %d tokens is longer than the %d that %s was made for", context, m.MaxSeq, m.Name))
 		}
-	}
-	if m.SlidingWindow > 0 && context > m.SlidingWindow {
-		notes = append(notes, fmt.Sprintf("%s looks back over %d tokens in some or all layers; modelled as attention to all %d", m.Name, m.SlidingWindow, context))
 	}
 	return notes
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stratasim/strata/traces"
 )
 
-// FromHF reads a Hugging Face config.json of a dense decoder; file names it in errors. The error is of
+// FromHF reads a Hugging Face config.json; file names it in errors. The error is of
 // type Errors: all problems of the file at once. Those of a model that this version knows of but
 // cannot describe wrap ErrUnsupported. What of the file has no effect here and might matter is in the
 // model's Notes.
@@ -32,6 +32,7 @@ func FromHF(file string, data []byte) (Model, error) {
 	m := Model{Name: c.name(), Source: shorten(filepath.Base(file)) + " (Hugging Face, " + f.name + ")", KVHeads: -1, HeadDim: -1}
 	c.refuse(f)
 	f.read(c, &m)
+	c.locals(&m)
 	c.dtype(f, &m)
 	c.quantization(&m)
 	c.leftovers(f)
@@ -62,9 +63,11 @@ func (d *document) report() error {
 // config reads the keys of a configuration and remembers which.
 type config struct {
 	*document
-	used  map[string]bool
-	keys  map[string]string // field of Model → key that it was read from
-	notes []string
+	used    map[string]bool
+	keys    map[string]string // field of Model → key that it was read from
+	local   []bool            // layers that look back over a window, nil if the file does not list them
+	localAt *member
+	notes   []string
 }
 
 func (c *config) note(format string, args ...any) {

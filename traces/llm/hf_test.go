@@ -37,6 +37,27 @@ var configs = []struct {
 	{"falcon-7b", 7217189760, traces.BF16, ""},
 	{"falcon-40b", 41303293952, traces.BF16, "tied, as transformers does"},
 	{"bloom-560m", 559214592, traces.BF16, ""},
+	{"phi-3-mini", 3821079552, traces.BF16, ""},
+	{"gpt-neo-1.3b", 1315575808, traces.BF16, ""},
+	{"starcoder2-3b", 3030371328, traces.BF16, ""},
+	{"gemma-2-2b", 2614341888, traces.BF16, "soft cap"},
+	{"gemma-3-1b", 999885952, traces.BF16, ""},
+	{"olmo-2-7b", 7298617344, traces.BF16, ""},
+	{"command-r", 34980831232, traces.FP16, "the factor on the logits"},
+	{"mixtral-8x7b", 46702792704, traces.BF16, ""},
+	{"qwen1.5-moe-a2.7b", 14315784192, traces.BF16, ""},
+	{"qwen3-30b-a3b", 30532122624, traces.BF16, ""},
+	{"deepseek-v2-lite", 15706484224, traces.BF16, ""},
+	{"deepseek-v3", 671026419200, traces.BF16, "layers that predict further tokens are left out"},
+	{"gpt-oss-20b", 20914757184, traces.BF16, ""},
+	{"glm-4.5-air", 106852251264, traces.BF16, "layers that predict further tokens are left out"}, // published as 106 billion
+	{"minimax-m2", 228689764864, traces.BF16, ""},                                                 // as the preset
+	{"t5-small", 60506624, traces.BF16, ""},
+	{"flan-t5-base", 247577856, traces.BF16, ""},
+	{"bert-base", 109482240, traces.BF16, ""},
+	{"roberta-base", 124645632, traces.BF16, ""},
+	{"distilbert-base", 66362880, traces.BF16, ""},
+	{"vit-base-patch16-224", 86567656, traces.BF16, ""},
 }
 
 func TestConfigsGivePublishedCounts(t *testing.T) {
@@ -61,12 +82,19 @@ func TestConfigsGivePublishedCounts(t *testing.T) {
 			t.Errorf("%s: notes %q", c.file, notes)
 		}
 		w := Workload{Phase: "generate", Batch: 2, Prompt: 5, Generate: 3}
+		if m.Kind == Encoder || m.Kind == Vision {
+			w.Phase, w.Generate = "prefill", 0
+		}
 		g, err := m.Graph(w)
 		if err != nil {
 			t.Errorf("%s: %v", c.file, err)
 			continue
 		}
-		checkClosedForm(t, &m, w, g)
+		if plain(&m) {
+			checkClosedForm(t, &m, w, g)
+		} else if got := sumUp(t, g).parameter + m.FixedExtra; got != c.parameters {
+			t.Errorf("%s: operators name %d parameters", c.file, got)
+		}
 		text, _ := json.Marshal(m)
 		var back Model
 		if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(m, back) {
@@ -154,14 +182,23 @@ func TestBadConfigs(t *testing.T) {
 		{"{\"a\":" + strings.Repeat("[", 20000) + "}", "c.json:1: objects and lists nest deeper than 64", false},
 		{with(`"x": {"y": 1, "y": 2}`), "c.json:11: x.y: the key is there twice, first on line 11 (remove one)", false},
 		{"{\n\"vocab_size\": 1,\n\"vocab_size\": 1}", "c.json:3: vocab_size: the key is there twice, first on line 2 (remove one)", false},
-		{"{}", `c.json: model_type: missing (e.g. "llama"; known: bloom, `, false},
+		{"{}", `c.json: model_type: missing (e.g. "llama"; known: bert, `, false},
 		{with(`"model_type": 3`), `c.json:2: model_type: must be a string, is a number (e.g. "llama")`, false},
-		{with(`"model_type": "lama"`), `c.json:2: model_type: "lama" is unknown; did you mean "llama"? (known: bloom, `, false},
-		{with(`"model_type": "zzzzzzzz"`), `c.json:2: model_type: "zzzzzzzz" is unknown (known: bloom, `, false},
-		{with(`"model_type": "mixtral"`), `c.json:2: model_type: "mixtral": a mixture of experts is not supported yet (supported: bloom, `, true},
-		{with(`"model_type": "deepseek_v3"`), `c.json:2: model_type: "deepseek_v3": latent attention with a mixture of experts is not supported yet`, true},
-		{with(`"model_type": "t5"`), `c.json:2: model_type: "t5": an encoder-decoder is not supported yet`, true},
-		{with(`"model_type": "bert"`), `c.json:2: model_type: "bert": an encoder is not supported yet`, true},
+		{with(`"model_type": "lama"`), `c.json:2: model_type: "lama" is unknown; did you mean "llama"? (known: bert, `, false},
+		{with(`"model_type": "zzzzzzzz"`), `c.json:2: model_type: "zzzzzzzz" is unknown (known: bert, `, false},
+		{with(`"model_type": "dbrx"`), `c.json:2: model_type: "dbrx": a mixture of experts is not supported yet (supported: bert, `, true},
+		{with(`"model_type": "mixtral"`), "c.json: num_local_experts: missing\nc.json: num_experts_per_tok: missing", false},
+		{with(`"model_type": "mixtral"`, `"num_local_experts": 4`, `"num_experts_per_tok": 5`), "c.json:12: num_experts_per_tok: 5 of 4 experts for each token (top_k is at most experts)", false},
+		{with(`"model_type": "qwen3_moe"`, `"num_experts": 4`, `"num_experts_per_tok": 2`, `"moe_intermediate_size": 8`, `"decoder_sparse_step": 2`),
+			"c.json:14: decoder_sparse_step: dense layers between sparse ones are not supported yet (1)", true},
+		{with(`"model_type": "deepseek_v3"`, `"kv_lora_rank": 8`, `"qk_rope_head_dim": 8`, `"v_head_dim": 8`), "c.json: qk_nope_head_dim: missing", false},
+		{with(`"model_type": "minimax_m2"`, `"num_local_experts": 4`, `"num_experts_per_tok": 2`, `"attn_type_list": [1, 0]`), "c.json:13: attn_type_list[1]: linear attention is not supported yet (1)", true},
+		{with(`"model_type": "bart"`), `c.json:2: model_type: "bart": an encoder-decoder is not supported yet`, true},
+		{with(`"model_type": "electra"`), `c.json:2: model_type: "electra": an encoder is not supported yet`, true},
+		{with(`"model_type": "bert"`, `"position_embedding_type": "relative_key"`), `c.json:11: position_embedding_type: positions of type "relative_key" are not supported yet (absolute)`, true},
+		{with(`"model_type": "gpt_neo"`, `"num_layers": 2`, `"num_heads": 4`, `"attention_types": [[["global", "local"], 3]]`), "c.json:13: attention_types: 6 layers, the model has 2", false},
+		{with(`"model_type": "gpt_neo"`, `"num_layers": 2`, `"num_heads": 4`, `"attention_types": [["global", 2]]`), "c.json:13: attention_types: must be lists of kinds of layers", false},
+		{with(`"model_type": "gemma2"`, `"layer_types": ["full_attention"]`), "c.json:11: layer_types: 1 layers, the model has 2", false},
 		{with(`"model_type": "llava"`), `c.json:2: model_type: "llava": a model of several modalities is not supported yet`, true},
 		{with(`"hidden_size"`, `"vocab_size"`, `"num_hidden_layer": 3`, `"num_hidden_layers"`),
 			"c.json: num_hidden_layers: missing (line 8 says \"num_hidden_layer\")\nc.json: hidden_size: missing\nc.json: vocab_size: missing", false},
@@ -181,7 +218,7 @@ func TestBadConfigs(t *testing.T) {
 		{with(`"dtype": "bfloat16"`), "c.json:11: dtype: differs from torch_dtype, which means the same (remove one)", false},
 		{with(`"attention_bias": "yes"`), "c.json:11: attention_bias: must be true or false, is a string", false},
 		{with(`"hidden_act": "mish"`), `c.json:11: hidden_act: activation "mish" is not supported yet (gelu, gelu_new, gelu_pytorch_tanh, relu or silu)`, true},
-		{with(`"num_local_experts": 8`), "c.json:11: num_local_experts: a mixture of experts is not supported yet (this version describes dense models)", true},
+		{with(`"num_local_experts": 8`), "c.json:11: num_local_experts: a mixture of experts is not supported yet (mixtures of experts: deepseek_v2, ", true},
 		{with(`"kv_lora_rank": 512`), "c.json:11: kv_lora_rank: latent attention is not supported yet", true},
 		{with(`"quantization_config": {"bits": 4}`), "c.json:11: quantization_config.quant_method: missing (gptq, awq, fp8, mxfp4, bitsandbytes, compressed-tensors or modelopt)", true},
 		{with(`"quantization_config": {"quant_method": "aqlm"}`), `c.json:11: quantization_config.quant_method: "aqlm" is not supported yet (`, true},
@@ -227,9 +264,9 @@ func TestConfigsWithRemarks(t *testing.T) {
 		{with(`"hidden_size": 64.0`, `"vocab_size": 1e2`), ""},
 		{with(`"final_logit_softcapping": 30.0`), "final_logit_softcapping: the soft cap of logits costs nothing here"},
 		{with(`"mystery": 3`, `"other": [1]`, `"empty": []`), `not understood for Llama and left out: "mystery", "other"`},
-		{with(`"sliding_window": 100`), "sliding_window: every layer attends to all tokens"},
+		{with(`"sliding_window": 100`), "sliding_window: layers of this family attend to all tokens"},
 		{with(`"model_type": "qwen2"`, `"sliding_window": 100`), ""},
-		{with(`"layer_types": ["full_attention", "sliding_attention"]`), "layer_types: every layer attends to all tokens"},
+		{with(`"layer_types": ["full_attention", "sliding_attention"]`), "layer_types: no window is given, every layer attends to all tokens"},
 		{with(`"model_type"`, `"architectures": ["LlamaForCausalLM"]`), ""},
 		{"\xef\xbb\xbf" + with(), ""},
 	} {
@@ -263,6 +300,18 @@ func TestFamilyDefaults(t *testing.T) {
 	}
 	if m := read(fmt.Sprintf(falcon, `"parallel_attn": false, "multi_query": false, "alibi": true, "bias": true`)); m.KVHeads != 4 || m.NormsPerLayer != 2 || m.ParallelBlock || m.Position != ALiBi || !m.FFNBias {
 		t.Errorf("Falcon RW: %+v", m)
+	}
+	if m := read(with(`"model_type": "gemma2"`, `"sliding_window": 100`)); m.SlidingWindow != 100 || !reflect.DeepEqual(m.FullAttention, []int64{1}) || m.NormPlace != Sandwich {
+		t.Errorf("Gemma 2: %+v", m)
+	}
+	if m := read(with(`"model_type": "gpt_oss"`, `"num_local_experts": 4`, `"num_experts_per_tok": 2`, `"layer_types": ["full_attention", "sliding_attention"]`)); m.SlidingWindow != 128 || !reflect.DeepEqual(m.FullAttention, []int64{0}) {
+		t.Errorf("gpt-oss: %+v", m)
+	}
+	if m := read(with(`"model_type": "qwen2"`, `"sliding_window": 100`, `"use_sliding_window": true`, `"max_window_layers": 1`)); m.SlidingWindow != 100 || !reflect.DeepEqual(m.FullAttention, []int64{0}) {
+		t.Errorf("Qwen2 with a window: %+v", m)
+	}
+	if m := read(with(`"max_position_embeddings"`)); m.MaxSeq != 2048 || len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "no max_position_embeddings: 2048") {
+		t.Errorf("no longest context: %+v", m)
 	}
 	if m := read(with(`"model_type": "mistral"`, `"sliding_window": 100`)); m.SlidingWindow != 100 {
 		t.Errorf("Mistral: %+v", m)

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ var noted = map[string]string{
 	"no_rope_layer_interval":                   "every layer rotates queries and keys",
 	"attention_chunk_size":                     "every layer attends to all tokens",
 	"apply_residual_connection_post_layernorm": "the residual is taken before the norm",
-	"sliding_window":                           "every layer attends to all tokens",
+	"sliding_window":                           "layers of this family attend to all tokens",
 	"residual_multiplier":                      "the factor on each branch costs nothing here",
 	"logit_scale":                              "the factor on the logits costs nothing here",
 }
@@ -59,7 +60,9 @@ var irrelevant = func() map[string]bool {
 		summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss tie_encoder_decoder tokenizer_class
 		top_k top_p torchscript transformers.js_config transformers_version typical_p unk_token_id unsloth_fixed
 		unsloth_version unused_heads use_bfloat16 use_cache use_memory_efficient_attention use_mrope use_return_dict
-		use_scaled_rope
+		use_scaled_rope router_aux_loss_coef output_router_logits router_jitter_noise norm_topk_prob routed_scaling_factor
+		scoring_func topk_group n_group attention_probs_dropout_prob tie_weights_ rope_local_base_freq query_pre_attn_scalar
+		aux_loss_alpha seq_aux num_labels router_z_loss_coef dropout_rate initializer_factor
 	`) {
 		set[key] = true
 	}
@@ -89,7 +92,7 @@ func (c *config) refuse(f *family) {
 	for i := range c.root.members {
 		m := &c.root.members[i]
 		why, ok := refused[m.key]
-		if !ok {
+		if !ok || slices.Contains(f.takes, m.key) {
 			continue
 		}
 		c.used[m.key] = true
@@ -99,7 +102,7 @@ func (c *config) refuse(f *family) {
 		hint := ""
 		switch why {
 		case "a mixture of experts":
-			hint = "this version describes dense models"
+			hint = "mixtures of experts: " + strings.Join(sparseTypes(), ", ")
 		}
 		c.fail(m.value.offset, m.key, fmt.Sprintf("%s is %v", why, ErrUnsupported), hint).Cause = ErrUnsupported
 	}
@@ -116,12 +119,12 @@ func (c *config) layerTypes() {
 		c.fail(m.value.offset, m.key, "must be a list, is "+m.value.kind.String(), "")
 		return
 	}
-	sliding := false
+	c.local, c.localAt = make([]bool, len(m.value.list)), m
 	for i := range m.value.list {
 		switch t := &m.value.list[i]; {
 		case t.kind == text && t.text == "full_attention":
-		case t.kind == text && (t.text == "sliding_attention" || t.text == "chunked_attention"):
-			sliding = true
+		case t.kind == text && t.text == "sliding_attention":
+			c.local[i] = true
 		default:
 			what := t.kind.String()
 			if t.kind == text {
@@ -131,8 +134,30 @@ func (c *config) layerTypes() {
 			return
 		}
 	}
-	if sliding {
-		c.note("layer_types: every layer attends to all tokens")
+}
+
+// locals says which layers look back over the window only, where the file lists them.
+func (c *config) locals(m *Model) {
+	if c.localAt == nil || len(c.errors) > 0 {
+		return
+	}
+	if int64(len(c.local)) != m.Layers {
+		c.fail(c.localAt.offset, c.localAt.key, fmt.Sprintf("%d layers, the model has %d", len(c.local), m.Layers), "")
+		return
+	}
+	m.FullAttention = nil
+	if !slices.Contains(c.local, true) {
+		m.SlidingWindow = 0
+		return
+	}
+	if m.SlidingWindow == 0 {
+		c.note("layer_types: no window is given, every layer attends to all tokens")
+		return
+	}
+	for i, local := range c.local {
+		if !local {
+			m.FullAttention = append(m.FullAttention, int64(i))
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/traces"
 )
@@ -40,9 +41,45 @@ const (
 	RoPE    Position = "rope"
 	ALiBi   Position = "alibi"
 	None    Position = "none"
+	// RelativeBias reads a bias for each head, query and key from a table (T5); Projected multiplies
+	// queries with projected distances (Transformer-XL).
+	RelativeBias Position = "relative-bias"
+	Projected    Position = "relative-projected"
 )
 
-// Model describes a dense decoder-only language model. It is plain data: what json.Marshal writes,
+// Kind is what a model does with its tokens.
+type Kind string
+
+// The kinds: a decoder writes token after token; an encoder and a vision transformer look once at all they
+// are given, and keep no cache; an encoder-decoder writes while looking at what its encoder made of the prompt.
+const (
+	Decoder        Kind = ""
+	Encoder        Kind = "encoder"
+	EncoderDecoder Kind = "encoder-decoder"
+	Vision         Kind = "vision"
+)
+
+// NormPlace is where the norms of a layer stand.
+type NormPlace string
+
+// The places: before each branch; after the addition of each branch (the first transformers, BERT); on the
+// result of each branch, before it is added (OLMo 2); before and on the result (Gemma 2).
+const (
+	BeforeBranch NormPlace = ""
+	AfterAdd     NormPlace = "after-add"
+	OnBranch     NormPlace = "on-branch"
+	Sandwich     NormPlace = "sandwich"
+)
+
+// Patches says how a vision transformer cuts an image: squares of Size×Size pixels of Channels colours, one
+// token each, beside one that stands for the class. Classes is what its head tells apart, 0 without a head.
+type Patches struct {
+	Size     int64 `json:"size"`
+	Channels int64 `json:"channels"`
+	Classes  int64 `json:"classes"`
+}
+
+// Model describes a transformer. It is plain data: what json.Marshal writes,
 // json.Unmarshal reads back.
 type Model struct {
 	// Name is for reports; for a file it is the file's.
@@ -50,8 +87,11 @@ type Model struct {
 	// Source says where the figures are from.
 	Source string `json:"source,omitempty"`
 
-	// Layers is the number of transformer layers.
-	Layers int64 `json:"layers"`
+	Kind Kind `json:"kind,omitempty"`
+	// Layers is the number of transformer layers; of an encoder-decoder those of the decoder, and
+	// EncoderLayers those of the encoder.
+	Layers        int64 `json:"layers"`
+	EncoderLayers int64 `json:"encoder_layers,omitempty"`
 	// Hidden is the width of the residual stream, in elements.
 	Hidden int64 `json:"hidden"`
 	// FFN is the inner width of the feed-forward network, in elements; of each of the two
@@ -79,14 +119,21 @@ type Model struct {
 	LinearBias bool `json:"linear_bias"`
 	QKVBias    bool `json:"qkv_bias"`
 	FFNBias    bool `json:"ffn_bias"`
-	HeadBias   bool `json:"head_bias"`
+	// OutBias puts a bias on the output projection of attention where LinearBias does not.
+	OutBias  bool `json:"out_bias,omitempty"`
+	HeadBias bool `json:"head_bias"`
 
 	// Norm is the kind of all norms; NormsPerLayer is 2, or 1 if the branches of a parallel block
-	// share theirs.
-	Norm          Norm  `json:"norm"`
-	NormsPerLayer int64 `json:"norms_per_layer"`
-	// QKNorm normalises queries and keys per head (RMSNorm with HeadDim weights each).
-	QKNorm bool `json:"qk_norm"`
+	// share theirs, or 4 if they stand before and after each branch. Cross-attention has one more.
+	Norm          Norm      `json:"norm"`
+	NormsPerLayer int64     `json:"norms_per_layer"`
+	NormPlace     NormPlace `json:"norm_place,omitempty"`
+	// QKNorm normalises queries and keys per head (RMSNorm with HeadDim weights each), or over all heads
+	// together if QKNormWide.
+	QKNorm     bool `json:"qk_norm"`
+	QKNormWide bool `json:"qk_norm_wide,omitempty"`
+	// Sinks is a learned number for each head that takes part in its softmax, as the score of no key.
+	Sinks bool `json:"sinks,omitempty"`
 	// EmbeddingNorm is a norm after the embedding.
 	EmbeddingNorm bool `json:"embedding_norm"`
 	// ParallelBlock means that attention and feed-forward network both read the layer's input.
@@ -97,8 +144,19 @@ type Model struct {
 	RotaryDims int64 `json:"rotary_dims"`
 	// ExtraPositions is by how many rows the table of learned positions exceeds MaxSeq.
 	ExtraPositions int64 `json:"extra_positions,omitempty"`
-	// SlidingWindow is over how many tokens a layer looks back; 0 means all. It is noted, not modelled.
-	SlidingWindow int64 `json:"sliding_window,omitempty"`
+	// SlidingWindow is over how many tokens a layer looks back, itself included; 0 means all. Layers of
+	// FullAttention, counted from 0, look at all.
+	SlidingWindow int64   `json:"sliding_window,omitempty"`
+	FullAttention []int64 `json:"full_attention_layers,omitempty"`
+	// MLA and MoE are there if attention is latent, and if feed-forward networks are mixtures of experts.
+	MLA *MLA `json:"mla,omitempty"`
+	MoE *MoE `json:"moe,omitempty"`
+	// TokenTypes is the rows of a table by which segments of the prompt are told apart; Pooler is a product
+	// and a tanh over the first token of each sequence in place of a head; Patches are those of a vision
+	// transformer.
+	TokenTypes int64    `json:"token_types,omitempty"`
+	Pooler     bool     `json:"pooler,omitempty"`
+	Patches    *Patches `json:"patches,omitempty"`
 	// FixedExtra counts parameters that take part in no operator.
 	FixedExtra int64 `json:"fixed_extra_params,omitempty"`
 
@@ -118,6 +176,9 @@ type Model struct {
 	// passed on to the graph.
 	Notes []string `json:"notes,omitempty"`
 }
+
+// maxMixed bounds the layers of a model that are not alike in turn.
+const maxMixed = 1 << 12
 
 // maxDimension is the largest size that an operator graph takes (traces.Graph.Validate).
 const maxDimension = 1 << 31
@@ -169,20 +230,42 @@ func (m Model) Validate() error {
 	bad := func(field, hint, format string, args ...any) {
 		errs = append(errs, &Invalid{field, fmt.Sprintf(format, args...), hint})
 	}
-	sizes := []struct {
+	type size struct {
 		name string
 		v    int64
-	}{{"layers", m.Layers}, {"hidden", m.Hidden}, {"ffn", m.FFN}, {"heads", m.Heads}, {"kv_heads", m.KVHeads},
-		{"head_dim", m.HeadDim}, {"vocab", m.Vocab}, {"max_seq", m.MaxSeq}}
+	}
+	sizes := []size{{"layers", m.Layers}, {"hidden", m.Hidden}, {"ffn", m.FFN}, {"heads", m.Heads}, {"kv_heads", m.KVHeads},
+		{"head_dim", m.HeadDim}, {"max_seq", m.MaxSeq}}
+	if m.Kind != Vision {
+		sizes = append(sizes, size{"vocab", m.Vocab})
+	}
+	if m.Kind == EncoderDecoder {
+		sizes = append(sizes, size{"encoder_layers", m.EncoderLayers})
+	}
+	if a := m.MLA; a != nil {
+		sizes = append(sizes, size{"mla.kv_rank", a.KVRank}, size{"mla.nope", a.Nope}, size{"mla.rope", a.RoPE}, size{"mla.v", a.V})
+	}
+	if e := m.MoE; e != nil {
+		sizes = append(sizes, size{"moe.experts", e.Experts}, size{"moe.top_k", e.TopK}, size{"moe.ffn", e.FFN})
+	}
+	if p := m.Patches; p != nil {
+		sizes = append(sizes, size{"patches.size", p.Size}, size{"patches.channels", p.Channels})
+	}
 	for _, s := range sizes {
 		if s.v < 1 || s.v > maxDimension {
 			bad(s.name, "", "%d: must be from 1 to %d", s.v, int64(maxDimension))
 		}
 	}
-	optional := []struct {
-		name string
-		v    int64
-	}{{"rotary_dims", m.RotaryDims}, {"extra_positions", m.ExtraPositions}, {"sliding_window", m.SlidingWindow}, {"fixed_extra_params", m.FixedExtra}}
+	optional := []size{{"rotary_dims", m.RotaryDims}, {"extra_positions", m.ExtraPositions}, {"sliding_window", m.SlidingWindow}, {"fixed_extra_params", m.FixedExtra}, {"token_types", m.TokenTypes}}
+	if m.MLA != nil {
+		optional = append(optional, size{"mla.q_rank", m.MLA.QRank})
+	}
+	if m.MoE != nil {
+		optional = append(optional, size{"moe.shared_ffn", m.MoE.SharedFFN}, size{"moe.first_dense", m.MoE.FirstDense})
+	}
+	if m.Patches != nil {
+		optional = append(optional, size{"patches.classes", m.Patches.Classes})
+	}
 	for _, s := range optional {
 		if s.v < 0 || s.v > maxDimension {
 			bad(s.name, "", "%d: must be from 0 to %d", s.v, int64(maxDimension))
@@ -202,14 +285,20 @@ func (m Model) Validate() error {
 		bad("norm", "layernorm, layernorm-no-bias or rmsnorm", "%q is unknown", shorten(string(m.Norm)))
 	}
 	switch m.Position {
-	case Learned, RoPE, ALiBi, None:
+	case Learned, RoPE, ALiBi, None, RelativeBias, Projected:
 	default:
-		bad("position", "learned, rope, alibi or none", "%q is unknown", shorten(string(m.Position)))
+		bad("position", "learned, rope, alibi, relative-bias, relative-projected or none", "%q is unknown", shorten(string(m.Position)))
 	}
 	switch {
 	case m.ParallelBlock && m.NormsPerLayer != 1 && m.NormsPerLayer != 2:
 		bad("norms_per_layer", "", "%d: a parallel block has 1 or 2", m.NormsPerLayer)
-	case !m.ParallelBlock && m.NormsPerLayer != 2:
+	case m.ParallelBlock && m.NormPlace != BeforeBranch:
+		bad("norm_place", "", "%q: the norms of a parallel block stand before its branches", shorten(string(m.NormPlace)))
+	case !slices.Contains([]NormPlace{BeforeBranch, AfterAdd, OnBranch, Sandwich}, m.NormPlace):
+		bad("norm_place", "after-add, on-branch, sandwich, or nothing for norms before each branch", "%q is unknown", shorten(string(m.NormPlace)))
+	case m.NormPlace == Sandwich && m.NormsPerLayer != 4:
+		bad("norms_per_layer", "before and after attention and feed-forward network", "%d: must be 4", m.NormsPerLayer)
+	case !m.ParallelBlock && m.NormPlace != Sandwich && m.NormsPerLayer != 2:
 		bad("norms_per_layer", "one before attention, one before the feed-forward network", "%d: must be 2", m.NormsPerLayer)
 	}
 	if m.LinearBias && m.QKVBias {
@@ -222,6 +311,7 @@ func (m Model) Validate() error {
 			}
 		}
 	}
+	m.validateKind(bad)
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
@@ -246,6 +336,60 @@ func (m Model) Validate() error {
 		bad("layers", "a size may have a digit too many", "more than 2^57 parameters")
 	}
 	return errors.Join(errs...)
+}
+
+// validateKind reports what does not go with the kind of the model.
+func (m *Model) validateKind(bad func(field, hint, format string, args ...any)) {
+	switch m.Kind {
+	case Decoder, Encoder, EncoderDecoder, Vision:
+	default:
+		bad("kind", "encoder, encoder-decoder, vision, or nothing for a decoder", "%q is unknown", shorten(string(m.Kind)))
+	}
+	if (m.Kind == Vision) != (m.Patches != nil) {
+		bad("patches", "", "a vision transformer has patches, and nothing else has")
+	}
+	if m.Kind != Decoder {
+		for _, f := range []struct {
+			field string
+			there bool
+		}{{"mla", m.MLA != nil}, {"moe", m.MoE != nil}, {"sliding_window", m.SlidingWindow > 0}, {"parallel_block", m.ParallelBlock}} {
+			if f.there {
+				bad(f.field, "it goes with a decoder", "not supported in a model of kind %s", shorten(string(m.Kind)))
+			}
+		}
+	}
+	if m.Kind != Encoder && (m.TokenTypes > 0 || m.Pooler) {
+		bad("pooler", "", "token types and a pooler go with an encoder")
+	}
+	if m.SlidingWindow > 0 && m.MLA != nil {
+		bad("sliding_window", "", "a window goes with keys and values of heads, not with latent attention")
+	}
+	if len(m.FullAttention) > 0 && m.Layers > maxMixed {
+		bad("layers", "", "%d layers of which some have a window, at most %d are supported", m.Layers, int64(maxMixed))
+	}
+	for _, l := range m.FullAttention {
+		if l < 0 || l >= m.Layers || m.SlidingWindow == 0 {
+			bad("full_attention_layers", "layers of a model with a sliding window, counted from 0", "%d: there is no such layer", l)
+			break
+		}
+	}
+	if a := m.MLA; a != nil && (m.KVHeads != m.Heads || m.HeadDim != a.Nope+a.RoPE || m.Position != RoPE || m.LinearBias || m.QKVBias || m.QKNorm || m.Sinks) {
+		bad("mla", "kv_heads as heads, head_dim = nope + rope, rotary positions, no biases", "other figures do not go with latent attention")
+	}
+	if e := m.MoE; e != nil {
+		switch {
+		case e.TopK > e.Experts:
+			bad("moe.top_k", "top_k is at most experts", "%d of %d experts for each token", e.TopK, e.Experts)
+		case e.FirstDense >= m.Layers:
+			bad("moe.first_dense", "", "%d dense layers of %d leave none for experts", e.FirstDense, m.Layers)
+		}
+		if product(e.Experts, m.matrices(), max(e.FFN, m.Hidden)) > maxDimension {
+			bad("moe.experts", "", "the matrices of all experts side by side have more than %d columns", int64(maxDimension))
+		}
+		if m.Activation == ReLU || m.ParallelBlock {
+			bad("moe", "", "experts with relu or in parallel blocks are not supported")
+		}
+	}
 }
 
 // rotary returns how many elements of each head are rotated.

@@ -22,7 +22,8 @@ func Preset(name string) (Model, error) {
 	for i := range presets {
 		if presets[i].Name == name {
 			m := presets[i]
-			m.Notes = slices.Clone(m.Notes)
+			m.Notes, m.FullAttention = slices.Clone(m.Notes), slices.Clone(m.FullAttention)
+			m.MLA, m.MoE, m.Patches = copied(m.MLA), copied(m.MoE), copied(m.Patches)
 			return m, nil
 		}
 	}
@@ -30,7 +31,7 @@ func Preset(name string) (Model, error) {
 }
 
 // presets are all models, a family after the other.
-var presets = slices.Concat(gptPresets(), megatronPresets(), bloomPresets(), palmPresets(), llamaPresets(), falconPresets())
+var presets = slices.Concat(gptPresets(), megatronPresets(), bloomPresets(), palmPresets(), llamaPresets(), falconPresets(), qwenPresets(), mixturePresets(), deepseekPresets(), relativePresets(), encoderPresets())
 
 // gpt is a decoder as GPT-2 has it: learned positions, biases everywhere, LayerNorm, tied embeddings.
 func gpt(name string, layers, hidden, heads, vocab, maxSeq int64, source string) Model {
@@ -102,10 +103,6 @@ func palmPresets() []Model {
 }
 
 func llamaPresets() []Model {
-	llama := func(name string, layers, hidden, ffn, heads, kvHeads, vocab, maxSeq int64, source string) Model {
-		return Model{Name: name, Source: source, Layers: layers, Hidden: hidden, FFN: ffn, Heads: heads, KVHeads: kvHeads, HeadDim: 128,
-			Vocab: vocab, MaxSeq: maxSeq, Activation: SiLU, Gated: true, Norm: RMSNorm, NormsPerLayer: 2, Position: RoPE, DType: "bf16"}
-	}
 	const (
 		one     = "Touvron et al., arXiv 2302.13971, table 2; feed-forward widths recalled, they reproduce its counts of 6.7, 13.0, 32.5 and 65.2 billion"
 		maxtext = "MaxText configs/models/"

@@ -51,6 +51,25 @@ var published = []struct {
 	{"mistral-7b", 7241732096, 131072, 0, 0},
 	{"falcon-7b", 7217189760, 8192, 0, 0}, // Hugging Face tiiuae
 	{"falcon-40b", 41303293952, 122880, 0, 0},
+	{"mixtral-8x7b", 46702792704, 131072, 0, 0},
+	{"qwen3-8b", 8190735360, 147456, 0, 0},
+	{"qwen3-32b", 32762123264, 262144, 0, 0},
+	{"qwen3-30b-a3b", 30532122624, 98304, 0, 0},
+	{"qwen3-235b-a22b", 235093634560, 192512, 0, 0},
+	{"gpt-oss-20b", 20914757184, 49152, 20.91, 0.03},    // OpenAI, gpt-oss model card, table 1
+	{"gpt-oss-120b", 116829156672, 73728, 116.83, 0.01}, // the same
+	{"minimax-m2", 228689764864, 253952, 230, 0.6},
+	{"deepseek-v2-lite", 15706484224, 31104, 15.7, 0.05},
+	{"deepseek-v3", 671026419200, 70272, 671, 0.01}, // arXiv 2412.19437
+	{"deepseek-r1", 671026419200, 70272, 671, 0.01},
+	{"kimi-k2", 1026408232448, 70272, 1040, 1.4}, // arXiv 2507.20534: 1.04 trillion
+	{"gopher-280b", 279699800064, 5242880, 280, 0.11},
+	{"chinchilla-70b", 70056681472, 2621440, 70, 0.09},
+	{"bert-base", 109482240, 0, 0, 0}, // Hugging Face bert-base-uncased
+	{"bert-large", 335141888, 0, 0, 0},
+	{"t5-large", 737668096, 98304, 0, 0}, // Hugging Face t5-large; the cache of the decoder's own tokens
+	{"t5-11b", 11307321344, 1572864, 0, 0},
+	{"vit-b16-224", 86567656, 0, 0, 0}, // timm vit_base_patch16_224
 	{"falcon-180b", 179522565120, 163840, 179.5, 0.02},
 }
 
@@ -78,6 +97,28 @@ func TestPresetsGivePublishedCounts(t *testing.T) {
 	slices.Sort(names)
 	if got := Presets(); !slices.Equal(got, names) {
 		t.Errorf("presets are %v\nthe table above has %v", got, names)
+	}
+}
+
+// TestActiveParameters compares the parameters that a token passes with published figures, in billions.
+func TestActiveParameters(t *testing.T) {
+	for name, want := range map[string]struct{ billions, within float64 }{
+		"mixtral-8x7b":    {12.9, 0.2}, // arXiv 2401.04088
+		"qwen3-30b-a3b":   {3.3, 2},    // arXiv 2505.09388
+		"qwen3-235b-a22b": {22, 1},
+		"deepseek-v3":     {37, 1.6}, // arXiv 2412.19437, which leaves out the token table
+		"kimi-k2":         {32.6, 0.9},
+		"gpt-oss-120b":    {5.13, 12}, // the model card leaves out the token table, 0.58
+		"gpt-oss-20b":     {3.61, 17},
+		"llama2-7b":       {6.738415616, 0},
+	} {
+		m, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off := 100 * (float64(m.ActiveParameters())/1e9/want.billions - 1); off > want.within || off < -want.within {
+			t.Errorf("%s: a token passes %d parameters, %.2f %% off %g billion", name, m.ActiveParameters(), off, want.billions)
+		}
 	}
 }
 

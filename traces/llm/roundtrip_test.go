@@ -12,6 +12,9 @@ func TestGraphsSurviveTraceFiles(t *testing.T) {
 	for _, name := range Presets() {
 		m := preset(t, name)
 		w := Workload{Phase: "generate", Batch: 2, Prompt: 9, Generate: 4, DType: traces.FP16, WeightDType: traces.INT4, KVDType: traces.FP8}
+		if m.Kind == Encoder || m.Kind == Vision {
+			w.Phase, w.Generate = "prefill", 0
+		}
 		g, err := m.Graph(w)
 		if err != nil {
 			t.Fatal(err)

@@ -56,7 +56,8 @@ func (c *composer) mixed(past int64) int64 {
 		part := *c
 		part.w, part.head = &of, -1
 		if c.ends {
-			part.head = c.add(c.m.head(&head))
+			block, _ := c.m.head(&head) // a decoder has one
+			part.head = c.add(block)
 		}
 		p := pass{phase: traces.Prefill, tokens: prompts*w.Prompt + w.Batch - prompts, qlen: w.Prompt, beside: beside{w.Batch - prompts, past}}
 		part.run(part.stack(p), traces.Run{Phase: traces.Prefill, Step: from, Repeat: times})

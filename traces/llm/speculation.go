@@ -33,6 +33,10 @@ func (s *Speculation) check(w *Workload, m *Model) (errs []error) {
 	if w.Layers > 0 {
 		bad("layers", "leave it out", "a model of some layers has no tokens that could be verified")
 	}
+	if m.Kind != Decoder || s.Draft.Kind != Decoder {
+		bad("draft", "", "drafting is for decoders, and with decoders")
+		return errs
+	}
 	if s.Draft.Vocab > m.Vocab || m.Vocab > 2*s.Draft.Vocab { // tables of one vocabulary differ by padding
 		bad("draft", "a draft model needs the vocabulary of the model", "%s has %d tokens, %s has %d", shorten(s.Draft.Name), s.Draft.Vocab, shorten(m.Name), m.Vocab)
 	}
@@ -61,7 +65,8 @@ func (c *composer) speculate(draft *composer, s *traces.Speculation) {
 	verifying.Batch *= s.Tokens + 1 // rows of the head
 	one := pass{phase: traces.Decode, tokens: w.Batch, qlen: 1}
 	guess := draft.stack(one)
-	c.head = c.add(c.m.head(&verifying))
+	head, _ := c.m.head(&verifying) // a decoder has one
+	c.head = c.add(head)
 	verify := c.stack(pass{phase: traces.Decode, tokens: w.Batch * (s.Tokens + 1), qlen: s.Tokens + 1})
 	for i := range rounds {
 		past := w.Prompt + s.After(i)

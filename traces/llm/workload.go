@@ -73,15 +73,28 @@ func (w *Workload) validate(m *Model) error {
 	default:
 		bad("phase", "prefill, decode, generate or serve", "%q is unknown", shorten(w.Phase))
 	}
+	switch {
+	case (m.Kind == Encoder || m.Kind == Vision) && w.Phase != "prefill":
+		bad("phase", "prefill: one pass over all it is given", "%s is an encoder and writes no tokens, so it has no %s", shorten(m.Name), shorten(w.Phase))
+	case m.Kind == EncoderDecoder && w.Phase == "serve":
+		bad("phase", "prefill, decode or generate", "serving an encoder-decoder is not supported")
+	case m.Kind == EncoderDecoder && w.StepTokens > 0:
+		bad("step_tokens", "leave it out", "the prompts of an encoder-decoder are encoded in one pass")
+	}
 	within("batch", w.Batch, 1, maxDimension)
-	if w.Phase == "decode" {
+	least := int64(1)
+	if m.Kind == Vision {
+		least = 2 // the class token, and a patch at least
+	}
+	if w.Phase == "decode" && m.Kind != EncoderDecoder {
 		within("prompt", w.Prompt, 0, maxDimension-1)
 	} else {
-		within("prompt", w.Prompt, 1, maxDimension)
+		within("prompt", w.Prompt, least, maxDimension)
 	}
 	if w.Phase == "generate" {
-		// A run each of embedding, layers and head for every token.
-		within("generate", w.Generate, 1, traces.MaxRuns/3)
+		// A run each of embedding, layers and head for every token, and as many for an encoder.
+		runs := int64(len(m.layerRuns(m.Layers)) + 2)
+		within("generate", w.Generate, 1, (traces.MaxRuns-runs)/runs)
 	} else if w.Phase == "serve" {
 		within("generate", w.Generate, 1, maxDimension)
 	} else if w.Generate < 0 {
