@@ -2,7 +2,8 @@
 //
 // # Model
 //
-// A Model is a decoder-only transformer: embedding, equal layers, head. It comes from Preset, from
+// A Model is a transformer: embedding, layers, head. It is a decoder unless its Kind says otherwise; layers
+// may differ in whether they are mixtures of experts and look back over a window. It comes from Preset, from
 // a Hugging Face config.json (FromHF), or is written by hand. Model.Graph turns it into the
 // operators of a prefill (all prompt tokens at once, the head on the last token of each sequence
 // only), of one decode step, or of a generation: the prefill gives the first token and every
@@ -29,15 +30,18 @@
 // al., LLaMA, arXiv 2302.13971 (RMSNorm, gated feed-forward); Su et al., RoFormer, arXiv 2104.09864
 // (rotary embedding); Press et al., ALiBi, arXiv 2108.12409; Shazeer, arXiv 1911.02150 and Ainslie
 // et al., arXiv 2305.13245 (shared keys and values); Chowdhery et al., PaLM, arXiv 2204.02311
-// (parallel block). Keys and defaults of config.json: the configuration classes of Hugging Face
+// (parallel block); Fedus et al., arXiv 2101.03961 and Jiang et al., arXiv 2401.04088 (mixtures of
+// experts); DeepSeek-V2, arXiv 2405.04434 (latent attention, absorbed projections); Raffel et al., arXiv
+// 1910.10683 (T5); Dai et al., arXiv 1901.02860 (projected distances); Devlin et al., arXiv 1810.04805
+// (BERT); Dosovitskiy et al., arXiv 2010.11929 (ViT). Keys and defaults of config.json: the configuration classes of Hugging Face
 // transformers.
 //
 // # Not modelled
 //
-// Mixtures of experts, latent attention, encoders, several modalities, relative positions with a
-// projection of their own (Gopher, Chinchilla), norms after a branch, quantised checkpoints: these
-// are refused. A sliding window is noted and every token attended to; so is a context beyond the
-// table of learned positions, timed as if the table went on, since published measurements do that.
+// Several modalities, linear attention, state-space layers, dense layers between sparse ones: these are
+// refused. A context beyond the table of learned positions is timed as if the table went on, since
+// published measurements do that. Modules that predict further tokens are noted. The table of T5's biases
+// is read for each score; working it out costs nothing.
 // The ALiBi bias, logit soft caps, the scaling of embeddings and sampling cost nothing. The slot
 // for a norm's bias is counted in a LayerNorm without one. Quantisers often leave the token table
 // and the head in 16 bits; here both follow WeightDType.
