@@ -159,6 +159,15 @@ func (l *LoRA) check(m *Model) (errs []error) {
 	if l.Rank < 1 {
 		errs = append(errs, &Invalid{"lora", "rank is missing", loraHint})
 	}
+	mlp := slices.ContainsFunc(loraGroups["mlp"], func(t string) bool { return slices.Contains(l.Targets, t) })
+	switch {
+	case m.MLA != nil || m.Kind != Decoder:
+		errs = append(errs, &Invalid{"lora", fmt.Sprintf("adapters of %s are not supported", shorten(m.Name)), "of decoders without latent attention they are"})
+		return errs
+	case m.MoE != nil && mlp:
+		errs = append(errs, &Invalid{"lora", fmt.Sprintf("adapters on the experts of %s are not supported", shorten(m.Name)), "targets=attention"})
+		return errs
+	}
 	if m.LoRAParameters(l) == 0 {
 		errs = append(errs, &Invalid{"lora", fmt.Sprintf("%s has none of the projections %s", shorten(m.Name), strings.Join(l.Targets, ", ")), ""})
 	}
