@@ -23,6 +23,11 @@ type Op struct {
 	Heads, KVHeads, HeadDim, QLen, Past int64
 	Causal                              bool
 
+	// Mixed attention: beside a chunk of QLen tokens, DecodeBatch sequences get one new token each after
+	// DecodePast cached ones.
+	Mixed                   bool
+	DecodeBatch, DecodePast int64
+
 	// Mixture of experts: M tokens of K elements, each to TopK of Experts with N inner elements, of which
 	// each of TP ranks has its part; the experts are dealt to EP ranks, and the busiest is meant.
 	Experts, TopK, TP, EP int64
@@ -72,6 +77,11 @@ var (
 		{"q_len", "new tokens of each sequence", 1, maxDim, Needed, func(o *Op) *int64 { return &o.QLen }},
 		{"past_len", "tokens of each sequence that are cached already", 0, maxDim, 0, func(o *Op) *int64 { return &o.Past }},
 	}
+	mixedDims = append(slices.Clone(attentionDims[1:4]),
+		Dim{"q_len", "new tokens of the prompt's chunk", 1, maxDim, Needed, func(o *Op) *int64 { return &o.QLen }},
+		Dim{"past_len", "tokens of the prompt that are cached already", 0, maxDim, 0, func(o *Op) *int64 { return &o.Past }},
+		Dim{"decode_batch", "sequences that are decoded", 1, maxDim, Needed, func(o *Op) *int64 { return &o.DecodeBatch }},
+		Dim{"decode_past_len", "cached tokens of each of them", 0, maxDim, Needed, func(o *Op) *int64 { return &o.DecodePast }})
 	moeDims = []Dim{
 		{"tokens", "tokens of the whole expert-parallel group", 1, maxDim, Needed, func(o *Op) *int64 { return &o.M }},
 		{"hidden", "elements of a token", 1, maxDim, Needed, func(o *Op) *int64 { return &o.K }},
@@ -92,7 +102,7 @@ var (
 )
 
 // laterKinds are kinds of operators that are part of the protocol but not simulated.
-var laterKinds = []string{"conv2d", "attention-mixed", "ffn"}
+var laterKinds = []string{"conv2d", "ffn"}
 
 // kinds finds a kind by its name.
 var kinds = func() map[string]traces.Kind {
@@ -129,6 +139,25 @@ func Dims(k traces.Kind) []Dim {
 	return rowDims
 }
 
+// mixed is the kind of a request for attention of a prompt's chunk and of decoded sequences together. Both have
+// kernels of their own here, one after the other.
+const mixed = "attention-mixed"
+
+// name is the kind as requests have it.
+func (o *Op) name() string {
+	if o.Mixed {
+		return mixed
+	}
+	return o.Kind.String()
+}
+
+func (o *Op) dims() []Dim {
+	if o.Mixed {
+		return mixedDims
+	}
+	return Dims(o.Kind)
+}
+
 // HasWeight reports whether operators of the kind have a number format of their own for weights.
 func HasWeight(k traces.Kind) bool {
 	return k == traces.Gemm || k == traces.Embedding || k == traces.MoE
@@ -149,8 +178,8 @@ func (o *Op) Complete() {
 
 // JSON is the operator as the member "op" of a request, with nothing left out.
 func (o *Op) JSON() []byte {
-	to := fmt.Appendf(nil, `{"kind":%q`, o.Kind)
-	for _, d := range Dims(o.Kind) {
+	to := fmt.Appendf(nil, `{"kind":%q`, o.name())
+	for _, d := range o.dims() {
 		to = fmt.Appendf(to, `,%q:%d`, d.Name, *d.Of(o))
 	}
 	if !o.Kind.Collective() {
@@ -212,7 +241,32 @@ func (o *Op) operator() traces.Op {
 // Work counts what the operator asks for at the least. The error says that a count does not fit 64 bits.
 func (o *Op) Work() (traces.Work, error) {
 	op := o.operator()
-	return op.Work(0)
+	w, err := op.Work(0)
+	if err != nil || !o.Mixed {
+		return w, err
+	}
+	op = o.decoding()
+	d, err := op.Work(0)
+	if err != nil {
+		return w, err
+	}
+	sum := func(a, b int64) int64 {
+		n, ok := units.Add(a, b)
+		if !ok {
+			err = fmt.Errorf("operations or bytes: %w", plan.ErrTooLarge)
+		}
+		return n
+	}
+	return traces.Work{MatrixOps: units.Ops(sum(int64(w.MatrixOps), int64(d.MatrixOps))), VectorOps: units.Ops(sum(int64(w.VectorOps), int64(d.VectorOps))),
+		SpecialOps: units.Ops(sum(int64(w.SpecialOps), int64(d.SpecialOps))), ReadBytes: units.Bytes(sum(int64(w.ReadBytes), int64(d.ReadBytes))),
+		WriteBytes: units.Bytes(sum(int64(w.WriteBytes), int64(d.WriteBytes)))}, err
+}
+
+// decoding is the part of mixed attention that decodes.
+func (o *Op) decoding() traces.Op {
+	op := o.operator()
+	op.Name, op.Batch, op.QLen, op.Past, op.Causal = "attention.decode", o.DecodeBatch, 1, o.DecodePast, true
+	return op
 }
 
 // Graph returns the operator as a graph that runs nothing else. The tensors are there because a chip
@@ -265,7 +319,13 @@ func (o *Op) Graph() *traces.Graph {
 		out(d, o.Rows, o.Cols)
 	}
 	b.Ops = []traces.Op{op}
-	return &traces.Graph{Name: op.Name, Phase: traces.Prefill.String(), DType: o.DType, Blocks: []traces.Block{b}, Runs: []traces.Run{{Phase: traces.Prefill, Times: 1}}}
+	if o.Mixed {
+		d := o.decoding()
+		q := tensor("decode.q", traces.Activation, o.DType, d.Batch, d.Heads, d.HeadDim)
+		d.Inputs, d.Outputs = []traces.TensorID{q}, []traces.TensorID{tensor("decode.out", traces.Activation, o.DType.Result(), d.Batch, d.Heads, d.HeadDim)}
+		b.Ops = append(b.Ops, d)
+	}
+	return &traces.Graph{Name: o.name(), Phase: traces.Prefill.String(), DType: o.DType, Blocks: []traces.Block{b}, Runs: []traces.Run{{Phase: traces.Prefill, Times: 1}}}
 }
 
 // operands returns how many tensors of Rows×Cols elements the operator reads, as its work counts them

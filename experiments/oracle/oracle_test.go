@@ -62,6 +62,18 @@ func ask(tb testing.TB, o *oracle.Oracle, line string) reply {
 // onA100 is a request for an operator on an A100.
 func onA100(op string) string { return `{"arch":"a100-sxm-80gb","op":{` + op + `}}` }
 
+// TestMixedAttention: a chunk of a prompt and decoded sequences take what each takes alone, but for the start.
+func TestMixedAttention(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	const heads = `"heads":32,"kv_heads":8,"head_dim":128,`
+	both := ask(t, o, onA100(`"kind":"attention-mixed",`+heads+`"q_len":512,"past_len":1024,"decode_batch":64,"decode_past_len":2048`))
+	chunk := ask(t, o, onA100(`"kind":"attention",`+heads+`"q_len":512,"past_len":1024`))
+	decode := ask(t, o, onA100(`"kind":"attention",`+heads+`"batch":64,"q_len":1,"past_len":2048`))
+	if both.Status != "ok" || math.Abs(both.Seconds-chunk.Seconds-decode.Seconds) > 1e-9*both.Seconds || both.Bytes != chunk.Bytes+decode.Bytes {
+		t.Errorf("together %+v, apart %+v and %+v", both, chunk, decode)
+	}
+}
+
 // TestEveryKind asks for one operator of each kind in both fidelities.
 func TestEveryKind(t *testing.T) {
 	o := oracle.New(oracle.Options{})
@@ -283,6 +295,8 @@ func TestErrors(t *testing.T) {
 		{onA100(`"kind":"attention","heads":2,"head_dim":8,"q_len":1,"page":16`), "unsupported", "not-simulated", "/op/page", ""},
 		{onA100(`"kind":"attention","heads":2,"head_dim":8,"q_len":1,"causal":1`), "invalid", "type", "/op/causal", ""},
 		{onA100(`"kind":"ffn","tokens":1`), "unsupported", "not-simulated", "/op/kind", "supported kinds: gemm"},
+		{onA100(`"kind":"attention-mixed","heads":8,"head_dim":64,"q_len":64`), "invalid", "missing", "/op/decode_batch", "decode_past_len"},
+		{onA100(`"kind":"attention-mixed","heads":8,"head_dim":64,"q_len":64,"decode_batch":2,"decode_past_len":9,"causal":false`), "invalid", "unknown-member", "/op/causal", ""},
 		{onA100(`"kind":"moe","tokens":1`), "invalid", "missing", "/op/hidden", "intermediate"},
 		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":5`), "invalid", "value", "/op/top_k", "at most experts"},
 		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":2,"ep":3`), "invalid", "value", "/op/ep", "must divide"},

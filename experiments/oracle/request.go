@@ -179,6 +179,9 @@ func (o *Op) read(f *fields) {
 	if *f.err == nil && !f.has("kind") {
 		f.fail(invalid("missing", "/op/kind", nearest("", traces.Kinds()), "missing: kind"))
 	}
+	if o.Mixed = name == mixed; o.Mixed {
+		name, o.Batch = traces.Attention.String(), 1
+	}
 	k, bad := ParseKind(name)
 	if bad != nil {
 		f.fail(bad)
@@ -187,7 +190,7 @@ func (o *Op) read(f *fields) {
 		return
 	}
 	o.Kind = k
-	for _, d := range Dims(k) {
+	for _, d := range o.dims() {
 		if d.Otherwise == Needed {
 			*d.Of(o) = f.need(d.Name, d.Least, d.Most)
 		} else {
@@ -210,7 +213,7 @@ func (o *Op) read(f *fields) {
 	}
 	switch {
 	case k == traces.Attention:
-		o.Causal = f.flag("causal", true)
+		o.Causal = o.Mixed || f.flag("causal", true)
 		if f.word("pass", "fwd", "fwd+bwd") != "fwd" {
 			f.fail(unsupported("not-simulated", "/op/pass", "fwd", "the backward pass is not simulated by this version"))
 		}
