@@ -152,6 +152,10 @@ func (b *builder) local(op *traces.Op) traces.Op {
 		o.Heads = op.Heads / tp
 		o.KVHeads = units.CeilDiv(op.KVHeads, tp)
 	case traces.Sharded:
+		if op.Kind == traces.Gemm { // of an adapter, whose sum is completed with the projection's
+			o.K = units.CeilDiv(op.K, tp)
+			break
+		}
 		o.Cols = units.CeilDiv(op.Cols, tp)
 	}
 	return o
