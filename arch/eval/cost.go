@@ -140,6 +140,9 @@ func (r *Request) ownCosts(res *Result) {
 		c.ModelCalls += o.Ops[i].Calls
 	}
 	c.ModelCalls -= c.Calls
+	if c.Operators == 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("%s has no cost for any operator of this run", c.Source))
+	}
 	const most = 5
 	for i, text := range reasons {
 		if i == most {

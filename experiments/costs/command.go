@@ -229,20 +229,26 @@ func (c *Command) ask(ctx context.Context, text string) (reply, error) {
 		_, err := fmt.Fprintf(r.in, "{\"id\":%q,%s}\n", id, text)
 		wrote <- err
 	}()
-	select {
-	case l, open := <-r.answers:
-		switch {
-		case !open:
-			return reply{}, c.problem(r.asked, "", "its standard error may say why", "the program ended without an answer to %s: %s", shorten(text), endText(<-r.ended))
-		case l.err != nil:
-			return reply{}, c.problem(r.asked, "", "", "%v", l.err)
+	stop := ctx.Done()
+	for {
+		select {
+		case l, open := <-r.answers:
+			switch {
+			case !open:
+				return reply{}, c.problem(r.asked, "", "its standard error may say why", "the program ended without an answer to %s: %s", shorten(text), endText(<-r.ended))
+			case l.err != nil:
+				return reply{}, c.problem(r.asked, "", "", "%v", l.err)
+			}
+			// A line that was there before the question has another id.
+			return c.read(r.asked, id, l.text)
+		case <-timer.C:
+			return reply{}, c.problem(r.asked, "", "it must answer each line at once and flush its output; --cost-timeout gives it longer", "no answer within %v", timeout)
+		case <-stop:
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return reply{}, ctx.Err()
+			}
+			stop = nil // who asked has no more time, but the answer to this question is not to be taken for that to the next
 		}
-		// What was answered was asked first, or answered before it was: then the id tells.
-		return c.read(r.asked, id, l.text)
-	case <-timer.C:
-		return reply{}, c.problem(r.asked, "", "it must answer each line at once and flush its output; --cost-timeout gives it longer", "no answer within %v", timeout)
-	case <-ctx.Done():
-		return reply{}, ctx.Err()
 	}
 }
 

@@ -173,10 +173,19 @@ func TestCommandErrors(t *testing.T) {
 
 // TestCommandEnds: an interrupt kills the program, and so does its not ending.
 func TestCommandEnds(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if _, _, err := command(t, "late").Cost(ctx, gemm(1, 8, 8)); !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, _, err := command(t, "late").Cost(ctx, gemm(1, 8, 8)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+	// Who has no more time does not take the answers of others along.
+	ctx, cancel = context.WithTimeout(context.Background(), 0)
+	defer cancel()
+	slow := command(t, "well")
+	for m := range int64(3) {
+		if cost, ok, err := slow.Cost(ctx, gemm(m+1, 8, 8)); err != nil || !ok || cost.Time != units.Time(m+1)*units.Microsecond {
+			t.Errorf("%v, %t, %v", cost, ok, err)
+		}
 	}
 	c := command(t, "stays")
 	if _, _, err := c.Cost(context.Background(), gemm(1, 8, 8)); err != nil {
