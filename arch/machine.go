@@ -322,31 +322,6 @@ type AttentionKernel struct {
 	Combine units.Time `yaml:"combine" spec:"min=0 ns,max=1 s"`
 }
 
-// Power holds the chip's power limits and the parts of it that no action is charged for.
-type Power struct {
-	// Limit is the board power limit.
-	Limit units.Watts `yaml:"limit" spec:"required,gt=0 W"`
-	// Idle is drawn whenever the chip is on.
-	Idle units.Watts `yaml:"idle" spec:"required,min=0 W"`
-	// Active is drawn on top while the chip's cores run a kernel.
-	Active units.Watts `yaml:"active" spec:"min=0 W"`
-}
-
-// Energy is energy per action.
-type Energy struct {
-	// Matrix is per operation (a multiply-add is two) of the matrix unit, by data type.
-	Matrix map[string]units.JoulesPerOp `yaml:"matrix" spec:"required,min=0 J/op"`
-	// Vector and Special are per operation of those units.
-	Vector  units.JoulesPerOp `yaml:"vector" spec:"min=0 J/op"`
-	Special units.JoulesPerOp `yaml:"special" spec:"min=0 J/op"`
-	// Memory is per byte moved, by tier name, that of the host included.
-	Memory map[string]units.JoulesPerByte `yaml:"memory" spec:"required,min=0 J/B"`
-	// Link is per byte sent to another chip.
-	Link units.JoulesPerByte `yaml:"link" spec:"min=0 J/B"`
-	// HostLink is per byte between a chip and its host.
-	HostLink units.JoulesPerByte `yaml:"host_link,omitempty" spec:"min=0 J/B"`
-}
-
 // Cost is what a chip costs to rent.
 type Cost struct {
 	// Hour is the price of one chip for one hour, its share of the host included.
@@ -394,6 +369,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	}
 	m.validateHost(report)
 	m.validateEnergy(report)
+	m.Power.validate(report)
 	for i := range m.Runtime.Profiles {
 		p := &m.Runtime.Profiles[i]
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
@@ -419,45 +395,6 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 			case m.SharedSRAM() == nil:
 				report(at+".fusion", "decoder-pipeline needs an on-chip memory that all cores share", "add a tier of kind sram and scope shared")
 			}
-		}
-	}
-}
-
-// parts are the parts of a chip that work and energy are charged to besides its memory tiers.
-var parts = []string{"matrix", "vector", "special", "issue", "link", "idle", "active"}
-
-// validateEnergy reports tiers and data types without an energy and energies without a tier or type.
-func (m *Machine) validateEnergy(report func(path, message, hint string)) {
-	tiers := map[string]bool{}
-	for _, t := range m.Chip.Memory {
-		tiers[t.Name] = true
-		if _, ok := m.Energy.Memory[t.Name]; !ok {
-			report("energy.memory", fmt.Sprintf("no energy per byte for tier %q", t.Name), fmt.Sprintf("add %q: … pJ/B", t.Name))
-		}
-		if slices.Contains(parts, t.Name) {
-			report(fmt.Sprintf("chip.memory[%s].name", t.Name), "is the name of another part of a chip", "choose another name")
-		}
-	}
-	if h := m.System.Host; h != nil {
-		tiers[h.Memory.Name] = true
-		if _, ok := m.Energy.Memory[h.Memory.Name]; !ok {
-			report("energy.memory", fmt.Sprintf("no energy per byte for the host's memory %q", h.Memory.Name), fmt.Sprintf("add %q: … pJ/B", h.Memory.Name))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.Energy.Memory)) {
-		if !tiers[name] {
-			report("energy.memory."+name, "there is no such memory tier", "")
-		}
-	}
-	types := m.Chip.Cores.Matrix.Rates()
-	for _, t := range slices.Sorted(maps.Keys(types)) {
-		if _, ok := m.Energy.Matrix[t]; !ok {
-			report("energy.matrix", fmt.Sprintf("no energy per operation for %s", t), fmt.Sprintf("add %s: … pJ/op", t))
-		}
-	}
-	for _, t := range slices.Sorted(maps.Keys(m.Energy.Matrix)) {
-		if _, ok := types[t]; !ok {
-			report("energy.matrix."+t, "the matrix unit has no such data type", "")
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments/workload"
 	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
 )
@@ -53,6 +54,8 @@ type Options struct {
 	Ideal       []string `json:"ideal,omitempty"`
 	// Mapping holds choices of the planner that are made for it, the content of a mapping file.
 	Mapping *plan.Pins `json:"mapping,omitempty"`
+	// PowerLimit is the limit of each chip in watts; 0 is the machine's.
+	PowerLimit float64 `json:"power_limit,omitempty"`
 	// Set lists the changes to the machine, "path=value" each. The machine of the point has them already: they
 	// are kept so that an answer can say what it assumes.
 	Set []string `json:"set,omitempty"`
@@ -216,7 +219,7 @@ func (p *Point) Request() (eval.Request, error) {
 		return eval.Request{}, err
 	}
 	// In one order, because the key of the answer does not depend on it.
-	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set),
+	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
 		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
 	p.addCosts(&r)
 	if p.Draft != nil {

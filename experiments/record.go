@@ -102,6 +102,7 @@ var scalars = append([]scalar{
 	{"power.average_watts", "average_watts", func(a *eval.Answer) any { return a.Power.AverageWatts }},
 	{"power.peak_watts", "peak_watts", func(a *eval.Answer) any { return a.Power.PeakWatts }},
 	{"power.peak_operator", "peak_operator", func(a *eval.Answer) any { return a.Power.PeakOperator }},
+	{"power.sensor_peak_watts", "sensor_peak_watts", func(a *eval.Answer) any { return applies(a.Power.SensorPeakWatts) }},
 	{"power.limit_watts", "limit_watts", func(a *eval.Answer) any { return a.Power.LimitWatts }},
 	{"cost.usd_per_hour", "usd_per_hour", func(a *eval.Answer) any { return applies(a.Cost.USDPerHour) }},
 	{"cost.usd_per_million_tokens", "usd_per_million_tokens", func(a *eval.Answer) any { return applies(a.Cost.USDPerMillionTokens) }},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,9 +72,9 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	if err = failed; err == nil {
 		res, err = eval.Run(ctx, r)
 	}
-	var unfit *plan.DoesNotFit
+	unfit := plan.Infeasible(err)
 	switch {
-	case errors.As(err, &unfit):
+	case unfit != nil:
 		c.compareText("status", text("status"), "infeasible")
 		c.compareText("reason", text("reason"), unfit.Error())
 		return c, nil

@@ -58,6 +58,46 @@ type Mark struct {
 	Section int // index of the section
 	Start   units.Time
 	End     units.Time
+	Stalls  Stalls // of the section; sums to its time
+	// Running is the time in which kernels run. Where the host launches them ahead of the device the
+	// critical path may be its launches all the while, so it is not told by the stalls.
+	Running units.Time
+}
+
+// Running is the time in which the operators of the outcome run.
+func (o *Outcome) Running() units.Time {
+	var t units.Time
+	for i := range o.Ops {
+		t += o.Ops[i].Stalls.Running()
+	}
+	return t
+}
+
+// Append adds an outcome of the same program that follows this one. Neither may exceed units.MaxTime;
+// the caller checks that the sum does not.
+func (o *Outcome) Append(next *Outcome) {
+	for _, m := range next.Marks {
+		m.Start += o.Makespan
+		m.End += o.Makespan
+		o.Marks = append(o.Marks, m)
+	}
+	o.Makespan += next.Makespan
+	o.Stalls.Add(&next.Stalls, 1)
+	if o.Work == nil {
+		o.Work, o.Ops = make(Counts, len(next.Work)), make([]OpStat, len(next.Ops))
+		for i := range o.Ops {
+			o.Ops[i].Work = make(Counts, len(next.Work))
+		}
+	}
+	o.Work.Add(next.Work, 1)
+	for i := range next.Ops {
+		to, op := &o.Ops[i], &next.Ops[i]
+		to.Calls += op.Calls
+		to.Time += op.Time
+		to.Stalls.Add(&op.Stalls, 1)
+		to.Work.Add(op.Work, 1)
+	}
+	o.Events += next.Events
 }
 
 // Check verifies that the stalls of the outcome and of each operator sum to their times, and that no

@@ -51,6 +51,14 @@ func program(ranks int64) *plan.Program {
 			{Name: "special.ops"}, {Name: "l2.read"}, {Name: "l2.write"}, {Name: "hbm.read"}, {Name: "hbm.write"}, {Name: "link.sent"}, {Name: "launches"}}}
 }
 
+func energyOf(m *arch.Machine, p *plan.Program, o *sim.Outcome) account.Energy {
+	return account.NewMeter(m, p).Energy(account.Stretch{Pace: account.Full, Outcome: o})
+}
+
+func opEnergy(m *arch.Machine, p *plan.Program, o *sim.Outcome, op int) units.Joules {
+	return account.NewMeter(m, p).Op(op, &o.Ops[op], account.Full) * units.Joules(p.Ranks)
+}
+
 // outcome has two operators of two and six seconds, and two seconds in which nothing runs.
 func outcome() *sim.Outcome {
 	s := units.Second
@@ -89,11 +97,11 @@ func TestEnergy(t *testing.T) {
 			Parts: []account.Part{{Name: "matrix", Joules: matrix * n}, {Name: "vector", Joules: vector * n}, {Name: "special", Joules: special * n}, {Name: "l2", Joules: l2 * n},
 				{Name: "hbm", Joules: hbm * n}, {Name: "link", Joules: link * n}, {Name: "idle", Joules: idle * n}, {Name: "active", Joules: active * n}}}
 		p, o := program(ranks), outcome()
-		got := account.EnergyOf(tiny(), p, o)
+		got := energyOf(tiny(), p, o)
 		if got.Total != want.Total || got.Average != want.Average || got.Peak != want.Peak || got.PeakOp != want.PeakOp || !slices.Equal(got.Parts, want.Parts) {
 			t.Errorf("%d chips: %+v\nwant %+v", ranks, got, want)
 		}
-		if a, b := account.OpEnergy(tiny(), p, &o.Ops[0]), account.OpEnergy(tiny(), p, &o.Ops[1]); a != first*n || b != second*n {
+		if a, b := opEnergy(tiny(), p, o, 0), opEnergy(tiny(), p, o, 1); a != first*n || b != second*n {
 			t.Errorf("%d chips: operators of %v and %v, want %v and %v", ranks, a, b, first*n, second*n)
 		}
 	}
@@ -103,13 +111,13 @@ func TestEnergy(t *testing.T) {
 func TestPeakIsAverage(t *testing.T) {
 	p, o := program(1), outcome()
 	o.Ops = nil
-	e := account.EnergyOf(tiny(), p, o)
+	e := energyOf(tiny(), p, o)
 	if e.Peak != e.Average || e.PeakOp != "" || e.Average != 235.5 {
 		t.Errorf("%+v", e)
 	}
 	// Nor do operators that took no time count.
 	o.Ops = []sim.OpStat{{Work: sim.Counts{1e6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, {}}
-	if got := account.EnergyOf(tiny(), p, o); got.Peak != e.Peak || got.PeakOp != "" {
+	if got := energyOf(tiny(), p, o); got.Peak != e.Peak || got.PeakOp != "" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -119,13 +127,13 @@ func TestNoTime(t *testing.T) {
 	p := program(2)
 	none := make(sim.Counts, len(p.Counters))
 	for _, o := range []*sim.Outcome{{}, {Work: none}, {Work: none, Ops: []sim.OpStat{{Work: none}, {Work: none}}}} {
-		if e := account.EnergyOf(tiny(), p, o); e.Total != 0 || e.Average != 0 || e.Peak != 0 || e.PeakOp != "" || len(e.Parts) != 8 {
+		if e := energyOf(tiny(), p, o); e.Total != 0 || e.Average != 0 || e.Peak != 0 || e.PeakOp != "" || len(e.Parts) != 8 {
 			t.Errorf("%+v", e)
 		}
 	}
 	work := slices.Clone(none)
 	work[0] = 4
-	e := account.EnergyOf(tiny(), p, &sim.Outcome{Work: work, Ops: []sim.OpStat{{Work: work}, {}}})
+	e := energyOf(tiny(), p, &sim.Outcome{Work: work, Ops: []sim.OpStat{{Work: work}, {}}})
 	if e.Total != 4 || e.Average != 0 || e.Peak != 0 {
 		t.Errorf("%+v", e)
 	}
@@ -160,7 +168,7 @@ func TestEnergyLaws(t *testing.T) {
 			o.Stalls.Add(&op.Stalls, 1)
 		}
 		o.Makespan = o.Stalls.Total()
-		e := account.EnergyOf(m, p, &o)
+		e := energyOf(m, p, &o)
 		var sum, ops units.Joules
 		for _, part := range e.Parts {
 			if part.Joules < 0 || math.IsNaN(float64(part.Joules)) {
@@ -169,7 +177,7 @@ func TestEnergyLaws(t *testing.T) {
 			sum += part.Joules
 		}
 		for i := range o.Ops {
-			ops += account.OpEnergy(m, p, &o.Ops[i])
+			ops += opEnergy(m, p, &o, i)
 		}
 		if sum != e.Total || !near(ops, e.Total) {
 			t.Fatalf("parts sum to %v, operators to %v, the total is %v", sum, ops, e.Total)
@@ -179,14 +187,14 @@ func TestEnergyLaws(t *testing.T) {
 		}
 		one := *p
 		one.Ranks = 1
-		if alone := account.EnergyOf(m, &one, &o); !near(alone.Total*units.Joules(p.Ranks), e.Total) || alone.PeakOp != e.PeakOp {
+		if alone := energyOf(m, &one, &o); !near(alone.Total*units.Joules(p.Ranks), e.Total) || alone.PeakOp != e.PeakOp {
 			t.Fatalf("%d chips: %+v, one: %+v", p.Ranks, e, alone)
 		}
 		i := rapid.IntRange(0, len(o.Work)-1).Draw(t, "counter")
 		more := o
 		more.Work = slices.Clone(o.Work)
 		more.Work[i] += 1 << 61
-		if got := account.EnergyOf(m, p, &more); got.Total < e.Total {
+		if got := energyOf(m, p, &more); got.Total < e.Total {
 			t.Fatalf("more of %s is %v, less %v", p.Counters[i].Name, got.Total, e.Total)
 		}
 	})
@@ -222,7 +230,7 @@ func TestEveryCounterIsCharged(t *testing.T) {
 		for _, tier := range m.Chip.Memory {
 			m.Energy.Memory[tier.Name] = 1
 		}
-		m.Power.Idle, m.Power.Active = 0, 0
+		m.Power.Idle, m.Power.Active, m.Power.Leakage, m.Power.Links = 0, 0, 0, 0
 		var want units.Joules
 		for i, n := range o.Work {
 			switch p.Counters[i].Unit {
@@ -230,8 +238,53 @@ func TestEveryCounterIsCharged(t *testing.T) {
 				want += units.Joules(n)
 			}
 		}
-		if e := account.EnergyOf(m, p, o); !near(e.Total, 2*want) || want == 0 {
+		if e := energyOf(m, p, o); !near(e.Total, 2*want) || want == 0 {
 			t.Errorf("%s: %v for counts of %v on two chips", name, e.Total, want)
 		}
+	}
+}
+
+// Memory in DRAM is charged by command. 7 B of reads and 8 B of writes, of which the first operator, attention, reads
+// all 7 with a row for each 2 B, and the second writes all 8 with one for each 4 B: 5.5 rows. Everything is a power of
+// two, so sums are exact.
+func TestDRAM(t *testing.T) {
+	m, p, o := tiny(), program(1), outcome()
+	p.Ops[0].Kind, p.Ops[1].Kind = "attention", "gemm"
+	m.Energy.DRAM = []arch.DRAM{{Name: "hbm", Activate: 64, Stream: 4, Cache: 2, Gather: 1, Read: 4, Write: 8, Refresh: 2, Interval: units.Second / 2, Background: 3}}
+	m.Power.Links, m.Power.Leakage = 5, 6
+	want := map[string]units.Joules{"hbm": 15 * hbmJ, "hbm.activate": 5.5 * 64, "hbm.read": 7 * 4, "hbm.write": 8 * 8, "hbm.refresh": 10 * 4, "hbm.background": 10 * 3,
+		"link.idle": 10 * 5, "leakage": 10 * 6, "idle": 10 * idleW, "active": 7 * activeW}
+	e := energyOf(m, p, o)
+	for _, part := range e.Parts {
+		if w, ok := want[part.Name]; ok && part.Joules != w {
+			t.Errorf("%s: %v, want %v", part.Name, part.Joules, w)
+		}
+		delete(want, part.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("nothing of %v", want)
+	}
+	p.Ops[0].Kind = "embedding" // a row for each byte
+	if got := energyOf(m, p, o).Total - e.Total; got != (7-3.5)*64 {
+		t.Errorf("look-ups cost %v more than attention, want %v", got, (7-3.5)*64)
+	}
+}
+
+// At half the clock and half the voltage actions of the cores cost a quarter and active power is an eighth,
+// leakage halves, and memory, links and idle power stay.
+func TestPace(t *testing.T) {
+	m, p, o := tiny(), program(1), outcome()
+	m.Power.Links, m.Power.Leakage = 16, 32
+	full := energyOf(m, p, o)
+	half := account.NewMeter(m, p).Energy(account.Stretch{Pace: account.Pace{Clock: 0.5, Voltage: 0.5}, Outcome: o})
+	share := map[string]units.Joules{"matrix": 0.25, "vector": 0.25, "special": 0.25, "l2": 0.25, "hbm": 1, "link": 1, "link.idle": 1, "idle": 1, "leakage": 0.5, "active": 0.125}
+	for i, part := range half.Parts {
+		if part.Joules != share[part.Name]*full.Parts[i].Joules || part.Joules == 0 {
+			t.Errorf("%s: %v, at the full clock %v", part.Name, part.Joules, full.Parts[i].Joules)
+		}
+	}
+	both := account.NewMeter(m, p).Energy(account.Stretch{Pace: account.Full, Outcome: o}, account.Stretch{Pace: account.Pace{Clock: 0.5, Voltage: 0.5}, Outcome: o})
+	if both.Total != full.Total+half.Total || both.Peak != full.Peak {
+		t.Errorf("two stretches: %+v", both)
 	}
 }

@@ -17,7 +17,12 @@ type Options struct {
 
 // Evaluate times the program.
 func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
-	return plan.Fold(p, &timer{p: p, ideal: o.IdealContention})
+	return NewFolder(p, o).Outcome()
+}
+
+// NewFolder returns what times sections of the program by themselves.
+func NewFolder(p *plan.Program, o Options) *plan.Folder {
+	return plan.NewFolder(p, &timer{p: p, ideal: o.IdealContention})
 }
 
 // Floor returns a time that no evaluation of the program with these options can beat: the larger of
@@ -57,7 +62,7 @@ func (f *floor) body(b *plan.Body, times int64) (units.Time, error) {
 					return 0, err
 				}
 			} else {
-				t = min(n.Step.Floor(f.timer.p.Resources), units.MaxTime) + n.Step.Latency
+				t = min(n.Step.Floor(f.timer.p.Resources), units.MaxTime) + f.timer.p.Latency(n.Step)
 			}
 			sum = min(sum+t, units.MaxTime+1)
 		}
@@ -165,7 +170,7 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		nd := &b.Nodes[i]
 		if nd.Step != nil {
 			busy, cause := e.Serve(nd.Step)
-			t.busy, t.latency, t.charge = busy, nd.Step.Latency, nd.Step.Charge
+			t.busy, t.latency, t.charge = busy, e.p.Latency(nd.Step), nd.Step.Charge
 			t.inService[cause] = busy
 			for _, c := range nd.Step.Counts {
 				res.Work[c.Counter] += c.N * times

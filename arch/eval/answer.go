@@ -144,6 +144,10 @@ type Power struct {
 	PeakWatts    float64 `json:"peak_watts"`
 	PeakOperator string  `json:"peak_operator,omitempty"`
 	LimitWatts   float64 `json:"limit_watts"`
+	// SensorPeakWatts is the most that the machine's sensor would read; 0 if the machine has none.
+	SensorPeakWatts float64 `json:"sensor_peak_watts,omitempty"`
+	// Trace is the power over time, where asked for.
+	Trace *PowerLevels `json:"trace,omitempty"`
 }
 
 // Cost of renting the chips of the mapping.
@@ -174,6 +178,10 @@ type PhaseTime struct {
 	Phase   string  `json:"phase"`
 	Steps   int64   `json:"steps"`
 	Seconds float64 `json:"seconds"`
+	// ClockHertz is the mean clock of the cores over its time, where the power limit lowers it.
+	ClockHertz float64 `json:"clock_hertz,omitempty"`
+	// AverageWatts is what the chips of the mapping draw on the mean over its time.
+	AverageWatts float64 `json:"average_watts"`
 }
 
 // Host is what the framework on the host came to. Operators are launched ahead of the device; the rest is

@@ -34,11 +34,11 @@ const (
 // Ideals that a request may ask for.
 var ideals = []string{"contention", "refresh", "launch", "power"}
 
-// nothingToLeaveOut says why some ideals change nothing.
-var nothingToLeaveOut = map[string]string{
-	"refresh": "ideal refresh leaves nothing out: what refresh costs is part of the sustained share of each memory's bandwidth",
-	"power":   "ideal power leaves nothing out: the clock does not fall at the power limit in this version",
-}
+// refreshIdeal says why leaving out refresh changes nothing.
+const refreshIdeal = "ideal refresh leaves nothing out: what refresh costs is part of the sustained share of each memory's bandwidth"
+
+// MaxPowerLimit is the largest limit of a chip that a request may set.
+const MaxPowerLimit units.Watts = 1e6
 
 // Request is one point: a machine, a graph, a mapping and how to time it.
 type Request struct {
@@ -53,6 +53,10 @@ type Request struct {
 	Exact bool
 	// Ideal lists effects to leave out: contention, refresh, launch, power.
 	Ideal []string
+	// PowerLimit is the limit of each chip in place of the machine's; 0 for the machine's.
+	PowerLimit units.Watts
+	// PowerTrace asks for the power over time.
+	PowerTrace bool
 	// Advise asks for advice, which times the program a few more times.
 	Advise bool
 	// Observer and Progress are passed to the event fidelity.
@@ -80,6 +84,8 @@ type Result struct {
 	Answer
 	Program *plan.Program
 	Outcome *sim.Outcome
+
+	timed *timed
 }
 
 // Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,
@@ -107,11 +113,13 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 		Mapping                        plan.Mapping
 		Exact                          bool
 		Ideal                          []string
-		Notes                          []string `json:",omitempty"`
-		Costs                          string   `json:",omitempty"`
-		OwnCostsOnly                   bool     `json:",omitempty"`
-		Workload                       string   `json:",omitempty"`
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.costKey(p), r.OwnCostsOnly, r.Workload})
+		Notes                          []string    `json:",omitempty"`
+		PowerLimit                     units.Watts `json:",omitempty"`
+		PowerTrace                     bool        `json:",omitempty"`
+		Costs                          string      `json:",omitempty"`
+		OwnCostsOnly                   bool        `json:",omitempty"`
+		Workload                       string      `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.PowerLimit, r.PowerTrace, r.costKey(p), r.OwnCostsOnly, r.Workload})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}
@@ -153,6 +161,12 @@ func (r *Request) check() error {
 			return &plan.Invalid{Field: "ideal", Message: fmt.Sprintf("%q is unknown", i), Hint: "known: " + strings.Join(ideals, ", ")}
 		}
 	}
+	switch l := r.PowerLimit; {
+	case !(l >= 0 && l <= MaxPowerLimit):
+		return &plan.Invalid{Field: "power-limit", Message: fmt.Sprintf("%v: must be more than 0 W and at most %v", r.PowerLimit, MaxPowerLimit)}
+	case l > 0 && len(r.Machine.Power.Curve) == 0:
+		return &plan.Invalid{Field: "power-limit", Message: fmt.Sprintf("%s has no voltage-frequency curve to lower its clock along", r.Machine.Name), Hint: "add power.curve to the machine"}
+	}
 	return nil
 }
 
@@ -185,23 +199,11 @@ func Run(ctx context.Context, r Request) (*Result, error) {
 	if want := p.Work(); !want.Equal(o.Work) {
 		return nil, fmt.Errorf("internal: the %s fidelity did work %v, planned was %v", r.fidelity(), o.Work, want)
 	}
-	res := &Result{Program: p, Outcome: o}
+	res := &Result{Program: p, Outcome: o.Outcome, timed: o}
 	if err := r.answer(ctx, res); err != nil {
 		return nil, err
 	}
 	return res, nil
-}
-
-// time evaluates the program in the fidelity asked for.
-func (r *Request) time(ctx context.Context, p *plan.Program) (*sim.Outcome, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	ideal := slices.Contains(r.Ideal, "contention")
-	if r.fidelity() == Analytic {
-		return analytic.Evaluate(p, analytic.Options{IdealContention: ideal})
-	}
-	return event.Evaluate(ctx, p, event.Options{Exact: r.Exact, IdealContention: ideal, Observer: r.Observer, Progress: r.Progress})
 }
 
 // answer derives the figures of strata.run/1.
@@ -243,7 +245,8 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a.Footprint = Footprint{int64(fp.Weights), int64(fp.KV), int64(fp.Activations)}
 	r.tiers(res, fp)
 	r.load(res, fp)
-	e := account.EnergyOf(m, p, o)
+	meter := res.timed.control.meter
+	e := meter.Energy(res.timed.stretches...)
 	a.Energy = Energy{Joules: float64(e.Total), Components: map[string]float64{}}
 	for _, part := range e.Parts {
 		a.Energy.Components[part.Name] = float64(part.Joules)
@@ -251,20 +254,14 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	if tokens > 0 {
 		a.Energy.JoulesPerToken = float64(e.Total) / tokens
 	}
-	limit := m.Power.Limit * units.Watts(p.Ranks)
-	a.Power = Power{float64(e.Average), float64(e.Peak), e.PeakOp, float64(limit)}
-	if e.Peak > limit {
-		a.Notes = append(a.Notes, fmt.Sprintf("%s would draw %.0f W, the limit is %.0f W: a real chip lowers its clock there, this answer does not", e.PeakOp, float64(e.Peak), float64(limit)))
-	}
+	r.power(res, e)
 	for i := range m.Chip.Memory {
 		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != m.OffChip() {
 			a.Notes = append(a.Notes, fmt.Sprintf("%s is not used: this version places everything in %s", t.Name, m.OffChip().Name))
 		}
 	}
-	for _, effect := range []string{"refresh", "power"} {
-		if slices.Contains(r.Ideal, effect) {
-			a.Notes = append(a.Notes, nothingToLeaveOut[effect])
-		}
+	if slices.Contains(r.Ideal, "refresh") {
+		a.Notes = append(a.Notes, refreshIdeal)
 	}
 	if m.Cost != nil {
 		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Ranks)
@@ -272,7 +269,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
 		}
 	}
-	r.operators(res)
+	r.operators(res, meter)
 	r.ownCosts(res)
 	floor, err := analytic.Floor(p, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")})
 	if err != nil {
@@ -286,7 +283,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 			return err
 		}
 	}
-	a.NotModelled = []string{"clocks that fall at the power limit", "DRAM rows and refresh as events", "network contention between collectives"}
+	a.NotModelled = []string{"DRAM rows and refresh as events", "network contention between collectives"}
 	if a.Load != nil {
 		a.NotModelled = append(a.NotModelled, "weights and cache that stream from "+a.Load.From)
 	}
@@ -364,14 +361,23 @@ func (r *Request) phases(res *Result) float64 {
 	a, g := &res.Answer, r.Graph
 	sections := res.Program.Sections
 	var decode int64
-	for _, mark := range res.Outcome.Marks {
+	lowered := map[int]bool{} // phases that the power limit slows down
+	for i, mark := range res.Outcome.Marks {
 		s := sections[mark.Section]
 		t := (mark.End - mark.Start).Seconds()
 		if k := len(a.Phases) - 1; k >= 0 && a.Phases[k].Phase == s.Phase {
 			a.Phases[k].Steps += s.Steps
 			a.Phases[k].Seconds += t
 		} else {
-			a.Phases = append(a.Phases, PhaseTime{s.Phase, s.Steps, t})
+			a.Phases = append(a.Phases, PhaseTime{Phase: s.Phase, Steps: s.Steps, Seconds: t})
+		}
+		k := len(a.Phases) - 1
+		if levels := res.timed.levels(); len(levels) == len(res.Outcome.Marks) {
+			a.Phases[k].AverageWatts += float64(float64(levels[i].Watts) * float64(res.Program.Ranks) * t)
+		}
+		if steps := res.timed.steps; steps != nil {
+			lowered[k] = lowered[k] || steps[i] > 0
+			a.Phases[k].ClockHertz += float64(float64(r.clock(steps[i])) * t)
 		}
 		if s.Phase == traces.Prefill.String() {
 			a.TTFTSeconds = mark.End.Seconds()
@@ -379,7 +385,16 @@ func (r *Request) phases(res *Result) float64 {
 			decode += s.Steps
 		}
 	}
-	for _, p := range a.Phases {
+	for i := range a.Phases {
+		p := &a.Phases[i]
+		if p.Seconds > 0 {
+			p.AverageWatts /= p.Seconds
+		}
+		if lowered[i] && p.Seconds > 0 {
+			p.ClockHertz /= p.Seconds
+		} else {
+			p.ClockHertz = 0
+		}
 		if p.Phase == traces.Decode.String() {
 			a.TPOTSeconds = p.Seconds / float64(p.Steps)
 		}
@@ -477,7 +492,7 @@ func (r *Request) load(res *Result, fp plan.Memory) {
 	if below == nil || fp.Weights == 0 || r.Mapping.Alone {
 		return
 	}
-	perByte := m.Energy.Memory[below.Name] + m.Energy.Memory[m.OffChip().Name]
+	perByte := m.Energy.Stream(below.Name) + m.Energy.Stream(m.OffChip().Name)
 	if m.Tier(below.Name) == nil {
 		perByte += m.Energy.HostLink
 	}
@@ -486,7 +501,7 @@ func (r *Request) load(res *Result, fp plan.Memory) {
 }
 
 // operators derives the operator table, the longest first.
-func (r *Request) operators(res *Result) {
+func (r *Request) operators(res *Result, meter *account.Meter) {
 	a, p, o := &res.Answer, res.Program, res.Outcome
 	off := r.Machine.OffChip().Name
 	a.Operators = []Operator{}
@@ -510,7 +525,9 @@ func (r *Request) operators(res *Result) {
 				op.Bytes += n
 			}
 		}
-		op.Joules = float64(account.OpEnergy(r.Machine, p, s))
+		for _, run := range res.timed.stretches {
+			op.Joules += float64(meter.Op(i, &run.Outcome.Ops[i], run.Pace)) * float64(p.Ranks)
+		}
 		a.Operators = append(a.Operators, op)
 	}
 	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
@@ -548,6 +565,9 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 				faster[name] = 1.1
 			}
 			f, err := quiet.time(ctx, res.Program.Scale(faster))
+			if plan.Infeasible(err) != nil {
+				continue // faster, it would exceed the power limit at any clock
+			}
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sort"
 
+	"github.com/stratasim/strata/arch/account"
 	"github.com/stratasim/strata/arch/event"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim/timeline"
@@ -22,17 +23,30 @@ const maxTimelineSpans = 400_000
 // first time; later runs of the same kernel look the same and are marked so. Iterations that the simulator skipped
 // because they repeat appear as one marked stretch; --exact plays and writes them all.
 type Timeline struct {
-	p      *plan.Program
-	w      *timeline.Writer
-	played map[*plan.Body]*recording
-	now    *recording
-	folder *plan.Folder
-	shown  map[*plan.Body]bool
-	spans  int
-	cut    int64 // operator spans left out
+	w        *timeline.Writer
+	passages []*passage
+	*passage // the one being recorded, then the one being written
+	now      *recording
+	spans    int
+	cut      int64 // operator spans left out
 
 	levels map[string]*level // of counters, by track
 	tracks []string          // in the order of their first value
+}
+
+// maxPowerSpans bounds the operators whose power is drawn by component; it is the mean of each phase or
+// step after that.
+const maxPowerSpans = 20_000
+
+// passage is what was seen of the sections that ran at one clock.
+type passage struct {
+	meter    *account.Meter
+	pace     account.Pace
+	p        *plan.Program // at that clock
+	sections []int         // nil for all
+	played   map[*plan.Body]*recording
+	folder   *plan.Folder
+	shown    map[*plan.Body]bool
 }
 
 // level is the last value of a counter; it is written when the next one comes at another time.
@@ -98,7 +112,13 @@ type tokens struct {
 
 // NewTimeline returns a timeline that is written to w by Write.
 func NewTimeline(w io.Writer) *Timeline {
-	return &Timeline{w: timeline.New(w), played: map[*plan.Body]*recording{}, shown: map[*plan.Body]bool{}, levels: map[string]*level{}}
+	return &Timeline{w: timeline.New(w), levels: map[string]*level{}}
+}
+
+// Pass says that what is played from now on is of these sections of the program, nil for all, at a pace.
+func (t *Timeline) Pass(p *plan.Program, sections []int, k *account.Meter, at account.Pace) {
+	t.passage = &passage{p: p, sections: sections, meter: k, pace: at, played: map[*plan.Body]*recording{}, shown: map[*plan.Body]bool{}}
+	t.passages = append(t.passages, t.passage)
 }
 
 // Play implements event.Observer.
@@ -138,17 +158,15 @@ const (
 )
 
 // Write lays the run out in time and ends the file.
-func (t *Timeline) Write(p *plan.Program) error {
-	t.p = p
+func (t *Timeline) Write() error {
 	t.w.Tracks(trackPhase, trackOperator, "chip/launch", "chip/fill", "chip/load", "chip/compute", "chip/store", "chip/reduce", "chip/collective", trackSkipped)
-	if p.HostAmount(p.Entry) > 0 {
-		t.w.Tracks(trackLaunches, trackSerial)
-	}
-	if t.folder == nil {
-		if rec := t.played[p.Entry]; rec != nil {
-			t.detail(rec, 0)
+	for _, p := range t.passages {
+		if p.p.HostAmount(p.p.Entry) > 0 {
+			t.w.Tracks(trackLaunches, trackSerial)
+			break
 		}
-	} else if _, err := t.body(p.Entry, 1, 0); err != nil {
+	}
+	if err := t.passed(); err != nil {
 		return err
 	}
 	for _, track := range t.tracks {
@@ -158,6 +176,67 @@ func (t *Timeline) Write(p *plan.Program) error {
 		t.w.Instant(timeline.Instant{Track: trackPhase, Name: fmt.Sprintf("%d operator spans left out", t.cut), At: 0})
 	}
 	return t.w.Close()
+}
+
+// passed lays out the sections in their order, each from the passage that it was played in.
+func (t *Timeline) passed() error {
+	var of []*passage // by section
+	for _, p := range t.passages {
+		if p.sections == nil {
+			of = append(of, p)
+		}
+		for _, i := range p.sections {
+			for len(of) <= i {
+				of = append(of, nil)
+			}
+			of[i] = p
+		}
+	}
+	var at units.Time
+	for i, p := range of {
+		t.passage = p
+		entry := p.p.Entry
+		if p.folder == nil { // played in one go
+			if rec := p.played[entry]; rec != nil {
+				t.detail(rec, at)
+				at += rec.end()
+			}
+			continue
+		}
+		if p.sections == nil {
+			_, err := t.body(entry, 1, at)
+			return err
+		}
+		var err error
+		if at, err = t.section(&entry.Nodes[i], at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end is when the last step of a recording ended.
+func (r *recording) end() units.Time {
+	var end units.Time
+	for i := range r.spans {
+		end = max(end, r.spans[i].End)
+	}
+	return end
+}
+
+// section lays out a phase or step and returns its end.
+func (t *Timeline) section(n *plan.Node, at units.Time) (units.Time, error) {
+	end, err := t.body(n.Body, n.Times, at)
+	if err == nil && t.spans > maxPowerSpans {
+		var r *plan.Result
+		if r, err = t.folder.Body(n.Body, n.Times); err == nil {
+			t.draws(t.meter.Node(n), at, end, r.Stalls.Running())
+		}
+	}
+	if err == nil {
+		t.w.Span(timeline.Span{Track: trackPhase, Name: n.Name, Category: "phase", Start: at, End: end})
+	}
+	return end, err
 }
 
 // body lays out a chain, or a body that was played, from the given time on, and returns its end.
@@ -175,6 +254,10 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 		t.spans++
 		t.w.Span(timeline.Span{Track: trackOperator, Name: b.Name, Category: t.p.Ops[b.Op].Kind, Start: at, End: end,
 			Args: []timeline.Arg{timeline.Text("limited by", r.Stalls.Largest().String()), timeline.Int("calls", times)}})
+		if t.spans <= maxPowerSpans {
+			actions := t.meter.Node(&plan.Node{Body: b, Times: times})
+			t.draws(actions, at, end, r.Stalls.Running())
+		}
 		if t.shown[b] {
 			t.w.Span(timeline.Span{Track: trackSkipped, Name: "as the first " + b.Name, Category: "skipped", Start: at, End: end})
 			return end, t.w.Err()
@@ -193,12 +276,12 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 		for k := range b.Nodes {
 			n := &b.Nodes[k]
 			if n.Body != nil {
-				start := at
-				if at, err = t.body(n.Body, n.Times, at); err != nil {
-					return 0, err
-				}
+				lay := func() (units.Time, error) { return t.body(n.Body, n.Times, at) }
 				if b == t.p.Entry {
-					t.w.Span(timeline.Span{Track: trackPhase, Name: n.Name, Category: "phase", Start: start, End: at})
+					lay = func() (units.Time, error) { return t.section(n, at) }
+				}
+				if at, err = lay(); err != nil {
+					return 0, err
 				}
 				continue
 			}
@@ -207,7 +290,7 @@ func (t *Timeline) body(b *plan.Body, times int64, at units.Time) (units.Time, e
 				return 0, err
 			}
 			t.step(n, at, at+one.Time, 0)
-			t.alone(n.Step, at, at+one.Time-n.Step.Latency)
+			t.alone(n.Step, at, at+one.Time-t.p.Latency(n.Step))
 			at += one.Time
 		}
 		if b.Op < 0 && t.spans >= maxTimelineSpans {
@@ -241,6 +324,21 @@ func (t *Timeline) onHost(kernel *plan.Body, start, end units.Time) {
 	}
 }
 
+// draws sets the power of one chip by component while it does the actions, and after that to what a chip
+// draws that does nothing.
+func (t *Timeline) draws(actions account.Actions, at, end, busy units.Time) {
+	if end <= at {
+		return
+	}
+	set := func(at units.Time, e []units.Joules, t0 units.Time) {
+		for i, name := range t.meter.Names() {
+			t.counter("power/"+name, "W", at, float64(e[i].Per(t0)))
+		}
+	}
+	set(at, t.meter.At(actions, end-at, busy, t.pace), end-at)
+	set(end, t.meter.At(nil, units.Second, 0, t.pace), units.Second)
+}
+
 // step writes one step of the chip or of the host.
 func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
 	if start == end {
@@ -257,8 +355,8 @@ func (t *Timeline) step(n *plan.Node, start, end, alone units.Time) {
 	if _, cause := s.Serve(t.p.Resources); len(args) > 0 {
 		args = append(args, timeline.Text("limited by", cause.String()))
 	}
-	if alone > 0 && end-start-s.Latency > alone {
-		args = append(args, timeline.Text("slowed by sharing", (end-start-s.Latency-alone).String()))
+	if slowed := end - start - t.p.Latency(s) - alone; alone > 0 && slowed > 0 {
+		args = append(args, timeline.Text("slowed by sharing", slowed.String()))
 	}
 	track := "chip/" + s.Kind
 	if s.Kind == plan.HostKind {
@@ -337,7 +435,7 @@ func (t *Timeline) detail(rec *recording, at units.Time) {
 	for _, s := range rec.spans {
 		n := &s.Body.Nodes[s.Node]
 		t.step(n, at+s.Start, at+s.End, s.Alone)
-		uses, began, end := t.bandwidth(n.Step), s.Start, s.End-n.Step.Latency
+		uses, began, end := t.bandwidth(n.Step), s.Start, s.End-t.p.Latency(n.Step)
 		var stretches []stretch
 		for i, v := range s.Speeds {
 			until := end

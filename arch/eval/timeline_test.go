@@ -33,7 +33,7 @@ func drawn(t *testing.T, r eval.Request) ([]traceEvent, *eval.Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tl.Write(res.Program); err != nil {
+	if err := tl.Write(); err != nil {
 		t.Fatal(err)
 	}
 	var file struct {

@@ -78,6 +78,13 @@ func Evaluate(ctx context.Context, p *plan.Program, o Options) (*sim.Outcome, er
 	return out, err
 }
 
+// NewFolder returns what plays sections of the program by themselves; Exact has no effect on it, and
+// telling the observer that it is done is up to the caller.
+func NewFolder(ctx context.Context, p *plan.Program, o Options) *plan.Folder {
+	o.Exact = false
+	return plan.NewFolder(p, newRunner(ctx, p, o))
+}
+
 // Serve implements plan.Timer.
 func (r *runner) Serve(s *plan.Step) (units.Time, sim.Cause) { return s.Serve(r.p.Resources) }
 

@@ -46,6 +46,8 @@ type runner struct {
 	ops    []sim.OpStat
 	marked *plan.Body
 	marks  []sim.Mark
+	mark   instant    // the last of them
+	ran    units.Time // in all of them, of a program whose kernels the host launches ahead
 }
 
 // instant is a completion: when, and how the path to it divides among causes.
@@ -331,6 +333,7 @@ func (n *node) Handle(now units.Time) error {
 		}
 	}
 	s := n.plan.Step
+	latency := r.p.Latency(s)
 	for _, c := range s.Counts {
 		r.work[c.Counter] += c.N
 	}
@@ -344,7 +347,7 @@ func (n *node) Handle(now units.Time) error {
 	}
 	at.stalls[n.svc.cause] += own
 	if o := r.opt.Observer; o != nil {
-		o.Span(Span{Body: f.body, Node: n.index, Iteration: n.freed, Start: n.from.at, End: now + s.Latency, Alone: n.svc.alone, Speeds: slices.Clone(n.speeds)})
+		o.Span(Span{Body: f.body, Node: n.index, Iteration: n.freed, Start: n.from.at, End: now + latency, Alone: n.svc.alone, Speeds: slices.Clone(n.speeds)})
 	}
 	n.freed++
 	if len(r.active) > 0 && !r.opt.IdealContention {
@@ -352,13 +355,13 @@ func (n *node) Handle(now units.Time) error {
 			return err
 		}
 	}
-	if s.Latency > 0 {
-		if s.Latency > units.MaxTime-now {
+	if latency > 0 {
+		if latency > units.MaxTime-now {
 			return fmt.Errorf("step %s ends after %v of simulated time: %w", n.plan.Name, units.MaxTime, plan.ErrTooLarge)
 		}
 		due := at
-		due.at += s.Latency
-		due.stalls[s.Charge] += s.Latency
+		due.at += latency
+		due.stalls[s.Charge] += latency
 		r.seq++
 		n.late.list = append(n.late.list, late{due, r.seq})
 		r.inLate++
@@ -396,10 +399,14 @@ func (n *node) complete(at *instant) error {
 		f.observeTokens(t.Buffer, at.at)
 	}
 	if f.body == r.marked {
-		r.marks = append(r.marks, sim.Mark{Section: n.index, End: at.at})
-		if k := len(r.marks) - 1; k > 0 {
-			r.marks[k].Start = r.marks[k-1].End
+		m := sim.Mark{Section: n.index, Start: r.mark.at, End: at.at, Stalls: at.stalls.Minus(&r.mark.stalls)}
+		m.Running = m.Stalls.Running()
+		if r.p.Ahead() {
+			all := (&sim.Outcome{Ops: r.ops}).Running()
+			m.Running, r.ran = all-r.ran, all
 		}
+		r.marks = append(r.marks, m)
+		r.mark = *at
 	}
 	if n.done == f.times {
 		if f.open--; f.open == 0 {

@@ -345,7 +345,7 @@ func (b *builder) starts(at *arch.AttentionKernel, n, cores int64) *Step {
 	if !ok {
 		t = math.MaxInt64 / 2
 	}
-	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(t)), Charge: sim.Dependency, Cores: cores}
+	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(t)), Clocked: true, Charge: sim.Dependency, Cores: cores}
 }
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys

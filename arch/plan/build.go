@@ -115,12 +115,12 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 		b.res[r.Name] = len(b.p.Resources)
 		b.p.Resources = append(b.p.Resources, r)
 	}
-	add(Resource{"matrix", sim.Compute, "cycle", rate(float64(clock) * m.Chip.Cores.Matrix.SustainedShare()), true})
-	add(Resource{"vector", sim.Compute, "cycle", int64(clock), true})
-	add(Resource{"special", sim.Compute, "cycle", int64(clock), true})
-	add(Resource{"issue", sim.SRAM, "cycle", int64(clock), true})
+	add(Resource{"matrix", sim.Compute, "cycle", rate(float64(clock) * m.Chip.Cores.Matrix.SustainedShare()), true, true})
+	add(Resource{"vector", sim.Compute, "cycle", int64(clock), true, true})
+	add(Resource{"special", sim.Compute, "cycle", int64(clock), true, true})
+	add(Resource{"issue", sim.SRAM, "cycle", int64(clock), true, true})
 	for _, t := range m.Chip.Memory {
-		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private()})
+		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private(), t.Width > 0})
 	}
 	b.at.matrix, b.at.vector, b.at.off = b.res["matrix"], b.res["vector"], b.res[b.off.Name]
 	if b.shared != nil {
@@ -133,10 +133,10 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 		b.host = nil
 	}
 	if b.host != nil {
-		add(Resource{HostResource, sim.Launch, "ps", int64(units.Second), false})
+		add(Resource{HostResource, sim.Launch, "ps", int64(units.Second), false, false})
 	}
 	if p.TP > 1 {
-		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), p.TP), false})
+		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), p.TP), false, false})
 	}
 	return b, nil
 }

@@ -64,3 +64,32 @@ func Human(n units.Bytes) string {
 	}
 	return ""
 }
+
+// OverLimit says that a chip cannot keep to its power limit at any clock.
+type OverLimit struct {
+	Machine string
+	Section string      // the phase or step that draws too much
+	Limit   units.Watts // of a chip
+	Least   units.Watts // what the section draws at the lowest clock
+	Clock   units.Hertz // the lowest clock
+}
+
+func (e *OverLimit) Error() string {
+	return fmt.Sprintf("beyond the power limit: %s draws %.0f W on each chip of %s at its lowest clock, %v, and the limit is %v", e.Section, float64(e.Least), e.Machine, e.Clock, e.Limit)
+}
+
+// Infeasible returns the error within err that says that a point cannot be run for a reason which is a
+// result: it does not fit, or it cannot keep to its power limit. It is nil if there is none.
+func Infeasible(err error) error {
+	var (
+		unfit *DoesNotFit
+		over  *OverLimit
+	)
+	switch {
+	case errors.As(err, &unfit):
+		return unfit
+	case errors.As(err, &over):
+		return over
+	}
+	return nil
+}

@@ -32,7 +32,9 @@ type Timer interface {
 	Pipeline(b *Body, times int64, f *Folder) (*Result, error)
 }
 
-// Folder evaluates a program by adding up chains, each distinct body once.
+// Folder evaluates a program by adding up chains, each distinct body once: overlapping bodies are
+// asked of the timer, and a body that starts from rest is evaluated once however often it runs. A
+// chain leaves everything at rest between its parts, so this loses nothing.
 type Folder struct {
 	p     *Program
 	timer Timer
@@ -44,11 +46,6 @@ type foldKey struct {
 	times int64
 }
 
-// Fold evaluates the program: chains add up, overlapping bodies are asked of the timer, and a body
-// that starts from rest is evaluated once however often it runs. A chain leaves everything at rest
-// between its parts, so this loses nothing.
-func Fold(p *Program, t Timer) (*sim.Outcome, error) { return NewFolder(p, t).Outcome() }
-
 // NewFolder returns a folder that has evaluated nothing yet.
 func NewFolder(p *Program, t Timer) *Folder {
 	return &Folder{p: p, timer: t, memo: map[foldKey]*Result{}}
@@ -56,27 +53,52 @@ func NewFolder(p *Program, t Timer) *Folder {
 
 // Outcome evaluates the whole program.
 func (f *Folder) Outcome() (*sim.Outcome, error) {
+	if p := f.p; p.Entry.Chain(1) {
+		return f.sections(0, len(p.Entry.Nodes))
+	}
+	sum, err := f.Body(f.p.Entry, 1)
+	if err != nil {
+		return nil, err
+	}
+	return f.outcome(sum), nil
+}
+
+// Section evaluates one section of a program whose sections follow one another, from rest.
+func (f *Folder) Section(i int) (*sim.Outcome, error) { return f.sections(i, i+1) }
+
+// sections evaluates sections that follow one another.
+func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
+	p := f.p
+	sum := f.empty()
+	var marks []sim.Mark
+	for i := from; i < to; i++ {
+		start, stalls, before := sum.Time, sum.Stalls, len(sum.parts)
+		if err := f.node(sum, &p.Entry.Nodes[i]); err != nil {
+			return nil, err
+		}
+		if len(p.Sections) > 0 {
+			m := sim.Mark{Section: i, Start: start, End: sum.Time, Stalls: sum.Stalls.Minus(&stalls)}
+			m.Running = m.Stalls.Running()
+			if p.Ahead() {
+				m.Running = 0
+				for _, q := range sum.parts[before:] {
+					m.Running += q.of.Stalls.Running() * units.Time(q.runs)
+				}
+			}
+			marks = append(marks, m)
+		}
+	}
+	out := f.outcome(sum)
+	out.Marks = marks
+	return out, nil
+}
+
+// outcome turns a result into an outcome.
+func (f *Folder) outcome(sum *Result) *sim.Outcome {
 	p := f.p
 	out := &sim.Outcome{Ops: make([]sim.OpStat, len(p.Ops))}
 	for i := range out.Ops {
 		out.Ops[i].Work = make(sim.Counts, len(p.Counters))
-	}
-	sum := f.empty()
-	if p.Entry.Chain(1) {
-		for i := range p.Entry.Nodes {
-			start := sum.Time
-			if err := f.node(sum, &p.Entry.Nodes[i]); err != nil {
-				return nil, err
-			}
-			if len(p.Sections) > 0 {
-				out.Marks = append(out.Marks, sim.Mark{Section: i, Start: start, End: sum.Time})
-			}
-		}
-	} else {
-		var err error
-		if sum, err = f.Body(p.Entry, 1); err != nil {
-			return nil, err
-		}
 	}
 	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
 	for _, q := range sum.parts {
@@ -86,7 +108,7 @@ func (f *Folder) Outcome() (*sim.Outcome, error) {
 		o.Stalls.Add(&q.of.Stalls, q.runs)
 		o.Work.Add(q.of.Work, q.runs)
 	}
-	return out, nil
+	return out
 }
 
 func (f *Folder) empty() *Result { return &Result{Work: make(sim.Counts, len(f.p.Counters))} }
@@ -146,12 +168,13 @@ func (f *Folder) node(to *Result, n *Node) error {
 		return to.add(r)
 	}
 	busy, cause := f.timer.Serve(n.Step)
-	if busy > units.MaxTime || n.Step.Latency > units.MaxTime-busy || busy+n.Step.Latency > units.MaxTime-to.Time {
+	latency := f.p.Latency(n.Step)
+	if busy > units.MaxTime || latency > units.MaxTime-busy || busy+latency > units.MaxTime-to.Time {
 		return tooLong("step " + n.Name)
 	}
-	to.Time += busy + n.Step.Latency
+	to.Time += busy + latency
 	to.Stalls[cause] += busy
-	to.Stalls[n.Step.Charge] += n.Step.Latency
+	to.Stalls[n.Step.Charge] += latency
 	for _, c := range n.Step.Counts {
 		to.Work[c.Counter] += c.N
 	}

@@ -551,7 +551,9 @@ func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
 	slots := b.slots(t)
 	full, rest := t.tiles/slots, t.tiles%slots
 	if t.fill > 0 {
-		k.then(Node{Name: "fill of the arrays", Step: wait("fill", b.arrayFill(t))})
+		fill := wait("fill", b.arrayFill(t))
+		fill.Clocked = true
+		k.then(Node{Name: "fill of the arrays", Step: fill})
 	}
 	if full > 0 {
 		k.then(Node{Name: fmt.Sprintf("waves of %d tiles %dx%d", slots, t.rows, t.cols), Body: b.waveBody(g, t, slots), Times: full})
@@ -718,7 +720,9 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: d.cores},
 			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
-	k.then(Node{Name: "fill", Step: wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))})
+	fill := wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))
+	fill.Clocked = g.lib.Fill == 0 // a fixed part keeps the whole from following the clock
+	k.then(Node{Name: "fill", Step: fill})
 	b.copyIn(k, "copy A in", a)
 	b.copyIn(k, "copy B in", w)
 	if old := g.reads(c); old > 0 {

@@ -21,7 +21,47 @@ type Program struct {
 	Entry     *Body         // runs once
 	Asked     []Asked       // what a Coster was asked for, in order; nil without one
 
-	host int // index of the host among Resources, -1 if it has no part in the program
+	host         int         // index of the host among Resources, -1 if it has no part in the program
+	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
+}
+
+// AtClock returns the program with the cores at a clock below their full one: what goes with the clock
+// takes longer, the plan and with it the work stay. Amounts are cycles or bytes either way, so only
+// rates and latencies in cycles change.
+func (p *Program) AtClock(clock, full units.Hertz) *Program {
+	q := *p
+	if clock >= full {
+		return &q
+	}
+	q.slower, q.full = clock, full
+	q.Resources = append([]Resource(nil), p.Resources...)
+	for i := range q.Resources {
+		if r := &q.Resources[i]; r.Clocked {
+			r.Rate = max(1, int64(float64(r.Rate)*(float64(clock)/float64(full))))
+		}
+	}
+	return &q
+}
+
+// Only returns the program of one section alone.
+func (p *Program) Only(section int) (*Program, error) {
+	q := *p
+	n := p.Entry.Nodes[section]
+	n.After = nil
+	q.Entry, q.Sections = &Body{Name: p.Entry.Name, Op: -1, Nodes: []Node{n}}, p.Sections[section:section+1]
+	return &q, q.Finish()
+}
+
+// Latency is how long the result of a step takes to arrive after its service, at the program's clock.
+func (p *Program) Latency(s *Step) units.Time {
+	if p.slower == 0 || !s.Clocked {
+		return s.Latency
+	}
+	t, ok := units.MulDivCeil(int64(s.Latency), int64(p.full), int64(p.slower))
+	if !ok || t > int64(units.MaxTime) {
+		return units.MaxTime + 1
+	}
+	return units.Time(t)
 }
 
 // HostResource is the name of the framework on the host that drives the chips, a resource whose unit is a
@@ -42,6 +82,8 @@ type Resource struct {
 	// PerCore says that each core has one and that amounts are those of one core; the cores
 	// that take part run in lockstep.
 	PerCore bool
+	// Clocked says that the rate goes with the clock of the cores.
+	Clocked bool
 }
 
 // Time returns how long amount takes at the best rate, rounded up; more than units.MaxTime when it
@@ -178,6 +220,7 @@ type Step struct {
 	// Overlap is the exponent of the p-norm by which the uses overlap; 0 means perfectly (∞).
 	Overlap float64
 	Latency units.Time
+	Clocked bool      // Latency counts cycles of the cores: it grows when their clock is lowered
 	Charge  sim.Cause // what Latency is charged to
 	Cores   int64     // cores that take part, for PerCore resources
 	Counts  []Count
@@ -482,6 +525,9 @@ func (p *Program) HostAmount(b *Body) units.Time {
 	}
 	return p.Resources[p.host].Time(b.amounts[p.host])
 }
+
+// Work returns what one iteration of the body counts. Nobody may change it.
+func (b *Body) Work() sim.Counts { return b.work }
 
 // Amount returns the amount of a resource that one iteration of the body occupies.
 func (b *Body) Amount(resource int) int64 { return b.amounts[resource] }

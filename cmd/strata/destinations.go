@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -19,6 +18,7 @@ type destinations struct {
 	db       *store.Store   // nil for none
 	file     *outFile       // of the timeline, nil for none
 	timeline *eval.Timeline // written to file
+	power    *outFile       // of the power over time, nil for none
 }
 
 // destinations opens what the flags name. What cannot be written is found here, not when the work is done. The result
@@ -39,13 +39,19 @@ func (r *runCommand) destinations(c *cobra.Command) (*destinations, error) {
 		}
 		problems.Add(err)
 	}
+	if r.powerTrace != "" {
+		d.power, err = createFile("power-trace", r.powerTrace)
+		problems.Add(err)
+	}
 	return &d, problems.Err()
 }
 
 // close closes the database and removes a file that was not completed.
 func (d *destinations) close() error {
-	if d.file != nil {
-		d.file.discard()
+	for _, f := range []*outFile{d.file, d.power} {
+		if f != nil {
+			f.discard()
+		}
 	}
 	if d.db == nil {
 		return nil
@@ -64,8 +70,8 @@ func (d *destinations) put(ctx context.Context, row store.Row, wall time.Duratio
 
 // unfit keeps a point that does not fit, which is a result too, and returns the error of its run with that of keeping it.
 func (d *destinations) unfit(ctx context.Context, p *experiments.Point, req *eval.Request, reason error) error {
-	var unfit *plan.DoesNotFit
-	if d.db == nil || !errors.As(reason, &unfit) {
+	unfit := plan.Infeasible(reason)
+	if d.db == nil || unfit == nil {
 		return reason
 	}
 	row, err := experiments.RecordInfeasible(p, req, unfit, tool())

@@ -101,7 +101,6 @@ func printError(w io.Writer, err error) int {
 func exitCode(err error) int {
 	var (
 		own   *failed
-		unfit *plan.DoesNotFit
 		usage *usageError
 		bad   badInput
 		db    *store.Error
@@ -109,7 +108,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &own):
 		return own.code
-	case errors.As(err, &unfit):
+	case plan.Infeasible(err) != nil:
 		return exitDoesNotFit
 	case errors.As(err, &usage), errors.As(err, &bad):
 		return exitBadInput

@@ -178,7 +178,8 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
-	group(fs, how, "fidelity", "exact", "ideal")
+	fs.Var(&watts{"power-limit", &o.PowerLimit, &f.problems}, "power-limit", "limit of each chip, such as 300W: the clock falls until power keeps to it (default the machine's)")
+	group(fs, how, "fidelity", "exact", "ideal", "power-limit")
 	f.cost.register(c, &f.problems)
 	f.later.register(c, &f.problems)
 	complete(c, "arch", machineNames)
@@ -257,9 +258,9 @@ func inputError(err error) error {
 // laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
 // are accepted, so that scripts written for a later version say why they do not work yet.
 type laterFlags struct {
-	pp, dp, ep, cp       int64
-	sp                   bool
-	parallel, powerLimit string
+	pp, dp, ep, cp int64
+	sp             bool
+	parallel       string
 }
 
 func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
@@ -273,8 +274,7 @@ func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) 
 	}
 	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
 	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
-	fs.StringVar(&f.powerLimit, "power-limit", "", "limit of each chip, such as 300W")
-	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel", "power-limit"} {
+	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -291,7 +291,6 @@ func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
 		{"cp", f.cp > 1, "this version maps with --tp only"},
 		{"sp", f.sp, "leave it out"},
 		{"parallel", f.parallel != "", "give --tp"},
-		{"power-limit", f.powerLimit != "", "the answer says where power exceeds the machine's own limit, power.limit"},
 	} {
 		if n.set {
 			problems.Add(&experiments.Invalid{Field: n.name, Message: "not simulated by this version", Hint: n.hint})

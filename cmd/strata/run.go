@@ -26,7 +26,7 @@ The answer goes to standard output: a report for people, or with -o json exactly
 (strata.run/1). Progress and notes go to standard error; SIGUSR1 asks for a line of progress.
 
 Exit codes: 0 done, 1 a fault of ours or a file that could not be written, 2 bad input, 3 does not
-fit, 75 interrupted.`,
+fit or cannot keep to its power limit, 75 interrupted.`,
 		Example: `strata run --arch a100-sxm-80gb --model llama2-7b --phase generate --batch 8 --prompt 512 --generate 128
 strata run --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8 -o json
 strata run --arch a100-sxm-80gb --set "chip.memory[hbm].bandwidth=3 TB/s" --model llama2-7b --phase decode
@@ -41,10 +41,11 @@ strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json`,
 	formFlag(c, &r.form, &r.point.problems)
 	fs.StringVar(&r.db, "db", "", "keep the answer in the results database `FILE`, made if it is not there")
 	fs.StringVar(&r.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
+	fs.StringVar(&r.powerTrace, "power-trace", "", "write the power over time to `FILE`, as CSV")
 	fs.BoolVar(&r.stats, "stats", false, "write how long the simulator took to standard error, as JSON")
 	fs.BoolVar(&r.noProgress, "no-progress", false, "no line of progress on a terminal")
 	fs.BoolVarP(&r.quiet, "quiet", "q", false, "neither progress nor notes")
-	group(fs, output, "output", "db", "timeline", "stats", "no-progress", "quiet")
+	group(fs, output, "output", "db", "timeline", "power-trace", "stats", "no-progress", "quiet")
 	return c
 }
 
@@ -55,6 +56,7 @@ type runCommand struct {
 	tables            tables
 	form              string
 	db, timeline      string
+	powerTrace        string
 	stats, noProgress bool
 	quiet             bool
 }
@@ -64,7 +66,7 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		r.point.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
 	r.inside.check(c, r.form, &r.point.problems)
-	checkOutputs(c, &r.point.problems, []named{{"db", r.db}, {"timeline", r.timeline}}, append(inputs(r.point.arch, r.point.model, r.point.trace, r.point.mapping), named{"cost", r.point.cost.options.File}, named{"workload", r.point.many.file}))
+	checkOutputs(c, &r.point.problems, []named{{"db", r.db}, {"timeline", r.timeline}, {"power-trace", r.powerTrace}}, append(inputs(r.point.arch, r.point.model, r.point.trace, r.point.mapping), named{"cost", r.point.cost.options.File}, named{"workload", r.point.many.file}))
 	p, req, err := r.point.request(c)
 	if err != nil {
 		return err
@@ -110,6 +112,9 @@ func (r *runCommand) deliver(c *cobra.Command, d *destinations, p *experiments.P
 	if d.file != nil {
 		problems.Add(writeTimeline(d.file, d.timeline, res))
 	}
+	if d.power != nil {
+		problems.Add(writePower(d.power, res))
+	}
 	problems.Add(r.print(c, p, res, row))
 	if r.stats {
 		printStats(c.ErrOrStderr(), res.Events, wall)
@@ -140,7 +145,14 @@ func (r *runCommand) simulate(c *cobra.Command, req *eval.Request) (*eval.Result
 }
 
 func writeTimeline(out *outFile, t *eval.Timeline, res *eval.Result) error {
-	if err := t.Write(res.Program); err != nil {
+	if err := t.Write(); err != nil {
+		return outputError(out.name, err)
+	}
+	return out.commit()
+}
+
+func writePower(out *outFile, res *eval.Result) error {
+	if err := res.PowerTrace(out); err != nil {
 		return outputError(out.name, err)
 	}
 	return out.commit()

@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -74,6 +76,36 @@ func (c *lateCount) check(least int64) {
 	}
 	c.given = nil
 }
+
+// watts is a flag that holds a power, with its unit.
+type watts struct {
+	name     string
+	into     *float64
+	problems *experiments.Problems
+}
+
+func (w *watts) Set(text string) error {
+	var v units.Watts
+	const example = "such as 300W"
+	switch err := v.UnmarshalText([]byte(text)); {
+	case err != nil:
+		w.problems.Add(&experiments.Invalid{Field: w.name, Message: fmt.Sprintf("%q: must be a power with its unit, %s", shorten(text), example)})
+	case v <= 0 || v > eval.MaxPowerLimit:
+		w.problems.Add(&experiments.Invalid{Field: w.name, Message: fmt.Sprintf("%s: must be more than 0 W and at most %v", shorten(text), eval.MaxPowerLimit), Hint: example})
+	default:
+		*w.into = float64(v)
+	}
+	return nil
+}
+
+func (w *watts) String() string {
+	if w.into == nil || *w.into == 0 {
+		return ""
+	}
+	return units.Watts(*w.into).String()
+}
+
+func (w *watts) Type() string { return "WATTS" }
 
 // choice is a flag that takes one of a few words.
 type choice struct {

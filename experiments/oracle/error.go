@@ -124,6 +124,7 @@ const (
 func explain(err error, whole string, fields func(field string) string) *Error {
 	var (
 		unfit   *plan.DoesNotFit
+		over    *plan.OverLimit
 		mapping *plan.Invalid
 		work    *llm.Invalid
 		graph   *traces.Invalid
@@ -149,6 +150,8 @@ func explain(err error, whole string, fields func(field string) string) *Error {
 			e.Hint = "a smaller operator" // it cannot be spread over chips
 		}
 		return e
+	case errors.As(err, &over):
+		return &Error{Infeasible, "power-limit", "/power_limit", over.Error(), "a higher limit"}
 	case errors.As(err, &dtype):
 		return unsupported("dtype", fields("dtype"), "known: "+strings.Join(dtype.Known, ", "), "the matrix unit has no rate for %s", dtype.Type)
 	case errors.Is(err, plan.ErrUnsupported) || errors.Is(err, llm.ErrUnsupported):

@@ -12,6 +12,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
 )
@@ -210,6 +211,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
+	r.PowerLimit, r.PowerTrace = units.Watts(q.powerLimit), q.powerTrace
 	if w.Speculation != nil {
 		w.Speculation = nil
 		if r.Plain, err = model.Graph(w); err != nil {

@@ -28,7 +28,9 @@ type job struct {
 	tp                int64
 	framework, kernel string
 	hostSync, detail  bool
-	mapping           string // canonical JSON of the member, "" if it is left out
+	mapping           string  // canonical JSON of the member, "" if it is left out
+	powerLimit        float64 // watts of a chip; 0: the machine's
+	powerTrace        bool
 	fidelity          string
 	arrivals          string // of requests with phase serve, "" for steady
 }
@@ -267,6 +269,8 @@ func (q *request) readModel(f *fields, v *value) {
 	q.parallel(f)
 	q.hints(f, nil)
 	q.detail = f.flag("detail", false)
+	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
+	q.powerTrace = f.flag("power_trace", false)
 	for _, m := range notSimulated {
 		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).text) == "none" {
 			continue
@@ -278,7 +282,7 @@ func (q *request) readModel(f *fields, v *value) {
 // notSimulated are members of model requests that are part of the protocol but not simulated.
 var notSimulated = []struct{ name, what string }{
 	{"seq_len", "training (seq_len)"}, {"global_batch", "training (global_batch)"}, {"micro_batch", "pipelining of micro-batches"},
-	{"recompute", "recomputation"}, {"zero", "a sharded optimizer"}, {"power_limit", "a power limit other than the machine's"},
+	{"recompute", "recomputation"}, {"zero", "a sharded optimizer"},
 	{"schedule", "a pipeline schedule"}, {"stages", "a pipeline"}, {"master_dtype", "training (master_dtype)"},
 }
 
@@ -458,7 +462,7 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity":
+	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit":
 		return "/" + field
 	}
 	return wholeModel

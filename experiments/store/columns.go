@@ -158,6 +158,7 @@ var tables = []Table{
 			{Name: "average_watts", Type: Real, Unit: "W", Description: "mean power of the chips of the mapping"},
 			{Name: "peak_watts", Type: Real, Unit: "W", Description: "highest power of the chips of the mapping"},
 			{Name: "peak_operator", Type: Text, Description: "operator with the highest power"},
+			{Name: "sensor_peak_watts", Type: Real, Unit: "W", Description: "most that the power sensors of the machine would read"},
 			{Name: "limit_watts", Type: Real, Unit: "W", Description: "power limit of the chips of the mapping"},
 			{Name: "usd_per_hour", Type: Real, Unit: "USD/h", Description: "cost of the chips of the mapping"},
 			{Name: "usd_per_million_tokens", Type: Real, Unit: "USD", Description: "cost of a million tokens"},

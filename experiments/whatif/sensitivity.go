@@ -69,7 +69,7 @@ func kindOf(path string, value any) string {
 		return "size"
 	case units.Time, units.Cycles:
 		return "latency"
-	case units.Watts:
+	case units.Watts, units.Volts:
 		return "power"
 	case int64:
 		switch {
@@ -142,6 +142,8 @@ func number(v any) (n float64, whole bool) {
 		return float64(v), false
 	case units.Watts:
 		return float64(v), false
+	case units.Volts:
+		return float64(v), false
 	}
 	return 0, false
 }
@@ -166,6 +168,8 @@ func textOf(like any, n float64) string {
 		v = units.OpsPerSecond(n)
 	case units.Watts:
 		v = units.Watts(n)
+	case units.Volts:
+		v = units.Volts(n)
 	default:
 		return strconv.FormatInt(int64(n), 10)
 	}

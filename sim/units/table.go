@@ -45,6 +45,7 @@ var (
 	joulesPerOpText   = define("an energy per operation", "0.5 pJ/op",
 		energies("/op", 1, true), energies("/FLOP", 1, false))
 	wattsText             = define("a power", "400 W", decimals("", "W", 0, "", "m", "k", "M"))
+	voltsText             = define("a voltage", "0.75 V", decimals("", "V", 0, "", "m"))
 	dollarsText           = define("an amount of money", "12000 USD", decimals("", "USD", 0, ""), alias(decimals("", "$", 0, "")))
 	dollarsPerHourText    = define("a price per hour", "4.10 USD/h", decimals("", "USD/h", 0, ""), alias(decimals("", "$/h", 0, "")))
 	squareMillimetresText = define("an area", "826 mm2", decimals("", "mm2", 0, ""), alias(decimals("", "mm²", 0, "")))

@@ -51,6 +51,9 @@ type JoulesPerOp float64
 // Watts is a power. Text: mW, W, kW, MW.
 type Watts float64
 
+// Volts is a voltage. Text: mV, V.
+type Volts float64
+
 // Dollars is an amount of money in US dollars. Text: USD or $, also in front ("$5").
 type Dollars float64
 
@@ -100,6 +103,9 @@ func (v JoulesPerOp) String() string { return formatFloat(joulesPerOpText, float
 func (v Watts) String() string { return formatFloat(wattsText, float64(v)) }
 
 // String returns the shortest text that UnmarshalText reads back as the same value.
+func (v Volts) String() string { return formatFloat(voltsText, float64(v)) }
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
 func (v Dollars) String() string { return formatFloat(dollarsText, float64(v)) }
 
 // String returns the shortest text that UnmarshalText reads back as the same value.
@@ -146,6 +152,9 @@ func (v JoulesPerOp) MarshalText() ([]byte, error) { return marshal(joulesPerOpT
 
 // MarshalText returns the text of String, and an error for NaN and infinities.
 func (v Watts) MarshalText() ([]byte, error) { return marshal(wattsText, float64(v)) }
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v Volts) MarshalText() ([]byte, error) { return marshal(voltsText, float64(v)) }
 
 // MarshalText returns the text of String, and an error for NaN and infinities.
 func (v Dollars) MarshalText() ([]byte, error) { return marshal(dollarsText, float64(v)) }
@@ -203,6 +212,9 @@ func (v *JoulesPerOp) UnmarshalText(text []byte) error { return parseFloat(joule
 
 // UnmarshalText reads a power, e.g. "400 W". Errors are of type *ParseError.
 func (v *Watts) UnmarshalText(text []byte) error { return parseFloat(wattsText, text, v) }
+
+// UnmarshalText reads a power, e.g. "400 W". Errors are of type *ParseError.
+func (v *Volts) UnmarshalText(text []byte) error { return parseFloat(voltsText, text, v) }
 
 // UnmarshalText reads an amount of money, e.g. "12000 USD". Errors are of type *ParseError.
 func (v *Dollars) UnmarshalText(text []byte) error { return parseFloat(dollarsText, text, v) }

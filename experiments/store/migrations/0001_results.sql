@@ -78,6 +78,7 @@ CREATE TABLE runs (
   average_watts REAL, -- mean power of the chips of the mapping [W]
   peak_watts REAL, -- highest power of the chips of the mapping [W]
   peak_operator TEXT, -- operator with the highest power
+  sensor_peak_watts REAL, -- most that the power sensors of the machine would read [W]
   limit_watts REAL, -- power limit of the chips of the mapping [W]
   usd_per_hour REAL, -- cost of the chips of the mapping [USD/h]
   usd_per_million_tokens REAL, -- cost of a million tokens [USD]
