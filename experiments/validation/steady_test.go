@@ -12,7 +12,7 @@ import (
 
 // served is a model of aiconfigurator's silicon sample.
 type served struct {
-	model any    // a preset, or a Hugging Face configuration
+	model string // a preset
 	kind  string // dense or MoE
 }
 
@@ -21,9 +21,12 @@ type served struct {
 var servedModels = map[string]served{
 	"meta-llama/Llama-3.1-70B":         {"llama3-70b", "dense"},
 	"meta-llama/Llama-3.1-8B-Instruct": {"llama3-8b", "dense"},
-	"Qwen/Qwen3-32B": {fields{"model_type": "qwen3", "architectures": []string{"Qwen3ForCausalLM"}, "hidden_size": 5120, "intermediate_size": 25600, "num_hidden_layers": 64,
-		"num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 40960, "hidden_act": "silu",
-		"rms_norm_eps": 1e-6, "tie_word_embeddings": false, "attention_bias": false}, "dense"},
+	"Qwen/Qwen3-32B":                   {"qwen3-32b", "dense"},
+	"openai/gpt-oss-120b":              {"gpt-oss-120b", "MoE"},
+	"MiniMaxAI/MiniMax-M2.5":           {"minimax-m2", "MoE"},
+	"Qwen/Qwen3-235B-A22B-FP8":         {"qwen3-235b-a22b", "MoE"},
+	"deepseek-ai/DeepSeek-V3":          {"deepseek-v3", "MoE"},
+	"deepseek-ai/DeepSeek-R1":          {"deepseek-r1", "MoE"},
 }
 
 // steadyRow is a row of the sample: a server that always has concurrency requests in work.
@@ -89,17 +92,21 @@ func steadyRows(t *testing.T) []steadyRow {
 func TestSteadyServing(t *testing.T) {
 	o := oracle.New(oracle.Options{})
 	g := newGates("dense, fitted", 0.12, "dense, held out", 0.12, "dense, vllm", 0.12, "dense, trtllm", 0.12, "dense, sglang", 0.12,
-		"dense, h100-sxm", 0.12, "dense, h200-sxm", 0.18)
+		"dense, h100-sxm", 0.12, "dense, h200-sxm", 0.18,
+		"MoE", 0.18, "MoE, vllm", 0.18, "MoE, trtllm", 0.20, "MoE, sglang", 0.20)
 	first := map[string]*Comparison{}
-	full := 0
+	full, dense := 0, 0
 	rows := steadyRows(t)
 	for i := range rows {
 		r := &rows[i]
 		m := servedModels[r.path]
 		request := fields{"arch": r.arch, "model": m.model, "framework": r.backend, "phase": "serve", "batch": r.concurrency, "prompt": r.prompt, "generate": r.generate,
 			"dtype": "bf16", "parallel": fields{"tp": r.tp}}
-		if r.precision == "fp8" {
+		switch r.precision {
+		case "fp8": // weights, and the products with them
 			request["dtype"], request["kv_dtype"] = "fp8", "bf16"
+		case "fp4": // on Hopper the MXFP4 of gpt-oss's checkpoint, whose weights are widened
+			request["weight_dtype"] = "mxfp4"
 		}
 		if r.backend == "sglang" {
 			request["arrivals"] = "burst"
@@ -127,11 +134,16 @@ func TestSteadyServing(t *testing.T) {
 		if a.Status != "ok" {
 			t.Fatalf("%s: %s", line, bytes.TrimSpace(out))
 		}
+		name := fmt.Sprintf("%s %s %s tp %d, %d of %d+%d", r.arch, r.backend, r.path, r.tp, r.concurrency, r.prompt, r.generate)
+		if m.kind == "MoE" { // nothing was fitted on them
+			g.add(t, "MoE", name, a.TPOT, r.tpot)
+			g.add(t, "MoE, "+r.backend, name, a.TPOT, r.tpot)
+			continue
+		}
 		half := "fitted"
-		if i%2 == 1 {
+		if dense++; dense%2 == 0 {
 			half = "held out"
 		}
-		name := fmt.Sprintf("%s %s %s tp %d, %d of %d+%d", r.arch, r.backend, r.path, r.tp, r.concurrency, r.prompt, r.generate)
 		for _, set := range []string{half, r.backend, r.arch} {
 			g.add(t, m.kind+", "+set, name, a.TPOT, r.tpot)
 		}
