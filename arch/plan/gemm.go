@@ -570,11 +570,12 @@ func (b *builder) tiledGemm(k *Body, g *gemm, t *tiling) {
 func (b *builder) rounding(k *Body, g *gemm, r *arch.Rounding) {
 	n := float64(g.batch*g.m*g.k) * r.Passes
 	read, write := b.off.Sectors(int64(2*n)), b.off.Sectors(int64(n)*g.a.Bits()/8)
-	lat := r.Fill
-	if !b.mapping.IdealLaunch {
-		lat += b.profile.Launch
+	lat := b.profile.Launch
+	if b.mapping.IdealLaunch {
+		lat = 0
 	}
 	k.then(Node{Name: "launch of rounding", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Counts: []Count{b.count("launches", "launch", 1)}}})
+	k.then(Node{Name: "fill", Step: wait("fill", r.Fill)})
 	k.then(Node{Name: "round activations", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, read+write)},
 		Counts: []Count{b.count(b.off.Name+".read", "B", read), b.count(b.off.Name+".write", "B", write)}}})
 }
@@ -582,9 +583,9 @@ func (b *builder) rounding(k *Body, g *gemm, r *arch.Rounding) {
 // gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
 // the product has more rows: a single row would leave a matrix unit empty, and streaming the matrix
 // through the vector units takes no longer than reading it. Kernels for weights of less than a byte
-// unpack them for the matrix units however few the rows are, and a library with a fixed rule has none.
+// unpack them for the matrix units however few the rows are, and so do kernels for formats of their own.
 func (b *builder) gemv(g *gemm) *arch.RowKernel {
-	if g.m != 1 || g.w.Bits() < 8 || len(g.lib.UpTo) > 0 {
+	if g.m != 1 || g.w.Bits() < 8 || g.lib != &b.profile.Gemm {
 		return nil
 	}
 	if lib := rowKernelFor(b.profile, "gemv"); slices.Contains(lib.Kinds, "gemv") {

@@ -108,7 +108,7 @@ func TestMachineIsNew(t *testing.T) {
 
 // The peaks that the vendors publish follow from the parts: operations are cores × units × 2 × clock.
 // A100: NVIDIA A100 80GB data sheet (2021). H100: NVIDIA H100 data sheet (2023), without
-// sparsity, and that of H200 (2024); its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al.,
+// sparsity, and those of H200 and HGX B200 (2024); its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al.,
 // ISCA 2023, table 4. SN40L: arXiv 2405.07518, table II.
 func TestPeaks(t *testing.T) {
 	for _, c := range []struct {
@@ -128,6 +128,9 @@ func TestPeaks(t *testing.T) {
 		{"h100-sxm", "fp8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
 		{"h100-sxm", "int8", 132 * 4096 * 2 * 1.83e9, 1978.9e12},
 		{"h200-sxm", "bf16", 132 * 2048 * 2 * 1.83e9, 989.4e12},
+		{"b200-sxm", "bf16", 148 * 4096 * 2 * 1.856e9, 2250e12},
+		{"b200-sxm", "fp8", 148 * 8192 * 2 * 1.856e9, 4500e12},
+		{"b200-sxm", "nvfp4", 148 * 16384 * 2 * 1.856e9, 9000e12},
 		{"a100-sxm-40gb", "bf16", 108 * 1024 * 2 * 1.41e9, 312e12},
 		{"sn40l", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
 		{"sn40l-16", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
@@ -163,6 +166,7 @@ func TestMemories(t *testing.T) {
 		{"a100-sxm-80gb", 2039e9, 80 << 30, 40<<20 + 108*164<<10},
 		{"h100-sxm", 3350e9, 80 << 30, 50<<20 + 132*228<<10},
 		{"h200-sxm", 4800e9, 141 << 30, 50<<20 + 132*228<<10},
+		{"b200-sxm", 7700e9, 180 << 30, 126<<20 + 148*228<<10},
 		{"a100-sxm-40gb", 1555e9, 40 << 30, 40<<20 + 108*164<<10},
 		{"sn40l", 1800e9, 64 << 30, 520 << 20},
 		{"sn40l-16", 1800e9, 64 << 30, 520 << 20},

@@ -29,7 +29,9 @@ func newArchList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the presets",
-		Args:  cobra.NoArgs,
+		Long: `List the presets: chips of the node, memory of a chip with its bandwidth, peak rate, and what a chip has
+below that memory: other memory of its own, or its share of the host's.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := problems.Err(); err != nil {
 				return err
@@ -38,13 +40,16 @@ func newArchList() *cobra.Command {
 			t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "chips", Name: "chips", Right: true}, {Title: "memory", Name: "memory_bytes", Right: true, Show: func(v any) string { return report.Size(v.(int64)) }},
 				{Title: "bandwidth", Name: "bandwidth_bytes_per_second", Right: true, Show: rate},
 				{Title: "bf16 peak", Name: "bf16_ops_per_second", Right: true, Show: func(v any) string { return report.Flops(v.(float64)) }},
-				{Title: "description", Name: "description", Max: 44}}}
+				{Title: "description", Name: "description", Max: 44}, {Title: "below memory", Name: "below_bytes", Right: true, Show: func(v any) string { return report.Size(v.(int64)) }}}}
 			for _, name := range presets.Names() {
 				m, err := presets.Machine(name)
 				if err != nil {
 					return err
 				}
-				row := []any{m.Name, m.System.Chips, nil, nil, nil, m.Description}
+				row := []any{m.Name, m.System.Chips, nil, nil, nil, m.Description, nil}
+				if below := m.Below(1); below != nil {
+					row[6] = int64(below.Capacity)
+				}
 				if off := m.OffChip(); off != nil {
 					row[2], row[3] = int64(off.Capacity), float64(off.Peak(m.Chip.Clock))
 				}

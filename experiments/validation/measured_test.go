@@ -258,8 +258,8 @@ func kernel(t *testing.T, file string, row map[string]string) (set string, op fi
 	case "gemm":
 		op["kind"] = "gemm"
 		set = "gemm " + map[string]string{"aic_gemm": "aiconfigurator", "vidur_compute": "vidur", "llmservingsim_compute": "llmservingsim"}[file]
-		if row["dtype"] == "fp8" {
-			set = "gemm fp8 aiconfigurator"
+		if d := row["dtype"]; d == "fp8" || d == "nvfp4" {
+			set = "gemm " + d + " aiconfigurator"
 		}
 	case "attn_prefill", "attn_decode":
 		op["kind"] = "attention"
