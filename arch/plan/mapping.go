@@ -54,7 +54,7 @@ func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {
 			op := &g.Blocks[i].Ops[j]
-			if err := divides(op, p.TP); err != nil {
+			if err := divides(op, p.TP, m.System.Chips); err != nil {
 				return err
 			}
 		}
@@ -62,11 +62,11 @@ func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
 	return nil
 }
 
-// divides checks that tensor parallelism of degree tp can divide the operator. A vocabulary is
+// divides checks that tensor parallelism of degree tp, of at most most chips, can divide the operator. A vocabulary is
 // padded, key/value heads are replicated when there are fewer than chips; everything else must divide.
-func divides(op *traces.Op, tp int64) error {
+func divides(op *traces.Op, tp, most int64) error {
 	bad := func(what string, n int64) error {
-		return &Invalid{"tp", fmt.Sprintf("%d does not divide the %d %s of %s", tp, n, what, op.Name), nearestDivisors(n, tp)}
+		return &Invalid{"tp", fmt.Sprintf("%d does not divide the %d %s of %s", tp, n, what, op.Name), nearestDivisors(n, tp, most)}
 	}
 	switch op.Split {
 	case traces.Heads:
@@ -103,8 +103,8 @@ func divides(op *traces.Op, tp int64) error {
 	return nil
 }
 
-// nearestDivisors names the divisors of n around tp.
-func nearestDivisors(n, tp int64) string {
+// nearestDivisors names the divisors of n around tp, none of them above most.
+func nearestDivisors(n, tp, most int64) string {
 	below, above := int64(1), int64(0)
 	for d := tp; d >= 1; d-- {
 		if n%d == 0 {
@@ -112,7 +112,7 @@ func nearestDivisors(n, tp int64) string {
 			break
 		}
 	}
-	for d := tp; d <= n && d <= tp*16; d++ {
+	for d := tp; d <= min(n, most); d++ {
 		if n%d == 0 {
 			above = d
 			break
