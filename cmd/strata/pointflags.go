@@ -78,7 +78,7 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		return []string{"rank=8", "rank=16", "rank=64,adapters=8,targets=all", "rank=16,targets=q,v"}
 	})
 	complete(c, "model", modelNames)
-	complete(c, "phase", func() []string { return phases[:3] })
+	complete(c, "phase", func() []string { return phases[:4] })
 }
 
 // workload fills in the model or the trace of a point.
@@ -143,6 +143,9 @@ func (f *workloadFlags) speculation(c *cobra.Command, p *experiments.Point, add 
 			add(name, "a draft model needs it", "e.g. --draft-tokens 4 --acceptance 0.8")
 			p.Draft = nil // to find what else is wrong
 		}
+	}
+	if f.options.DraftTokens == 0 {
+		p.Draft = nil // left out, or wrong and noted
 	}
 	if p.Draft == nil {
 		p.DraftTokens, p.Acceptance = 0, ""
