@@ -109,7 +109,7 @@ func resultsTable() *report.Table {
 	percent := func(v any) string { return report.Percent(v.(float64)) }
 	return &report.Table{Columns: []report.Column{
 		{Title: "key", Name: "key", Show: func(v any) string { return shorter(v.(string), 8) }}, {Title: "machine", Name: "arch", Max: 16}, {Title: "model", Name: "model", Max: 14},
-		{Title: "phase", Name: "phase"}, {Title: "by", Name: "fidelity", Max: 5}, {Title: "runtime", Name: "runtime", Max: 8}, {Title: "but", Name: "assumptions"},
+		{Title: "phase", Name: "phase"}, {Title: "by", Name: "fidelity", Max: 5}, {Title: "runtime", Name: "runtime", Max: 8}, {Title: "but", Name: "assumptions", Max: 20},
 		{Title: "map", Name: "parallel"}, {Name: "dtype"}, {Title: "batch", Name: "batch", Right: true}, {Title: "prompt", Name: "prompt", Right: true}, {Title: "gen", Name: "generate", Right: true},
 		{Name: "status"}, {Title: "time", Name: "seconds", Right: true, Show: seconds}, {Name: "ttft_seconds"}, {Name: "tpot_seconds"}, {Name: "tokens_per_second"},
 		{Title: "MFU", Name: "mfu", Right: true, Show: percent}, {Name: "joules"}, {Name: "usd_per_million_tokens"}, {Title: "bound by", Name: "bound_by"}, {Name: "model_version"}, {Name: "reason"},
@@ -170,15 +170,32 @@ func optionsOf(request string) (o experiments.Options) {
 // assumptions says in short what sets the row of a stored request apart from a plain run of the machine.
 func assumptions(request string) string {
 	o := optionsOf(request)
+	var of struct {
+		Workload string `json:"workload_input"`
+	}
+	_ = json.Unmarshal([]byte(request), &of) // as in optionsOf
 	var words []string
-	if len(o.Set) > 0 {
-		words = append(words, "set")
-	}
-	if len(o.Ideal) > 0 {
-		words = append(words, "ideal")
-	}
-	if o.HostSync {
-		words = append(words, "sync")
+	for _, part := range []struct {
+		word string
+		has  bool
+	}{
+		{"set", len(o.Set) > 0},
+		{"ideal", len(o.Ideal) > 0},
+		{"sync", o.HostSync},
+		{"layers", o.Layers > 0},
+		{"workload", of.Workload != ""},
+		{o.Arrivals, o.Arrivals != ""},
+		{o.DType, o.DType != ""},
+		{"w:" + o.WeightDType, o.WeightDType != ""},
+		{"kv:" + o.KVDType, o.KVDType != ""},
+		{"lora", o.LoRA != nil},
+		{"draft", o.DraftTokens > 0},
+		{"mapping", o.Mapping != nil},
+		{"cost", o.Cost != nil},
+	} {
+		if part.has {
+			words = append(words, part.word)
+		}
 	}
 	return strings.Join(words, "+")
 }
