@@ -303,20 +303,19 @@ func (q *request) lengths(f *fields) {
 	} else {
 		q.context = f.integer("prompt", 1, maxDim, usualPrompt)
 	}
-	if q.phase == "generate" {
+	if q.phase == "generate" || q.phase == "serve" {
 		q.generate = f.integer("generate", 1, experiments.MaxGenerate, usualGenerate)
 		if e := *f.err; e != nil && e.Path == "/generate" && e.Code == "range" && e.Hint == "" {
 			e.Hint = `for longer answers ask for "phase":"decode" at the cache lengths of interest`
 		}
-	} else if q.phase == "serve" {
-		q.generate = f.integer("generate", 1, maxDim, usualGenerate)
-		if q.arrivals = f.word("arrivals", traces.Steady, traces.Burst); q.arrivals == traces.Steady {
-			q.arrivals = "" // one way to write the same
-		}
 	} else if f.integer("generate", 0, maxDim, 0) > 0 {
 		f.fail(invalid("conflict", "/generate", `"phase":"generate"`, "generate goes with phases generate and serve, the phase is %s", q.phase))
 	}
-	if q.phase != "serve" && f.has("arrivals") {
+	if q.phase == "serve" {
+		if q.arrivals = f.word("arrivals", traces.Steady, traces.Burst); q.arrivals == traces.Steady {
+			q.arrivals = "" // one way to write the same
+		}
+	} else if f.has("arrivals") {
 		f.fail(invalid("conflict", "/arrivals", `"phase":"serve"`, "requests arrive at a server, the phase is %s", q.phase))
 	}
 }
