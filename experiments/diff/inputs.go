@@ -149,7 +149,7 @@ func (r *Result) findModel(c Candidates) {
 	case a.Model == "":
 		r.unknown.model = "it is a trace without a name"
 	case named:
-		r.unknown.model = fmt.Sprintf("its %s has other operators than the one known here by this name (a file, a trace, or --layers)", a.Model)
+		r.unknown.model = fmt.Sprintf("its %s has other operators than the one known here by this name (a file or a trace, or the run had a draft model, adapters, --layers, or lengths of a workload)", a.Model)
 	default:
 		r.unknown.model = fmt.Sprintf("its %s is no preset", a.Model)
 	}
