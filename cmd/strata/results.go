@@ -192,6 +192,7 @@ func assumptions(request string) string {
 		{"draft", o.DraftTokens > 0},
 		{"mapping", o.Mapping != nil},
 		{"cost", o.Cost != nil},
+		{"limit", o.PowerLimit > 0},
 	} {
 		if part.has {
 			words = append(words, part.word)
