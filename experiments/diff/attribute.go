@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments"
@@ -235,7 +236,8 @@ func (r *Result) optionsOf() (*experiments.Options, error) {
 		return &r.point.Options, nil
 	}
 	if r.machine == nil || r.model == nil {
-		return nil, fmt.Errorf("%s: its inputs are not known (%s%s); a row of a results database has them", r.Name, r.unknown.machine, r.unknown.model)
+		why := slices.DeleteFunc([]string{r.unknown.machine, r.unknown.model}, func(s string) bool { return s == "" })
+		return nil, fmt.Errorf("%s: its inputs are not known (%s); a row of a results database has them", r.Name, strings.Join(why, "; "))
 	}
 	a := &r.answer
 	for _, runtime := range []string{"", a.Runtime} {
