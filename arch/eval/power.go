@@ -85,6 +85,7 @@ func (r *Request) time(ctx context.Context, p *plan.Program) (*timed, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.handled = o.Events
 	steps, err := c.steps(o)
 	if err != nil {
 		return nil, err
@@ -108,6 +109,7 @@ type control struct {
 	meter    *account.Meter
 	sections int
 	folders  map[int]*plan.Folder // by step of the clock
+	handled  int64                // events, of every clock that was tried: folders remember, so the last look handles none
 }
 
 func (c *control) atFullClock(o *sim.Outcome) *timed {
@@ -158,18 +160,22 @@ func (c *control) folder(step int) *plan.Folder {
 }
 
 // section times one section at a step of the clock.
-func (c *control) section(i, step int) (*sim.Outcome, error) {
+func (c *control) section(i, step int) (o *sim.Outcome, err error) {
 	if err := c.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if c.r.Exact && c.r.fidelity() == Event {
-		return c.exact(c.p.AtClock(c.r.clock(step), c.r.Machine.Chip.Clock), i, step, nil)
+	switch {
+	case c.r.Exact && c.r.fidelity() == Event:
+		o, err = c.exact(c.p.AtClock(c.r.clock(step), c.r.Machine.Chip.Clock), i, step, nil)
+	case c.sections == 1:
+		o, err = c.folder(step).Outcome()
+	default:
+		o, err = c.folder(step).Section(i)
 	}
-	f := c.folder(step)
-	if c.sections == 1 {
-		return f.Outcome()
+	if err == nil {
+		c.handled += o.Events
 	}
-	return f.Section(i)
+	return o, err
 }
 
 // exact plays one section without skipping anything.
@@ -330,6 +336,7 @@ func (c *control) join(steps []int) (*timed, error) {
 			to.Append(o)
 		}
 	}
+	out.Events = c.handled
 	if c.r.Observer != nil {
 		return out, c.observe(steps)
 	}

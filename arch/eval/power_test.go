@@ -108,6 +108,9 @@ func TestPowerLimitExact(t *testing.T) {
 		quick := run(t, r)
 		r.Exact = true
 		exact := run(t, r)
+		if quick.Answer.Events == 0 || exact.Answer.Events < quick.Answer.Events {
+			t.Errorf("%s: %d events, %d with every iteration", runtime, quick.Answer.Events, exact.Answer.Events)
+		}
 		exact.Answer.Events, exact.Answer.Manifest = quick.Answer.Events, quick.Answer.Manifest
 		if a, b := encode(t, quick.Answer), encode(t, exact.Answer); a != b {
 			t.Errorf("%s: quick %s\nexact %s", runtime, a, b)
