@@ -99,12 +99,14 @@ func (c *config) refuse(f *family) {
 		if m.value.off() || strings.HasSuffix(why, "of experts") && m.value.kind == number && m.value.text == "1" {
 			continue
 		}
-		hint := ""
-		switch why {
+		where, hint := "", ""
+		switch why { // what other families have
 		case "a mixture of experts":
-			hint = "mixtures of experts: " + strings.Join(sparseTypes(), ", ")
+			where, hint = " with this model_type", "mixtures of experts: "+strings.Join(sparseTypes(), ", ")
+		case "latent attention":
+			where = " with this model_type"
 		}
-		c.fail(m.value.offset, m.key, fmt.Sprintf("%s is %v", why, ErrUnsupported), hint).Cause = ErrUnsupported
+		c.fail(m.value.offset, m.key, fmt.Sprintf("%s is %v%s", why, ErrUnsupported, where), hint).Cause = ErrUnsupported
 	}
 	c.layerTypes()
 }
