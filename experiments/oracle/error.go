@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch/compute"
@@ -93,8 +94,14 @@ func nearest(name string, known []string) string {
 	if s := spec.Suggest(name, known); s != "" {
 		return fmt.Sprintf("did you mean %q?", s)
 	}
-	if len(known) > 0 && len(known) <= 30 {
-		return "known: " + strings.Join(known, ", ")
+	var once []string // a member may be asked for twice
+	for _, k := range known {
+		if !slices.Contains(once, k) {
+			once = append(once, k)
+		}
+	}
+	if len(once) > 0 && len(once) <= 30 {
+		return "known: " + strings.Join(once, ", ")
 	}
 	return ""
 }

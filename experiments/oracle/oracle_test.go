@@ -297,6 +297,7 @@ func TestErrors(t *testing.T) {
 		{onA100(`"kind":"ffn","tokens":1`), "unsupported", "not-simulated", "/op/kind", "supported kinds: gemm"},
 		{onA100(`"kind":"attention-mixed","heads":8,"head_dim":64,"q_len":64`), "invalid", "missing", "/op/decode_batch", "decode_past_len"},
 		{onA100(`"kind":"attention-mixed","heads":8,"head_dim":64,"q_len":64,"decode_batch":2,"decode_past_len":9,"causal":false`), "invalid", "unknown-member", "/op/causal", ""},
+		{onA100(`"kind":"attention","heads":8,"head_dim":64,"q_len":64,"window":9`), "invalid", "unknown-member", "/op/window", "algorithm, page, framework, kernel"},
 		{onA100(`"kind":"moe","tokens":1`), "invalid", "missing", "/op/hidden", "intermediate"},
 		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":5`), "invalid", "value", "/op/top_k", "at most experts"},
 		{onA100(`"kind":"moe","tokens":1,"hidden":1,"intermediate":1,"experts":4,"top_k":2,"ep":3`), "invalid", "value", "/op/ep", "must divide"},
