@@ -327,9 +327,16 @@ func (h *history) match(it int64, state func([]instant) []instant) (int64, insta
 }
 
 func sameShift(old, now []instant) (instant, bool) {
-	d := instant{now[0].at - old[0].at, now[0].stalls.Minus(&old[0].stalls)}
+	// Times alone tell most states apart.
+	at := now[0].at - old[0].at
 	for i := range old {
-		if now[i].at-old[i].at != d.at || now[i].stalls.Minus(&old[i].stalls) != d.stalls {
+		if now[i].at-old[i].at != at {
+			return instant{}, false
+		}
+	}
+	d := instant{at, now[0].stalls.Minus(&old[0].stalls)}
+	for i := range old {
+		if now[i].stalls.Minus(&old[i].stalls) != d.stalls {
 			return instant{}, false
 		}
 	}
