@@ -77,7 +77,7 @@ func TestFP8Kernel(t *testing.T) {
 }
 
 // Heads that share keys fill a tile together: a kernel that packs them visits no more tiles than one that
-// does not, the same for heads with keys of their own, and what starts longest first is done no later.
+// does not, the same for heads with keys of their own, and what starts longest first is not much later than any other order.
 func TestPackedAttention(t *testing.T) {
 	h100 := preset(t, "h100-sxm")
 	rapid.Check(t, func(t *rapid.T) {
@@ -107,7 +107,8 @@ func TestPackedAttention(t *testing.T) {
 		if packed[ops] < int64(w.MatrixOps) {
 			t.Errorf("%d operations are fewer than the %d of the pairs that are not masked", packed[ops], w.MatrixOps)
 		}
-		if packed["ps"] > inOrder["ps"]+inOrder["ps"]/50 {
+		// Longest first is at most 4/3 of the best order (Graham, SIAM J. Appl. Math. 17, 1969), and another order may be best.
+		if packed["ps"] > inOrder["ps"]+inOrder["ps"]/3 {
 			t.Errorf("%d ps when the longest start first, %d ps in order", packed["ps"], inOrder["ps"])
 		}
 	})
