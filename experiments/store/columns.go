@@ -52,8 +52,6 @@ type Table struct {
 	Key []string
 	// child: rows belong to a run and are identified by its key and their position.
 	child bool
-	// tail holds further constraints.
-	tail []string
 }
 
 // Values are the values of a row by column name: string, bool, int, int64 or float64. A column
@@ -178,11 +176,6 @@ var tables = []Table{
 			{Name: "events", Type: Integer, Description: "events simulated; 0 for the analytic fidelity"},
 			{Name: contentHash, Type: Text, Description: "hash of the answer with all its parts, to compare rows by; set by Put", Required: true, Label: true},
 		}),
-		tail: []string{
-			"CHECK (status IN ('ok', 'infeasible', 'error'))",
-			"CHECK (request IS NULL OR json_valid(request))",
-			"CHECK (answer IS NULL OR json_valid(answer))",
-		},
 	},
 	{
 		Name: "operators", Description: "What each operator of a run came to, over all its calls, on one chip.", child: true,
@@ -240,10 +233,6 @@ var tables = []Table{
 		Columns: []Column{
 			{Name: "key", Type: Text, Description: "key of the run", Required: true},
 			{Name: "hash", Type: Text, Description: "hash of the input", Required: true},
-		},
-		tail: []string{
-			"FOREIGN KEY (key) REFERENCES runs (key) ON DELETE CASCADE",
-			"FOREIGN KEY (hash) REFERENCES inputs (hash)",
 		},
 	},
 	{
@@ -310,42 +299,6 @@ func names(cs []Column) []string {
 func (t *Table) insert() string {
 	ns := names(t.all())
 	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", t.Name, strings.Join(ns, ", "), strings.Repeat(", ?", len(ns)-1))
-}
-
-// Schema returns the SQL that makes an empty database of the current version, with the meaning of
-// every column as a comment.
-func Schema() string {
-	var b strings.Builder
-	for i, t := range Tables() {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "-- %s\nCREATE TABLE %s (\n", t.Description, t.Name)
-		for _, c := range t.Columns {
-			null := ""
-			if c.Required {
-				null = " NOT NULL"
-			}
-			unit := ""
-			if c.Unit != "" {
-				unit = " [" + c.Unit + "]"
-			}
-			fmt.Fprintf(&b, "  %s %s%s, -- %s%s\n", c.Name, c.Type.sql(), null, c.Description, unit)
-		}
-		tail := append([]string{"PRIMARY KEY (" + strings.Join(t.Key, ", ") + ")"}, t.tail...)
-		if t.child {
-			tail = append(tail, "FOREIGN KEY (key) REFERENCES runs (key) ON DELETE CASCADE")
-		}
-		b.WriteString("  " + strings.Join(tail, ",\n  ") + "\n)")
-		// Small rows live in the tree of their key; those with long texts do better beside it.
-		if t.child || t.Name == "run_inputs" || t.Name == "meta" {
-			b.WriteString(" WITHOUT ROWID")
-		}
-		b.WriteString(";\n")
-	}
-	b.WriteString("\nCREATE INDEX runs_by_name ON runs (arch, model, phase, fidelity);\n")
-	b.WriteString("CREATE INDEX run_inputs_by_hash ON run_inputs (hash);\n")
-	return b.String()
 }
 
 // canonical returns v as the file keeps it, or says why it cannot.

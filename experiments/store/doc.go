@@ -7,8 +7,9 @@
 // memory and energy hold the parts of the answer that are lists; inputs holds the machine files,
 // model configurations and traces that points were made from, by content hash, and run_inputs says
 // which point needs which; sweeps and meta describe the file. Tables lists all of them with the
-// type, unit and meaning of every column: the schema, its comments and the documentation are
-// generated from that one list.
+// type, unit and meaning of every column, and a test holds the schema to that one list. The schema
+// grows by migrations, columns that rows of older files do not have; opening a file for writing
+// brings it up to date.
 //
 // A row is identified by its key, a hash of all that can change its answer. Putting the same row
 // again changes nothing, so a sweep resumes by running again and shards merge by being put into

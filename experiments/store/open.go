@@ -243,7 +243,7 @@ func (s *Store) openReader(abs string, o Options, latest int) (err error) {
 			}
 			if h.version < int64(latest) {
 				return &Error{Path: s.path, Text: fmt.Sprintf("the database has version %d, older than %d", h.version, latest),
-					Hint: "open it for writing once, which brings it up to date"}
+					Hint: "open it for writing once, as strata run --db does: that brings it up to date"}
 			}
 			return s.checkColumns(ctx)
 		}
@@ -283,7 +283,7 @@ func (s *Store) checkColumns(ctx context.Context) error {
 				if len(have) == 0 {
 					what = "there is no table " + t.Name
 				}
-				return &Error{Path: s.path, Kind: ErrForeign, Text: what, Hint: "the file was changed by another program; give the name of a new file"}
+				return &Error{Path: s.path, Kind: ErrForeign, Text: what, Hint: "the file was changed by another program, or is from a build between two versions; give the name of a new file"}
 			}
 		}
 	}

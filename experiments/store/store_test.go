@@ -475,7 +475,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"long text", "", write(strings.Repeat("name: a100\n", 1000)), false, ErrForeign, "not an SQLite database"},
 		{"text to read", "", write("name: a100\n"), true, ErrForeign, "not an SQLite database"},
 		{"another program's", "", func(t *testing.T, path string) { raw(t, path, "CREATE TABLE t (x)").Close() }, false, ErrForeign, "another program"},
-		{"another program's with runs", "", func(t *testing.T, path string) { raw(t, path, Schema()).Close() }, false, ErrForeign, "another program"},
+		{"another program's with runs", "", func(t *testing.T, path string) { raw(t, path, migrations()[0]).Close() }, false, ErrForeign, "another program"},
 		{"another program's with a log", "", func(t *testing.T, path string) {
 			raw(t, path, "PRAGMA journal_mode=WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)").Close()
 		}, false, ErrForeign, "another program"},
