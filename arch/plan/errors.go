@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/stratasim/strata/sim/units"
@@ -75,7 +76,8 @@ type OverLimit struct {
 }
 
 func (e *OverLimit) Error() string {
-	return fmt.Sprintf("beyond the power limit: %s draws %.0f W on each chip of %s at its lowest clock, %v, and the limit is %v", e.Section, float64(e.Least), e.Machine, e.Clock, e.Limit)
+	return fmt.Sprintf("beyond the power limit: %s draws %.0f W on each chip of %s at its lowest clock, %v, and the limit is %v (%d W can be kept to)",
+		e.Section, float64(e.Least), e.Machine, e.Clock, e.Limit, int64(math.Ceil(float64(e.Least))))
 }
 
 // Infeasible returns the error within err that says that a point cannot be run for a reason which is a

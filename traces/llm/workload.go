@@ -75,7 +75,7 @@ func (w *Workload) validate(m *Model) error {
 	}
 	switch {
 	case (m.Kind == Encoder || m.Kind == Vision) && w.Phase != "prefill":
-		bad("phase", "prefill: one pass over all it is given", "%s is an encoder and writes no tokens, so it has no %s", shorten(m.Name), shorten(w.Phase))
+		bad("phase", "prefill: one pass over all it is given", "%s is an encoder and writes no tokens: there is nothing to %s", shorten(m.Name), shorten(w.Phase))
 	case m.Kind == EncoderDecoder && w.Phase == "serve":
 		bad("phase", "prefill, decode or generate", "serving an encoder-decoder is not supported")
 	case m.Kind == EncoderDecoder && w.StepTokens > 0:
