@@ -3,6 +3,7 @@ package plan_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,8 +43,12 @@ func TestExportedChoicesLeadToTheSameProgram(t *testing.T) {
 				"layer"}).Draw(t, "block")}, Pin: c}}}
 		}
 		own, err := plan.Build(m, g, mp)
+		var illegal *spec.Error
+		if errors.As(err, &illegal) {
+			t.Skip(err) // a pin that cannot be
+		}
 		if err != nil {
-			t.Skip(err)
+			own = build(t, m, g, mp)
 		}
 		p, decisions, err := plan.Decide(m, g, mp)
 		if err != nil {

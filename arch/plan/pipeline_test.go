@@ -59,14 +59,7 @@ func TestPipelineAgainstKernels(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := graph(t)
 		tp := rapid.SampledFrom([]int64{1, 2, 4, 8}).Draw(t, "tp")
-		fused, err := plan.Build(m, g, plan.Mapping{TP: tp, Profile: "fused-host"})
-		if err != nil {
-			t.Skip(err)
-		}
-		single, err := plan.Build(m, g, plan.Mapping{TP: tp, Profile: "unfused"})
-		if err != nil {
-			t.Skip(err)
-		}
+		fused, single := build(t, m, g, plan.Mapping{TP: tp, Profile: "fused-host"}), build(t, m, g, plan.Mapping{TP: tp, Profile: "unfused"})
 		a, b := counts(fused), counts(single)
 		for _, d := range []traces.DType{traces.BF16, traces.FP16} {
 			name := "matrix." + d.String() + ".ops"

@@ -271,8 +271,8 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// manyDraws is a number of requests of five digits or more.
-var manyDraws = regexp.MustCompile(`[0-9]{5}`)
+// manyDraws is a number of requests to draw of five digits or more.
+var manyDraws = regexp.MustCompile(`(?is)requests.{0,20}([0-9_]{5}|[0-9.]+e)`)
 
 func FuzzRead(f *testing.F) {
 	f.Add("w.yaml", "requests: 5\nseed: 1\nprompt: {lognormal: {p50: 9, p95: 20}}\ngenerate: {zipf: {exponent: 2, min: 1, max: 5}}\n")
