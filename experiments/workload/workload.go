@@ -36,7 +36,7 @@ type Workload struct {
 	Requests int64   // the sum of all weights
 	Seed     int64   // of the draws; 0 if nothing was drawn
 	Batch    int64   // requests at a time, 0 if the file does not say it
-	Round    int64   // lengths are rounded up to a multiple of it; 0 for not at all
+	Round    int64   // lengths that vary are rounded up to a multiple of it; 0 for not at all
 	Entries  []Entry // distinct, ascending
 	Notes    []string
 }
@@ -292,11 +292,16 @@ func (w *Workload) Key() string {
 }
 
 // For returns the workload in a phase: prefill and decode do not generate, so lengths that differ in that alone are the
-// same; and a length that is to be rounded is rounded up, or down with down, but never to nothing.
+// same; and a length that is to be rounded is rounded up, or down with down, but never to nothing. What is the same for all
+// requests is left as it is: rounding it would make nothing fewer.
 func (w *Workload) For(generates, down bool) []Entry {
 	list := make(map[Lengths]int64, len(w.Entries))
-	round := func(n int64) int64 {
-		if w.Round < 2 || n == 0 {
+	prompts, answers := false, false // whether they vary
+	for _, e := range w.Entries {
+		prompts, answers = prompts || e.Prompt != w.Entries[0].Prompt, answers || e.Generate != w.Entries[0].Generate
+	}
+	round := func(n int64, varies bool) int64 {
+		if w.Round < 2 || n == 0 || !varies {
 			return n
 		}
 		if down {
@@ -305,9 +310,9 @@ func (w *Workload) For(generates, down bool) []Entry {
 		return (n + w.Round - 1) / w.Round * w.Round
 	}
 	for _, e := range w.Entries {
-		l := Lengths{Prompt: round(e.Prompt)}
+		l := Lengths{Prompt: round(e.Prompt, prompts)}
 		if generates {
-			l.Generate = round(e.Generate)
+			l.Generate = round(e.Generate, answers)
 		}
 		list[l] += e.Weight
 	}

@@ -298,3 +298,14 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestRoundWhatVaries: a length that all requests have is left as it is, one that varies is rounded.
+func TestRoundWhatVaries(t *testing.T) {
+	w := &Workload{Requests: 3, Round: 16, Entries: []Entry{{Lengths{5, 33}, 1}, {Lengths{20, 33}, 2}}}
+	if got, want := w.For(true, false), []Entry{{Lengths{16, 33}, 1}, {Lengths{32, 33}, 2}}; !slices.Equal(got, want) {
+		t.Errorf("up: %v, want %v", got, want)
+	}
+	if got, want := w.For(true, true), []Entry{{Lengths{1, 33}, 1}, {Lengths{16, 33}, 2}}; !slices.Equal(got, want) {
+		t.Errorf("down: %v, want %v", got, want)
+	}
+}
