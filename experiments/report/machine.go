@@ -8,6 +8,7 @@ import (
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -222,6 +223,9 @@ func (d *machineReport) profiles() {
 			fusion = "fuses " + strings.Join(p.Fusion, ", ")
 		}
 		text += fmt.Sprintf("launch %s; %s; %d product tiles", p.Launch, fusion, len(p.Gemm.Tiles))
+		if h := p.Host; h != nil {
+			text += "; host " + hostText(h)
+		}
 		name := p.Name
 		if name == d.m.Runtime.Default {
 			name += " (default)"
@@ -298,4 +302,21 @@ func Sources(w io.Writer, leaves []Leaf, s Style) error {
 		b.WriteString(wrap("      ← ", l.Source))
 	}
 	return s.write(w, b.String())
+}
+
+// hostText says what a framework on the host takes.
+func hostText(h *arch.Host) string {
+	var parts []string
+	for _, term := range []struct {
+		t    units.Time
+		what string
+	}{{h.Operator, "an operator"}, {h.Step, "a step"}, {h.Sequence, "a sequence"}, {h.Request, "a request"}} {
+		if term.t > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", term.t, term.what))
+		}
+	}
+	if h.StepTokens > 0 {
+		parts = append(parts, fmt.Sprintf("at most %d tokens of prompts a step", h.StepTokens))
+	}
+	return strings.Join(parts, ", ")
 }
