@@ -108,6 +108,10 @@ func (p *Point) AskCosts(ctx context.Context, r *eval.Request) (note string, err
 	err = p.each(r, func(one eval.Request) error {
 		one.Mapping.Overfull, one.OwnCostsOnly = true, false // the run says what it says to these
 		_, err := one.PlanContext(ctx)
+		if err == nil && one.Plain != nil {
+			one.Graph, one.Plain = one.Plain, nil
+			_, err = one.PlanContext(ctx)
+		}
 		return err
 	})
 	if end := c.Close(); end != nil {
@@ -126,17 +130,11 @@ func (p *Point) each(r *eval.Request, f func(eval.Request) error) error {
 	if p.Workload == nil {
 		return f(*r)
 	}
-	for _, e := range p.Workload.For(p.generates(), false) {
-		one, err := p.at(e.Lengths).Request()
-		if err == nil {
-			err = f(one)
+	for _, down := range []bool{false, true} {
+		if down && p.Workload.Round < 2 {
+			break
 		}
-		if err != nil {
-			return err
-		}
-	}
-	if p.Workload.Round > 1 {
-		for _, e := range p.Workload.For(p.generates(), true) {
+		for _, e := range p.Workload.For(p.generates(), down) {
 			one, err := p.at(e.Lengths).Request()
 			if err == nil {
 				err = f(one)

@@ -74,7 +74,7 @@ func (p *Point) Distribute(ctx context.Context, r *eval.Request, progress func(d
 		if err != nil {
 			return workload.Figures{}, err
 		}
-		one.ArchHash = hash
+		one.ArchHash, one.Plain = hash, nil // the request of median length compares
 		res, err := eval.Run(ctx, one)
 		if err != nil {
 			return workload.Figures{}, err

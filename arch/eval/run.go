@@ -44,7 +44,8 @@ const MaxPowerLimit units.Watts = 1e6
 type Request struct {
 	Machine *arch.Machine
 	Graph   *traces.Graph
-	// Plain is the graph without its draft model, to compare with; nil for no comparison.
+	// Plain is the graph without its draft model, to compare with; nil for no comparison. Pins are choices for Graph, so
+	// there is none with them either.
 	Plain   *traces.Graph
 	Mapping plan.Mapping
 	// Fidelity is Event or Analytic; "" means Event.
@@ -108,6 +109,10 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 	}
 	ideal := append([]string(nil), r.Ideal...)
 	sort.Strings(ideal)
+	plain := ""
+	if r.compares() {
+		plain = r.Plain.Hash()
+	}
 	data, err := json.Marshal(struct {
 		Version, Arch, Graph, Fidelity string
 		Mapping                        plan.Mapping
@@ -119,7 +124,8 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 		Costs                          string      `json:",omitempty"`
 		OwnCostsOnly                   bool        `json:",omitempty"`
 		Workload                       string      `json:",omitempty"`
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.PowerLimit, r.PowerTrace, r.costKey(p), r.OwnCostsOnly, r.Workload})
+		Plain                          string      `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.PowerLimit, r.PowerTrace, r.costKey(p), r.OwnCostsOnly, r.Workload, plain})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}

@@ -59,10 +59,13 @@ func (r *Request) speculation(res *Result, s *traces.Speculation, rounds int64) 
 	return float64(float64(g.Batch) * tokens)
 }
 
+// compares reports whether decoding without a draft model is asked for, to compare with.
+func (r *Request) compares() bool { return r.Plain != nil && r.Mapping.Pins.Empty() }
+
 // plain compares with decoding without a draft model.
 func (r *Request) plain(ctx context.Context, res *Result) error {
 	s := res.Answer.Speculation
-	if s == nil || r.Plain == nil || res.Answer.TPOTSeconds == 0 {
+	if s == nil || !r.compares() || res.Answer.TPOTSeconds == 0 {
 		return nil
 	}
 	of := *r

@@ -45,10 +45,10 @@ func Each(ctx context.Context, n int, progress Progress, f func(i int) error) er
 	return nil
 }
 
-// plain is a request for the figures alone.
+// plain is a request for the figures alone, without what an answer compares itself with.
 func plain(r *eval.Request) eval.Request {
 	q := *r
-	q.Advise, q.Observer, q.Progress = false, nil, nil
+	q.Advise, q.Observer, q.Progress, q.Plain = false, nil, nil, nil
 	return q
 }
 
