@@ -102,7 +102,7 @@ func statusOf(a *answer) Status {
 
 // jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
 func jobSize(j *job) int64 {
-	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping))
+	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora))
 }
 
 // batch answers the requests of an array, several at a time, in their order.
@@ -233,7 +233,7 @@ func (o *Oracle) speculate(a *machine, q *request, w *llm.Workload) *Error {
 		of.Path = "/draft" + strings.TrimPrefix(of.Path, "/model")
 		return &of
 	}
-	d := q.workload(a, draft)
+	d := q.formats(a, draft) // adapters are the large model's
 	w.Speculation = &llm.Speculation{Draft: draft, Tokens: q.draftTokens, Acceptance: q.acceptance, DType: d.DType, WeightDType: d.WeightDType, KVDType: d.KVDType}
 	return nil
 }
@@ -268,14 +268,20 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 
 // workload is what the request asks of the model.
 func (q *request) workload(a *machine, m *llm.Model) llm.Workload {
-	w := llm.Workload{Phase: q.phase, Batch: q.batch, Prompt: q.context, Generate: q.generate, Layers: q.layers}
-	w.DType = q.dtype.or(m.Activations(a.Chip.Cores.Matrix.Multiplies))
+	w := q.formats(a, m)
+	w.Phase, w.Batch, w.Prompt, w.Generate, w.Layers = q.phase, q.batch, q.context, q.generate, q.layers
 	if q.lora != "" {
 		w.LoRA, _ = llm.ParseLoRA(q.lora) // it was written from adapters that are in order
 		if d, err := traces.ParseDType(w.LoRA.BaseDType); err == nil {
-			q.weight = maybeType(d) + 1
+			w.WeightDType = d
 		}
 	}
+	return w
+}
+
+// formats are the number formats in which the request runs a model, without adapters.
+func (q *request) formats(a *machine, m *llm.Model) (w llm.Workload) {
+	w.DType = q.dtype.or(m.Activations(a.Chip.Cores.Matrix.Multiplies))
 	w.WeightDType, w.KVDType = q.weight.or(m.Weights(w.DType)), q.kv.or(m.Cache(w.DType))
 	return w
 }

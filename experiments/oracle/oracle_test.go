@@ -486,3 +486,24 @@ func TestGolden(t *testing.T) {
 		}
 	}
 }
+
+// TestAdaptersAreTheModels: a format under adapters is that of the large model, not of the one that drafts; and a request with
+// one is remembered as it was asked.
+func TestAdaptersAreTheModels(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	weights := func(members string) int64 {
+		var a eval.Answer
+		if err := json.Unmarshal([]byte(answer(t, o, `{"arch":"a100-sxm-80gb","phase":"decode",`+members+`}`)), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a.Footprint.WeightBytes
+	}
+	const adapted, draft = `"model":"llama2-13b","lora":{"rank":16,"base_dtype":"nf4"}`, `,"draft":"llama2-7b","draft_tokens":2,"acceptance":0.5`
+	if got, want := weights(adapted+draft), weights(adapted)+weights(`"model":"llama2-7b"`); got != want {
+		t.Errorf("%d bytes of weights, want %d", got, want)
+	}
+	remembered := testing.AllocsPerRun(5, func() { weights(`"model":"llama2-13b","lora":{"rank":16}`) }) // it asks once before
+	if again := testing.AllocsPerRun(5, func() { weights(adapted) }); again > 2*remembered {
+		t.Errorf("%g allocations to ask again, %g for what is remembered", again, remembered)
+	}
+}
