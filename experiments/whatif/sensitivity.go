@@ -288,11 +288,10 @@ func one(ctx context.Context, r *eval.Request, base *eval.Answer, f *Figure, by 
 // changed machine.
 func infeasible(err error) bool {
 	var (
-		unfit   *plan.DoesNotFit
 		invalid *plan.Invalid
 		pins    *spec.Error
 	)
-	return errors.As(err, &unfit) || errors.As(err, &invalid) || errors.As(err, &pins) || errors.Is(err, plan.ErrUnsupported)
+	return plan.Infeasible(err) != nil || errors.As(err, &invalid) || errors.As(err, &pins) || errors.Is(err, plan.ErrUnsupported)
 }
 
 // refusal is why a machine does not take a change.

@@ -296,6 +296,14 @@ func TestLess(t *testing.T) {
 	if len(run.Unanswered) != 1 || run.Unanswered[0].ChangedTo != "16 GiB" || !strings.Contains(run.Unanswered[0].Reason, "fit") {
 		t.Errorf("%+v", run.Unanswered)
 	}
+	// A limit that no clock keeps to is a result of that figure, too.
+	_, run, err = whatif.Sensitivities(context.Background(), r, a, whatif.Options{By: -0.8, Only: "power.limit"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Unanswered) != 1 || run.Unanswered[0].ChangedTo != "80 W" || !strings.Contains(run.Unanswered[0].Reason, "power limit") {
+		t.Errorf("%+v", run.Unanswered)
+	}
 	rows, _, err := whatif.Sensitivities(context.Background(), r, a, whatif.Options{By: 0.001, Only: "chip.cores.count"})
 	if err != nil || len(rows) != 1 || rows[0].ChangedTo != "109" || math.Abs(rows[0].ChangePercent-100.0/108) > 1e-9 {
 		t.Errorf("%+v, %v", rows, err)
