@@ -19,13 +19,15 @@ import (
 type named struct{ flag, path string }
 
 // inputs are the files that a command reads: none for "", names of presets and standard input.
-func inputs(arch, model, trace, mapping string) []named {
+func inputs(arch, model, draft, trace, mapping string) []named {
 	var list []named
 	if _, err := presets.Machine(arch); arch != "" && err != nil {
 		list = append(list, named{"arch", arch})
 	}
-	if _, err := llm.Preset(model); model != "" && err != nil {
-		list = append(list, named{"model", model})
+	for _, of := range []named{{"model", model}, {"draft", draft}} {
+		if _, err := llm.Preset(of.path); of.path != "" && err != nil {
+			list = append(list, of)
+		}
 	}
 	if trace != "" && trace != "-" {
 		list = append(list, named{"trace", trace})
@@ -52,10 +54,7 @@ func checkOutputs(c *cobra.Command, problems *experiments.Problems, outputs, inp
 		}
 		twice := false
 		for _, other := range slices.Concat(inputs, outputs[:i]) {
-			if other.path != "" && sameFile(out.path, other.path) {
-				add(out.flag, "give another name", "%s is the file of --%s", out.path, other.flag)
-				twice = true
-			}
+			twice = checkDistinct(problems, []named{out}, other) || twice
 		}
 		if twice {
 			continue
@@ -72,6 +71,17 @@ func checkOutputs(c *cobra.Command, problems *experiments.Problems, outputs, inp
 			add(out.flag, "give another name", "%s is an SQLite database, which would be lost", out.path)
 		}
 	}
+}
+
+// checkDistinct notes outputs that are the file of another flag, and reports whether there are any.
+func checkDistinct(problems *experiments.Problems, outputs []named, other named) (twice bool) {
+	for _, out := range outputs {
+		if out.path != "" && other.path != "" && sameFile(out.path, other.path) {
+			problems.Add(&experiments.Invalid{Field: out.flag, Message: fmt.Sprintf("%s is the file of --%s", out.path, other.flag), Hint: "give another name"})
+			twice = true
+		}
+	}
+	return twice
 }
 
 // isDatabase reports whether the name is that of an SQLite database, or of the file that one keeps beside it.

@@ -200,7 +200,7 @@ func (o *opCommand) run(c *cobra.Command, args []string) error {
 	if o.timeline != "" && o.fidelity != eval.Event {
 		o.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
-	checkOutputs(c, &o.problems, []named{{"timeline", o.timeline}}, append(inputs(o.arch, "", "", o.mapping), named{"cost", o.cost.options.File}))
+	checkOutputs(c, &o.problems, []named{{"timeline", o.timeline}}, append(inputs(o.arch, "", "", "", o.mapping), named{"cost", o.cost.options.File}))
 	var err error
 	o.pins, err = mappingOf(o.mapping)
 	o.problems.Add(err)

@@ -161,6 +161,7 @@ type pointFlags struct {
 	cost    costFlags
 	many    manyFlag
 	later   laterFlags
+	outputs []named // files that the command writes
 }
 
 func (f *pointFlags) register(c *cobra.Command) {
@@ -210,6 +211,9 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	f.problems.Add(err)
 	f.workload(c, p)
 	f.many.read(c, p, &f.problems)
+	if p.Workload != nil { // its file may name another
+		checkDistinct(&f.problems, f.outputs, named{"workload", p.Workload.List})
+	}
 	p.Set = changes
 	p.Costs, p.Cost = f.cost.open(c, f.arch, changes)
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {

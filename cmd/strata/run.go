@@ -66,7 +66,9 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		r.point.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
 	r.inside.check(c, r.form, &r.point.problems)
-	checkOutputs(c, &r.point.problems, []named{{"db", r.db}, {"timeline", r.timeline}, {"power-trace", r.powerTrace}}, append(inputs(r.point.arch, r.point.model, r.point.trace, r.point.mapping), named{"cost", r.point.cost.options.File}, named{"workload", r.point.many.file}))
+	r.point.outputs = []named{{"db", r.db}, {"timeline", r.timeline}, {"power-trace", r.powerTrace}}
+	in := inputs(r.point.arch, r.point.model, r.point.draft, r.point.trace, r.point.mapping)
+	checkOutputs(c, &r.point.problems, r.point.outputs, append(in, named{"cost", r.point.cost.options.File}, named{"workload", r.point.many.file}))
 	p, req, err := r.point.request(c)
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ type Workload struct {
 	Round    int64   // lengths that vary are rounded up to a multiple of it; 0 for not at all
 	Entries  []Entry // distinct, ascending
 	Notes    []string
+	List     string // file of the list that an empirical workload names, "" for none; not part of the content
 }
 
 // Bounds of workloads.
@@ -87,7 +88,8 @@ func Read(name string, data []byte, open func(name string) ([]byte, error)) (*Wo
 		}
 		return finish(w, list)
 	case f.Empirical != "":
-		list, err := open(filepath.Join(filepath.Dir(name), f.Empirical))
+		w.List = filepath.Join(filepath.Dir(name), f.Empirical)
+		list, err := open(w.List)
 		if err != nil {
 			return nil, bad("empirical", fmt.Sprintf("%s cannot be read: %v", f.Empirical, cause(err)), "a path from the folder of this file")
 		}
