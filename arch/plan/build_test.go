@@ -80,13 +80,13 @@ func machine(t *rapid.T) *arch.Machine {
 	return m
 }
 
-// graph draws a small model and a workload for it.
-func graph(t *rapid.T) *traces.Graph {
+// graph draws a small model and a workload for it, in 16 bits or a format that is given.
+func graph(t *rapid.T, also ...traces.DType) *traces.Graph {
 	m, err := llm.Preset(rapid.SampledFrom([]string{"gpt2-small", "gptj-6b", "llama2-7b", "llama3-8b", "falcon-7b", "palm-8b", "gpt3-2.7b"}).Draw(t, "model"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := rapid.SampledFrom([]traces.DType{traces.BF16, traces.FP16}).Draw(t, "dtype")
+	d := rapid.SampledFrom(append([]traces.DType{traces.BF16, traces.FP16}, also...)).Draw(t, "dtype")
 	weights := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT8, traces.INT4, traces.INT4G32, traces.MXFP4, traces.NF4DQ}).Draw(t, "weights")
 	cache := rapid.SampledFrom([]traces.DType{d, d, traces.FP8, traces.INT4}).Draw(t, "cache")
 	var adapters *llm.LoRA

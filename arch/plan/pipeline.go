@@ -233,9 +233,9 @@ func (b *builder) streams(op *traces.Op, run *traces.Run) (s streamed, ok bool, 
 	if b.mapping.TP > 1 {
 		switch {
 		case op.Kind == traces.Gemm && op.Split == traces.Row:
-			s.reduced, s.payload = traces.AllReduce, op.DType.Bytes(max(op.Batch, 1)*op.M*op.N)
+			s.reduced, s.payload = traces.AllReduce, op.DType.Result().Bytes(max(op.Batch, 1)*op.M*op.N)
 		case op.Kind == traces.Gemm && op.Split == traces.Vocab:
-			s.reduced, s.payload = traces.AllGather, op.DType.Bytes(max(op.Batch, 1)*op.M*op.N)
+			s.reduced, s.payload = traces.AllGather, op.DType.Result().Bytes(max(op.Batch, 1)*op.M*op.N)
 		case op.Kind == traces.Embedding && op.Split == traces.Vocab, op.Kind.RowWise() && op.Split == traces.Row:
 			s.reduced, s.payload = traces.AllReduce, op.DType.Bytes(op.Rows*op.Cols)
 		}
