@@ -9,10 +9,11 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces/llm"
 )
 
-// hosted draws a machine whose only profile has a host, a graph and a mapping for them.
-func hosted(t *rapid.T) (*arch.Machine, *arch.Host, func(host arch.Host) *plan.Program) {
+// hosted draws a host, and returns it with what plans a graph on a machine whose only profile has such a host.
+func hosted(t *rapid.T) (*arch.Host, func(host arch.Host) *plan.Program) {
 	m, g := machine(t), graph(t)
 	profile := rapid.SampledFrom(m.Runtime.Profiles).Draw(t, "profile")
 	mp := plan.Mapping{TP: rapid.SampledFrom([]int64{1, 2}).Draw(t, "tp"), Profile: profile.Name}
@@ -24,7 +25,7 @@ func hosted(t *rapid.T) (*arch.Machine, *arch.Host, func(host arch.Host) *plan.P
 	if rapid.Bool().Draw(t, "graph") {
 		host.Graph = []string{"decode"}
 	}
-	return m, host, func(host arch.Host) *plan.Program {
+	return host, func(host arch.Host) *plan.Program {
 		for i := range m.Runtime.Profiles {
 			if p := &m.Runtime.Profiles[i]; p.Name == mp.Profile {
 				p.Host = &host
@@ -39,7 +40,7 @@ func hosted(t *rapid.T) (*arch.Machine, *arch.Host, func(host arch.Host) *plan.P
 // makes a run shorter by growing.
 func TestHostAndDevice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, host, build := hosted(t)
+		host, build := hosted(t)
 		p := build(*host)
 		both, event := evaluate(t, p, false)
 		if _, exact := evaluate(t, p, true); exact.Makespan != event.Makespan || exact.Stalls != event.Stalls {
@@ -91,7 +92,7 @@ func (o oneByOne) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Res
 // kernel after kernel, and no kernel before its launch.
 func TestLaunched(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, host, build := hosted(t)
+		host, build := hosted(t)
 		host.Operator, host.Graph = host.Operator+1, nil
 		p := build(*host)
 		f := plan.NewFolder(p, oneByOne{p})
@@ -121,4 +122,21 @@ func TestLaunched(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHostCountsSequencesOnce: the host works on each sequence of a step once, also where the layers look at another
+// sequence beside their own.
+func TestHostCountsSequencesOnce(t *testing.T) {
+	for _, name := range []string{"llama2-7b", "t5-large"} {
+		const batch = 3
+		m := preset(t, "a100-sxm-80gb")
+		m.Runtime.Profiles[0].Host = &arch.Host{Sequence: units.Millisecond}
+		p, err := plan.Build(m, model(t, name, llm.Workload{Phase: "decode", Batch: batch, Prompt: 64}), plan.Mapping{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.HostAmount(p.Entry); got != batch*units.Millisecond {
+			t.Errorf("%s: the host takes %v for %d sequences of a millisecond each", name, got, batch)
+		}
+	}
 }

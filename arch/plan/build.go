@@ -213,7 +213,7 @@ func (b *builder) serial(section *Body, g *traces.Graph, at int) {
 	for i := at; i == at || i < len(g.Runs) && g.Runs[i].SameStep(&g.Runs[i-1]); i++ {
 		var n int64
 		for _, op := range g.Blocks[g.Runs[i].Block].Ops {
-			if op.Kind == traces.Attention {
+			if op.Kind == traces.Attention && !op.Cross { // which sequences have beside their own
 				n += op.Batch
 			}
 		}
