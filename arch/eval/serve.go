@@ -14,15 +14,18 @@ type Serving struct {
 
 // serving derives the figures of one cycle of a server (see llm.Workload): every request in work is prefilled once and
 // decoded to its end. A request sees the whole cycle pass, T = TTFT + (tokens - 1)·TPOT. In the steady state it waits for
-// its own prefill before its first token, in a burst for half of those of the others too. It returns the tokens of the
-// cycle.
+// its own prefill before its first token, in a burst for half of those of the others too. Where a cycle has more passes than
+// a request has tokens, one that decodes is given a token by each pass, and waits for its prefill until then. It returns the
+// tokens of the cycle.
 func (r *Request) serving(res *Result) float64 {
 	a, g := &res.Answer, r.Graph
 	s := &Serving{Arrivals: g.Arrivals, Concurrency: g.Batch, CycleSeconds: a.Seconds}
 	var prefill, own float64
+	var passes int64
 	for _, mark := range res.Outcome.Marks {
 		section := res.Program.Sections[mark.Section]
 		t := (mark.End - mark.Start).Seconds()
+		passes += section.Steps
 		if section.Phase != traces.Prefill.String() {
 			s.DecodeSeconds = t / float64(section.Steps)
 			continue
@@ -32,12 +35,16 @@ func (r *Request) serving(res *Result) float64 {
 			own = t / float64(section.Steps)
 		}
 	}
+	after := float64(g.Generate - 1) // tokens after the first
 	a.TTFTSeconds, a.TPOTSeconds = own, 0
-	if g.Arrivals == traces.Burst {
+	switch {
+	case g.Arrivals == traces.Burst:
 		a.TTFTSeconds = (prefill + own) / 2
+	case g.Generate > 0 && passes > g.Generate:
+		a.TTFTSeconds = a.Seconds * (1 - after/float64(passes))
 	}
 	if g.Generate > 1 {
-		a.TPOTSeconds = (a.Seconds - a.TTFTSeconds) / float64(g.Generate-1)
+		a.TPOTSeconds = (a.Seconds - a.TTFTSeconds) / after
 	}
 	if a.Seconds > 0 {
 		s.RequestsPerSecond, s.PrefillShare = float64(g.Batch)/a.Seconds, prefill/a.Seconds

@@ -60,26 +60,26 @@ func (m *Model) encoderNorm(w *Workload, tokens int64) traces.Block {
 	return b.Block
 }
 
-// head is the last norm and the product with the vocabulary, for one token of each sequence; of an encoder
-// what it has for the first token of each, ok is false if that is nothing.
-func (m *Model) head(w *Workload) (_ traces.Block, ok bool) {
+// head is the last norm and the product with the vocabulary, for so many tokens: the last of each sequence; of an encoder
+// what it has for the first of each, ok is false if that is nothing.
+func (m *Model) head(w *Workload, tokens int64) (_ traces.Block, ok bool) {
 	b := m.newBlock("head", w, 8, 3)
-	x := b.tensor("x", traces.Activation, w.DType, w.Batch, m.Hidden)
+	x := b.tensor("x", traces.Activation, w.DType, tokens, m.Hidden)
 	normed := x
 	if m.NormPlace != AfterAdd {
-		normed = b.norm(m, "final_norm", x, w.Batch)
+		normed = b.norm(m, "final_norm", x, tokens)
 	}
 	switch {
 	case m.Kind == Vision:
 		if m.Patches.Classes > 0 {
-			b.gemm("classifier", traces.Whole, w.Batch, m.Hidden, true, normed, b.ids(b.activation("classes", w.Batch, m.Patches.Classes)), m.Patches.Classes)
+			b.gemm("classifier", traces.Whole, tokens, m.Hidden, true, normed, b.ids(b.activation("classes", tokens, m.Patches.Classes)), m.Patches.Classes)
 		}
 		return b.Block, len(b.Ops) > 0
 	case m.Kind == Encoder:
 		if m.Pooler {
-			pooled := b.activation("pooled", w.Batch, m.Hidden)
-			b.gemm("pooler", traces.Whole, w.Batch, m.Hidden, true, normed, b.ids(pooled), m.Hidden)
-			b.rows(traces.Tanh, traces.Whole, "pooler_activation", w.Batch, m.Hidden, b.ids(pooled), b.ids(b.activation("pooled_out", w.Batch, m.Hidden)))
+			pooled := b.activation("pooled", tokens, m.Hidden)
+			b.gemm("pooler", traces.Whole, tokens, m.Hidden, true, normed, b.ids(pooled), m.Hidden)
+			b.rows(traces.Tanh, traces.Whole, "pooler_activation", tokens, m.Hidden, b.ids(pooled), b.ids(b.activation("pooled_out", tokens, m.Hidden)))
 		}
 		return b.Block, len(b.Ops) > 0
 	}
@@ -95,7 +95,7 @@ func (m *Model) head(w *Workload) (_ traces.Block, ok bool) {
 	if m.HeadBias {
 		in = b.ids(normed, table, b.tensor("lm_head.bias", traces.Weight, w.DType, m.Vocab))
 	}
-	logits := b.tensor("logits", traces.Activation, w.DType, w.Batch, m.Vocab)
-	b.product(traces.Op{Name: "lm_head", Kind: traces.Gemm, Split: traces.Vocab, WeightDType: d, Batch: 1, M: w.Batch, N: m.Vocab, K: m.Hidden}, in, b.ids(logits))
+	logits := b.tensor("logits", traces.Activation, w.DType, tokens, m.Vocab)
+	b.product(traces.Op{Name: "lm_head", Kind: traces.Gemm, Split: traces.Vocab, WeightDType: d, Batch: 1, M: tokens, N: m.Vocab, K: m.Hidden}, in, b.ids(logits))
 	return b.Block, true
 }

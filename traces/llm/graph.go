@@ -113,10 +113,10 @@ func (c *composer) stack(p pass) stack {
 		}
 		s.layers = append(s.layers, b)
 	}
-	// The head sees the last token of each sequence, so all passes share its block.
+	// The head sees the last token of each sequence, so passes of as many share its block.
 	if c.ends {
 		if c.head < 0 {
-			if head, ok := c.m.head(c.w); ok {
+			if head, ok := c.m.head(c.w, c.w.Batch+p.beside.sequences); ok {
 				c.head = c.add(head)
 			}
 		}

@@ -26,7 +26,8 @@ type beside struct {
 // In a burst all prompts are prefilled, as many to a pass as StepTokens lets in, and then all are decoded. In the steady
 // state prompts come one by one: a pass prefills one of them and decodes a token of all others, as servers with chunked
 // or piggy-backed prefill do (Agrawal et al., Sarathi-Serve, OSDI 2024). Only if there are more prompts in a cycle than
-// tokens to decode does a pass take several.
+// tokens to decode does a pass take several. Where StepTokens lets in fewer than that needs, prefills are what limits: there
+// are more passes than a request has tokens, and the requests that wait for theirs are not decoded meanwhile.
 func (c *composer) serve() {
 	w := c.w
 	past := w.Prompt + (w.Generate-1)/2
@@ -41,8 +42,8 @@ func (c *composer) serve() {
 	}
 }
 
-// mixed appends the passes that prefill the prompts of a cycle beside the decoding of the other sequences, and returns
-// how many tokens they give each sequence after its first.
+// mixed appends the passes that prefill the prompts of a cycle beside the decoding of other sequences, and returns how many
+// tokens they give each sequence after its first.
 func (c *composer) mixed(past int64) int64 {
 	w := c.w
 	// A sequence sees all passes but its own.
@@ -50,16 +51,16 @@ func (c *composer) mixed(past int64) int64 {
 	if w.StepTokens > 0 {
 		prompts = min(prompts, max(1, w.StepTokens/w.Prompt))
 	}
+	limited := units.CeilDiv(w.Batch, prompts) > w.Generate
 	some := func(prompts, from, times int64) {
-		of, head := *w, *w
-		of.Batch, head.Batch = prompts, w.Batch
-		part := *c
-		part.w, part.head = &of, -1
-		if c.ends {
-			block, _ := c.m.head(&head) // a decoder has one
-			part.head = c.add(block)
+		decoded := w.Batch - prompts
+		if limited { // as many as the prompts of a pass bring tokens: over all passes, those of all sequences
+			decoded = prompts * (w.Generate - 1)
 		}
-		p := pass{phase: traces.Prefill, tokens: prompts*w.Prompt + w.Batch - prompts, qlen: w.Prompt, beside: beside{w.Batch - prompts, past}}
+		part, of := *c, *w
+		of.Batch = prompts
+		part.w, part.head = &of, -1
+		p := pass{phase: traces.Prefill, tokens: prompts*w.Prompt + decoded, qlen: w.Prompt, beside: beside{decoded, past}}
 		part.run(part.stack(p), traces.Run{Phase: traces.Prefill, Step: from, Repeat: times})
 	}
 	times, rest := w.Batch/prompts, w.Batch%prompts
@@ -68,5 +69,5 @@ func (c *composer) mixed(past int64) int64 {
 		some(rest, times, 1)
 		times++
 	}
-	return times - 1
+	return min(times, w.Generate) - 1
 }

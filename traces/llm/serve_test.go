@@ -9,8 +9,14 @@ import (
 )
 
 // TestServeCycle: in one cycle of a server every request in work is prefilled once and given all its tokens, whatever the
-// arrivals; a pass holds no more prompts than its budget lets in.
+// arrivals and the budget; a pass holds no more prompts than its budget lets in, and all that it gives a token go through its
+// head. Beside prompts all others are decoded, unless there are more passes than a request has tokens.
 func TestServeCycle(t *testing.T) {
+	type step struct {
+		phase  traces.Phase
+		number int64
+	}
+	type pass struct{ prompts, decoded, head, times int64 }
 	rapid.Check(t, func(t *rapid.T) {
 		m, err := Preset("gpt2-small")
 		if err != nil {
@@ -23,40 +29,65 @@ func TestServeCycle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var prompts, decoded, passes, alone int64
+		cycle := map[step]*pass{}
 		for i := range g.Runs {
 			r := &g.Runs[i]
+			p := cycle[step{r.Phase, r.Step}]
+			if p == nil {
+				p = &pass{times: r.Steps()}
+				cycle[step{r.Phase, r.Step}] = p
+			}
 			for j := range g.Blocks[r.Block].Ops {
-				op := &g.Blocks[r.Block].Ops[j]
-				if op.Kind != traces.Attention {
-					continue
-				}
-				if op.QLen == 1 && op.Past+r.Past > 0 {
-					if decoded += op.Batch * r.Steps(); op.Past+r.Past != w.Prompt+(w.Generate-1)/2 {
+				switch op := &g.Blocks[r.Block].Ops[j]; {
+				case op.Name == "lm_head":
+					p.head += op.M
+				case op.Kind == traces.Attention && op.QLen == 1 && op.Past+r.Past > 0:
+					if p.decoded += op.Batch; op.Past+r.Past != w.Prompt+(w.Generate-1)/2 {
 						t.Errorf("decodes after %d tokens", op.Past+r.Past)
 					}
-					if r.Phase == traces.Decode {
-						alone += r.Steps()
-					}
-					continue
-				}
-				prompts += op.Batch * r.Steps()
-				passes += r.Steps()
-				if w.StepTokens > 0 && op.Batch > 1 && op.Batch*w.Prompt > w.StepTokens {
-					t.Errorf("a pass of %d prompts of %d tokens, the budget is %d", op.Batch, w.Prompt, w.StepTokens)
+				case op.Kind == traces.Attention:
+					p.prompts += op.Batch
 				}
 			}
 		}
-		if prompts != w.Batch {
-			t.Errorf("%d of %d prompts are prefilled", prompts, w.Batch)
+		var prompts, decoded, passes, alone int64
+		for s, p := range cycle {
+			prompts += p.prompts * p.times
+			decoded += p.decoded * p.times
+			if s.phase == traces.Decode {
+				alone += p.times
+			} else {
+				passes += p.times
+			}
+			if p.head != p.prompts+p.decoded {
+				t.Errorf("%d prompts and %d others, and a head for %d", p.prompts, p.decoded, p.head)
+			}
+			if w.StepTokens > 0 && p.prompts > 1 && p.prompts*w.Prompt > w.StepTokens {
+				t.Errorf("a pass of %d prompts of %d tokens, the budget is %d", p.prompts, w.Prompt, w.StepTokens)
+			}
 		}
-		// A sequence is decoded in every pass but its own: where a budget leaves more passes than tokens, the passes are
-		// what takes the time.
-		if want := max(w.Generate-1, passes-1); g.Arrivals == traces.Steady && passes-1+alone != want {
-			t.Errorf("%d passes and %d steps give a sequence other than %d tokens", passes, alone, want)
+		if prompts != w.Batch || decoded != w.Batch*(w.Generate-1) {
+			t.Errorf("%d prompts are prefilled and %d tokens decoded, of %d requests with %d", prompts, decoded, w.Batch, w.Generate)
 		}
-		if g.Arrivals == traces.Burst && (alone != w.Generate-1 || decoded != w.Batch*alone) {
-			t.Errorf("in a burst %d steps decode %d tokens", alone, decoded)
+		if g.Arrivals == traces.Burst {
+			if alone != w.Generate-1 {
+				t.Errorf("in a burst %d steps decode", alone)
+			}
+			return
+		}
+		if passes+alone != max(w.Generate, passes) {
+			t.Errorf("%d passes and %d steps give a sequence other than %d tokens", passes, alone, w.Generate)
+		}
+		if w.StepTokens == 0 && passes > w.Generate {
+			t.Errorf("%d passes where nothing limits them", passes)
+		}
+		for _, p := range cycle {
+			if want := w.Batch - p.prompts; passes <= w.Generate && p.decoded != want {
+				t.Errorf("%d of %d others are decoded beside %d prompts", p.decoded, want, p.prompts)
+			}
+			if want := p.prompts * (w.Generate - 1); passes > w.Generate && p.decoded != want {
+				t.Errorf("%d prompts to a pass keep %d sequences decoding, not %d", p.prompts, want, p.decoded)
+			}
 		}
 	})
 }

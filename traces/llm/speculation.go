@@ -61,11 +61,9 @@ func (c *composer) speculate(draft *composer, s *traces.Speculation) {
 	if rounds == 0 {
 		return
 	}
-	verifying := *w
-	verifying.Batch *= s.Tokens + 1 // rows of the head
 	one := pass{phase: traces.Decode, tokens: w.Batch, qlen: 1}
 	guess := draft.stack(one)
-	head, _ := c.m.head(&verifying) // a decoder has one
+	head, _ := c.m.head(w, w.Batch*(s.Tokens+1)) // a decoder has one
 	c.head = c.add(head)
 	verify := c.stack(pass{phase: traces.Decode, tokens: w.Batch * (s.Tokens + 1), qlen: s.Tokens + 1})
 	for i := range rounds {
