@@ -6,16 +6,17 @@ import "github.com/stratasim/strata/traces"
 // handful of allocations.
 type block struct {
 	traces.Block
-	m      *Model
-	w      *Workload
-	shapes []int64
-	refs   []traces.TensorID
-	narrow map[traces.TensorID]traces.TensorID // quantized forms of activations
+	m         *Model
+	w         *Workload
+	sequences int64 // that the tokens are of, those beside a prefill too
+	shapes    []int64
+	refs      []traces.TensorID
+	narrow    map[traces.TensorID]traces.TensorID // quantized forms of activations
 }
 
 func (m *Model) newBlock(name string, w *Workload, tensors, ops int) *block {
 	return &block{Block: traces.Block{Name: name, Tensors: make([]traces.Tensor, 0, tensors), Ops: make([]traces.Op, 0, ops)},
-		m: m, w: w, shapes: make([]int64, 0, 2*tensors+8), refs: make([]traces.TensorID, 0, 6*ops)}
+		m: m, w: w, sequences: w.Batch, shapes: make([]int64, 0, 2*tensors+8), refs: make([]traces.TensorID, 0, 6*ops)}
 }
 
 // tensor adds a tensor of one or two dimensions.

@@ -71,6 +71,7 @@ func (m *Model) layerRuns(layers int64) []layerRun {
 // layer is one transformer layer.
 func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 	b := m.newBlock(l.name, w, 40, 24)
+	b.sequences += p.beside.sequences
 	h := m.Hidden
 	x := b.activation("x", p.tokens, h)
 	before := func(name string, x traces.TensorID) traces.TensorID {

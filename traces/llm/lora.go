@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -216,8 +217,8 @@ func (b *block) adapt(name string, split traces.Split, rows, k int64, in traces.
 		return 0
 	}
 	d, _ := traces.ParseDType(l.DType) // it was checked
-	groups := min(l.Adapters, b.w.Batch)
-	each := (rows + groups - 1) / groups
+	groups := min(l.Adapters, b.sequences)
+	each := units.CeilDiv(rows, groups)
 	first, second := traces.Whole, traces.Column
 	if split == traces.Row {
 		first, second = traces.Sharded, traces.Whole

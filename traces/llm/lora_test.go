@@ -100,6 +100,35 @@ func TestAdapters(t *testing.T) {
 	})
 }
 
+// TestAdaptersOfAServer: in a pass that prefills one prompt beside others that are decoded, all of them use their adapters.
+func TestAdaptersOfAServer(t *testing.T) {
+	m := preset(t, "llama3-8b")
+	l, err := ParseLoRA("rank=16,adapters=4,targets=q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ batch, groups, rows int64 }{{16, 4, 29}, {4, 4, 26}, {3, 3, 34}, {1, 1, 100}} { // (100+15)/4, (100+3)/4, (100+2)/3
+		g, err := m.Graph(Workload{Phase: "serve", Batch: c.batch, Prompt: 100, Generate: 32, LoRA: l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, r := range g.Runs {
+			for _, op := range g.Blocks[r.Block].Ops {
+				if r.Phase != traces.Prefill || !strings.Contains(op.Name, ".lora_") {
+					continue
+				}
+				if found = true; op.Batch != c.groups || op.M != c.rows {
+					t.Errorf("%d in work: %s is %d products of %d rows, want %d of %d", c.batch, op.Name, op.Batch, op.M, c.groups, c.rows)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%d in work: no adapters", c.batch)
+		}
+	}
+}
+
 func TestBadAdapters(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              `"" is not key=value`,
