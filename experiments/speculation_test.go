@@ -7,12 +7,19 @@ import (
 	"testing"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/traces/llm"
 )
 
 // speculated runs a point with a draft model.
 func speculated(t *testing.T, phase, fidelity, acceptance string, tokens int64) eval.Answer {
+	t.Helper()
+	return speculatedBy(t, "", phase, fidelity, acceptance, tokens)
+}
+
+// speculatedBy is speculated with a runtime profile.
+func speculatedBy(t *testing.T, runtime, phase, fidelity, acceptance string, tokens int64) eval.Answer {
 	t.Helper()
 	machine, err := presets.Machine("a100-sxm-80gb")
 	if err != nil {
@@ -22,7 +29,7 @@ func speculated(t *testing.T, phase, fidelity, acceptance string, tokens int64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Point{Machine: machine, Model: &m, Options: Options{Phase: phase, Generate: 24, Fidelity: fidelity, DraftTokens: tokens, Acceptance: acceptance}}
+	p := &Point{Machine: machine, Model: &m, Options: Options{Phase: phase, Generate: 24, Runtime: runtime, Fidelity: fidelity, DraftTokens: tokens, Acceptance: acceptance}}
 	if acceptance != "" {
 		d, err := llm.Preset("llama2-7b")
 		if err != nil {
@@ -71,6 +78,21 @@ func TestMoreAcceptanceIsNeverSlower(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestHostIsNeitherModels: what a server's host takes between rounds is time of neither model.
+func TestHostIsNeitherModels(t *testing.T) {
+	res := speculatedBy(t, "vllm", "generate", eval.Analytic, "0.5", 2)
+	var host float64
+	for _, op := range res.Operators {
+		if op.Phase == "decode" && op.Kind == plan.HostKind {
+			host += op.Seconds
+		}
+	}
+	s, decode := res.Speculation, res.Phases[1].Seconds
+	if sum := s.DraftSeconds + s.VerifySeconds; host == 0 || math.Abs((sum+host)/decode-1) > 1e-9 {
+		t.Errorf("both models %g s and the host %g s of %g s", sum, host, decode)
 	}
 }
 

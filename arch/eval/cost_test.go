@@ -202,3 +202,16 @@ func TestCostCause(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitWithOwnCosts: a cost of one's own has its launch within, so what is left of waiting for the host is what it was.
+func TestWaitWithOwnCosts(t *testing.T) {
+	r := request(t, "a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "prefill", Batch: 4, Prompt: 512}, 1)
+	r.Mapping.Profile, r.Ideal = "vllm", []string{"power"}
+	before := run(t, r).Host.WaitSeconds
+	r.Costs = plan.CostFunc(func(_ context.Context, q plan.Query) (plan.Cost, bool, error) {
+		return plan.Cost{Time: 40 * units.Microsecond, Source: "here"}, q.Kind == "gemm", nil
+	})
+	if after := run(t, r).Host.WaitSeconds; before != 0 || after != 0 {
+		t.Errorf("kernels of a graph wait %g s and %g s for their launch", before, after)
+	}
+}

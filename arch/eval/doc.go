@@ -18,6 +18,8 @@
 //
 // Run plans the graph (arch/plan), times the program in the fidelity asked for (arch/event or
 // arch/analytic), accounts for energy (arch/account), and derives the figures of strata.run/1.
+// Where the mean power of a section, a phase or a step of one, exceeds the limit, the section runs at the
+// highest clock of power.curve at which it does not.
 // Advice is computed: the same program is timed again with one kind of resource 10 % faster; of
 // launches and of fills, which follow one another, a tenth is taken off.
 //
@@ -33,5 +35,6 @@
 //
 // # Not modelled
 //
-// See the packages that do the modelling; every answer lists what it leaves out.
+// How a power controller gets to its clock: its window, hysteresis and steps (docs/decisions/0009). For the rest
+// see the packages that do the modelling; every answer lists what it leaves out.
 package eval

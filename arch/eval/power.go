@@ -81,7 +81,7 @@ func (r *Request) time(ctx context.Context, p *plan.Program) (*timed, error) {
 		}
 		return c.atFullClock(o), nil
 	}
-	o, err := c.evaluate(p, nil)
+	o, err := c.whole()
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +157,17 @@ func (c *control) folder(step int) *plan.Folder {
 	}
 	c.folders[step] = f
 	return f
+}
+
+// whole times the program at full clock; sections that keep it are not timed again, unless every iteration is played.
+func (c *control) whole() (*sim.Outcome, error) {
+	if c.r.Exact && c.r.fidelity() == Event {
+		return c.evaluate(c.p, nil)
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.folder(0).Outcome()
 }
 
 // section times one section at a step of the clock.
@@ -263,8 +274,8 @@ func (s *search) estimate(step int) units.Watts {
 	return units.Watts(float64(s.c.power(s.section, step, s.t+longer, s.busy+longer)) * s.ratio)
 }
 
-// keeps times the section at a step of the clock and reports whether it keeps to the limit.
-
+// keeps times the section at a step of the clock, corrects the estimate by what it draws, and returns that and whether
+// it keeps to the limit.
 func (s *search) keeps(step int) (watts units.Watts, ok bool, err error) {
 	o, err := s.c.section(s.section, step)
 	if err != nil {

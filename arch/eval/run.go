@@ -334,7 +334,8 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 		op := &o.Ops[i]
 		switch {
 		case p.Ops[i].Kind != plan.HostKind:
-			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(op.Calls)
+			// A cost of one's own has its launch within.
+			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(op.Calls-p.Count(op.Work, plan.OwnCalls))
 		case p.Ops[i].Name == plan.RequestOp:
 			request += op.Time
 		default:

@@ -35,7 +35,7 @@ func (r *Request) speculation(res *Result, s *traces.Speculation, rounds int64) 
 	for i := range res.Outcome.Ops {
 		op, info := &res.Outcome.Ops[i], &res.Program.Ops[i]
 		switch {
-		case info.Phase != traces.Decode.String() || info.Kind == plan.HostResource:
+		case info.Phase != traces.Decode.String() || info.Kind == plan.HostKind:
 		case strings.HasPrefix(info.Name, traces.DraftPrefix):
 			out.DraftSeconds += op.Time.Seconds()
 		default:
