@@ -92,9 +92,9 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 		pin = b.pins.of(b.matchAttention(&a))
 	}
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
-		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin, keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative}
-	if k, ok := b.kernels[key]; ok {
-		return []*Body{b.known(k)}, nil
+		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin.choice(), keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative}
+	if k := b.known(&key); k != nil {
+		return []*Body{k}, nil
 	}
 	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.kv)
 	k := b.kernel(a.name, a.phase, "attention")

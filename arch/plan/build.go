@@ -97,7 +97,7 @@ type kernelKey struct {
 	relative              traces.Relative
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
-	pin                   *pinned
+	pin                   Choice // what is given of it
 }
 
 func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {

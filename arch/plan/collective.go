@@ -18,9 +18,9 @@ func (b *builder) collective(name string, phase traces.Phase, kind traces.Kind, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
-	key := kernelKey{op: b.op(phase, name, kind.String()), kind: kind.String(), read: bytes, pin: pin}
-	if k, ok := b.kernels[key]; ok {
-		return b.known(k), nil
+	key := kernelKey{op: b.op(phase, name, kind.String()), kind: kind.String(), read: bytes, pin: pin.choice()}
+	if k := b.known(&key); k != nil {
+		return k, nil
 	}
 	k := b.kernel(name, phase, kind.String())
 	sent := int64(s.Sent)

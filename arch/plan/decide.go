@@ -129,8 +129,13 @@ func (d *Decisions) Of(k *Body) *Decision {
 	return nil
 }
 
-// known notes that a kernel runs in another block too.
-func (b *builder) known(k *Body) *Body {
+// known returns the kernel if it has been planned, and notes that it runs in this block too. Once a pin has been refused,
+// kernels are planned anew: other entries may give the same, and each of them is wrong.
+func (b *builder) known(key *kernelKey) *Body {
+	k := b.kernels[*key]
+	if k == nil || b.pins != nil && len(b.pins.problems) > 0 {
+		return nil
+	}
 	if d := b.decisions.Of(k); d != nil && !slices.Contains(d.Blocks, b.blockName) {
 		d.Blocks = append(d.Blocks, b.blockName)
 	}

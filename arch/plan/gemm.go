@@ -116,9 +116,9 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, pin: pin}
-	if k, ok := b.kernels[key]; ok {
-		return b.known(k), nil
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, pin: pin.choice()}
+	if k := b.known(&key); k != nil {
+		return k, nil
 	}
 	if _, ok := mul(g.batch, g.m, g.n, g.k, 2); !ok {
 		return nil, fmt.Errorf("%d×%d×%d×%d operations: %w", g.batch, g.m, g.n, g.k, ErrTooLarge)

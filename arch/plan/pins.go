@@ -355,10 +355,17 @@ type pinned struct {
 	from [numPins]int32
 }
 
+// choice returns what is given; v may be nil.
+func (v *pinned) choice() Choice {
+	if v == nil {
+		return Choice{}
+	}
+	return v.Choice
+}
+
 // pinning keeps, for one plan, what is pinned, which entries matched something, and what was refused.
 type pinning struct {
 	*Pins
-	values           map[Choice]*pinned
 	kernels, fusions []bool // entries that matched
 	seen             []Match
 	seenOps          map[string][]string // operators that could be part of a fusion, by its name
@@ -370,11 +377,11 @@ func newPinning(p *Pins) *pinning {
 	if p.Empty() {
 		return nil
 	}
-	return &pinning{Pins: p, values: map[Choice]*pinned{}, kernels: make([]bool, len(p.Kernels)), fusions: make([]bool, len(p.Fusion)),
+	return &pinning{Pins: p, kernels: make([]bool, len(p.Kernels)), fusions: make([]bool, len(p.Fusion)),
 		seenOps: map[string][]string{}, refused: map[string]bool{}}
 }
 
-// of returns what is pinned of a kernel, nil if nothing is. Equal values are one.
+// of returns what is pinned of a kernel, nil if nothing is.
 func (p *pinning) of(k Match) *pinned {
 	p.seen = append(p.seen, k)
 	var v pinned
@@ -395,10 +402,6 @@ func (p *pinning) of(k Match) *pinned {
 	if !found {
 		return nil
 	}
-	if known, ok := p.values[v.Choice]; ok {
-		return known
-	}
-	p.values[v.Choice] = &v
 	return &v
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -303,6 +304,51 @@ func TestPinsRefused(t *testing.T) {
 		if !errors.As(err, &refused) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)
 		}
+	}
+}
+
+// TestEqualChoices: entries that give the same are told apart where one is refused, and a kernel that two of them match in
+// two blocks is planned once.
+func TestEqualChoices(t *testing.T) {
+	m := preset(t, "a100-sxm-80gb")
+	twice := product("p", 512, 512, 4096)
+	twice.Blocks = append(twice.Blocks, product("p", 512, 512, 4096).Blocks[0])
+	twice.Blocks[1].Name = "q"
+	twice.Runs = append(twice.Runs, traces.Run{Block: 1, Phase: traces.Prefill, Times: 1})
+	blocks := func(pin string) *plan.Pins {
+		return pins(t, "kernels:\n  - {match: {block: p}, pin: {"+pin+"}}\n  - {match: {block: q}, pin: {"+pin+"}}")
+	}
+	for _, c := range []struct {
+		g    *traces.Graph
+		pins *plan.Pins
+		want []string
+	}{
+		{model(t, "llama2-7b", llm.Workload{Phase: "prefill", Batch: 1, Prompt: 512, Layers: 1}), pins(t, `kernels:
+  - {match: {op: qkv}, pin: {tile: 64x64, depth: 32}}
+  - {match: {op: attention}, pin: {tile: 64x64, depth: 32}}
+  - {match: {op: rope}, pin: {tile: 64x64, depth: 32}}
+`), []string{"3 kernels[1].pin.depth", "4 kernels[2].pin.tile", "4 kernels[2].pin.depth"}},
+		{twice, blocks("split: 65"), []string{"2 kernels[0].pin.split", "3 kernels[1].pin.split"}},
+	} {
+		_, err := plan.Build(m, c.g, plan.Mapping{Pins: c.pins})
+		var refused *spec.Error
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range refused.Problems {
+			got = append(got, fmt.Sprint(p.Line, " ", p.Path))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("refused are %q, want %q", got, c.want)
+		}
+	}
+	_, d, err := plan.Decide(m, twice, plan.Mapping{Pins: blocks("split: 4")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := d.Kernels; len(k) != 1 || !slices.Equal(k[0].Blocks, []string{"p", "q"}) {
+		t.Errorf("planned are %+v", k)
 	}
 }
 

@@ -68,9 +68,9 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	}
 	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, fused: r.fused, rows: r.rows, cols: r.cols, dtype: r.dtype, weight: r.wtype, kv: r.kvtype,
 		read: units.Bytes(r.read), write: units.Bytes(r.write),
-		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin}
-	if k, ok := b.kernels[key]; ok {
-		return b.known(k), nil
+		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin.choice()}
+	if k := b.known(&key); k != nil {
+		return k, nil
 	}
 	k := b.kernel(r.name, r.phase, kind)
 	launch := k.Nodes[0].Step
