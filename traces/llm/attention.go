@@ -5,6 +5,8 @@ import "github.com/stratasim/strata/traces"
 // attention appends projections, cache and attention over normed tokens, and returns what is added to
 // the residual stream.
 func (m *Model) attention(b *block, l layerKind, normed traces.TensorID, p pass) traces.TensorID {
+	b.inAttention = true
+	defer func() { b.inAttention = false }()
 	if m.MLA != nil {
 		return m.latentAttention(b, normed, p)
 	}
@@ -60,6 +62,8 @@ func (m *Model) attention(b *block, l layerKind, normed traces.TensorID, p pass)
 
 // crossAttention appends attention to what the encoder has made of the prompt.
 func (m *Model) crossAttention(b *block, l layerKind, normed traces.TensorID, p pass) traces.TensorID {
+	b.inAttention = true
+	defer func() { b.inAttention = false }()
 	q, kv := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
 	queries := b.activation("cross_q", p.tokens, q)
 	b.gemm("cross_q_proj", traces.Column, p.tokens, m.Hidden, m.LinearBias || m.QKVBias, normed, b.ids(queries), q)
@@ -75,6 +79,7 @@ func (m *Model) crossAttention(b *block, l layerKind, normed traces.TensorID, p 
 // crossKeys is what a decoder layer makes of the encoder's result, once for all steps.
 func (m *Model) crossKeys(w *Workload, tokens int64) traces.Block {
 	b := m.newBlock("cross_kv", w, 8, 3)
+	b.inAttention = true
 	kv := m.KVHeads * m.HeadDim
 	x := b.activation("encoded", tokens, m.Hidden)
 	keys, values := b.activation("cross_k", tokens, kv), b.activation("cross_v", tokens, kv)

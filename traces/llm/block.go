@@ -6,12 +6,13 @@ import "github.com/stratasim/strata/traces"
 // handful of allocations.
 type block struct {
 	traces.Block
-	m         *Model
-	w         *Workload
-	sequences int64 // that the tokens are of, those beside a prefill too
-	shapes    []int64
-	refs      []traces.TensorID
-	narrow    map[traces.TensorID]traces.TensorID // quantized forms of activations
+	m           *Model
+	w           *Workload
+	sequences   int64 // that the tokens are of, those beside a prefill too
+	inAttention bool  // what is added belongs to attention
+	shapes      []int64
+	refs        []traces.TensorID
+	narrow      map[traces.TensorID]traces.TensorID // quantized forms of activations
 }
 
 func (m *Model) newBlock(name string, w *Workload, tensors, ops int) *block {
@@ -57,13 +58,16 @@ func (b *block) rows(kind traces.Kind, split traces.Split, name string, rows, co
 	b.op(traces.Op{Name: name, Kind: kind, Split: split, WeightDType: b.w.DType, Rows: rows, Cols: cols}, in, out)
 }
 
+// weights returns the format of the weights of products.
+func (b *block) weights() traces.DType { return b.w.full(b.inAttention && b.m.AttentionInFull) }
+
 // gemm adds the product of rows×k elements with a weight of the parts' columns together.
 func (b *block) gemm(name string, split traces.Split, rows, k int64, bias bool, in traces.TensorID, out []traces.TensorID, parts ...int64) {
 	var n int64
 	for _, p := range parts {
 		n += p
 	}
-	d := b.w.full(b.m.AttentionInFull && (name == "qkv" || name == "out"))
+	d := b.weights()
 	weight := b.tensor(weightName(name), traces.Weight, d, k, n)
 	ids := b.ids(in, weight)
 	if bias {

@@ -48,7 +48,7 @@ func (m *Model) latentAttention(b *block, normed traces.TensorID, p pass) traces
 	cache := b.tensor("kv", traces.KV, w.KVDType, p.tokens, cached)
 	b.rows(traces.KVAppend, traces.Whole, "kv_append", p.tokens, cached, b.ids(latent), b.ids(cache))
 	context := b.activation("context", p.tokens, nh*a.V)
-	kvb := b.tensor(weightName("kv_b"), traces.Weight, w.WeightDType, a.KVRank, nh*(a.Nope+a.V))
+	kvb := b.tensor(weightName("kv_b"), traces.Weight, b.weights(), a.KVRank, nh*(a.Nope+a.V))
 
 	decoding, sequences, qlen, past := p.tokens, w.Batch, p.qlen, int64(0)
 	if p.phase == traces.Prefill {
@@ -59,14 +59,14 @@ func (m *Model) latentAttention(b *block, normed traces.TensorID, p pass) traces
 	}
 	if decoding > 0 {
 		absorbed, weighed := b.activation("q_latent", decoding, nh*cached), b.activation("context_latent", decoding, nh*a.KVRank)
-		b.op(traces.Op{Name: "absorb_k", Kind: traces.Gemm, Split: traces.Heads, WeightDType: w.WeightDType, Batch: nh, M: decoding, N: a.KVRank, K: a.Nope}, b.ids(queries, kvb), b.ids(absorbed))
+		b.op(traces.Op{Name: "absorb_k", Kind: traces.Gemm, Split: traces.Heads, WeightDType: b.weights(), Batch: nh, M: decoding, N: a.KVRank, K: a.Nope}, b.ids(queries, kvb), b.ids(absorbed))
 		b.op(traces.Op{Name: "attention", Kind: traces.Attention, Split: traces.Heads, WeightDType: w.DType, Batch: sequences, Heads: nh, KVHeads: 1, HeadDim: cached,
 			ValueDim: a.KVRank, Latent: true, QLen: qlen, Past: past, Causal: true}, b.ids(absorbed, cache), b.ids(weighed))
-		b.op(traces.Op{Name: "absorb_v", Kind: traces.Gemm, Split: traces.Heads, WeightDType: w.WeightDType, Batch: nh, M: decoding, N: a.V, K: a.KVRank}, b.ids(weighed, kvb), b.ids(context))
+		b.op(traces.Op{Name: "absorb_v", Kind: traces.Gemm, Split: traces.Heads, WeightDType: b.weights(), Batch: nh, M: decoding, N: a.V, K: a.KVRank}, b.ids(weighed, kvb), b.ids(context))
 	}
 	if rows := p.tokens - decoding; rows > 0 {
 		keys, values := b.activation("k_b", rows, nh*a.Nope), b.activation("v_b", rows, nh*a.V)
-		b.product(traces.Op{Name: "kv_b", Kind: traces.Gemm, Split: traces.Column, WeightDType: w.WeightDType, Batch: 1, M: rows, N: nh * (a.Nope + a.V), K: a.KVRank,
+		b.product(traces.Op{Name: "kv_b", Kind: traces.Gemm, Split: traces.Column, WeightDType: b.weights(), Batch: 1, M: rows, N: nh * (a.Nope + a.V), K: a.KVRank,
 			Parts: b.sizes(nh*a.Nope, nh*a.V)}, b.ids(latent, kvb), b.ids(keys, values))
 		name := "attention"
 		if decoding > 0 {

@@ -1,6 +1,11 @@
 package llm
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stratasim/strata/traces"
@@ -106,6 +111,65 @@ func TestQuantizedCheckpoint(t *testing.T) {
 					t.Errorf("%s: %s times %s", op.Name, op.DType, op.WeightDType)
 				}
 			}
+		}
+	}
+}
+
+// TestAttentionInFull: where a checkpoint leaves attention in full, all its products have weights of 16 bits and operands of as
+// many, whatever kind of attention it is; the others are narrow.
+func TestAttentionInFull(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("testdata", "config", "deepseek-v2-lite.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lite, err := FromHF("c.json", []byte(strings.Replace(string(raw), "{", `{"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "exclude_modules": ["lm_head", "model.layers.*.self_attn*"]},`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lite.WeightDType != "nvfp4" || !lite.AttentionInFull {
+		t.Fatalf("weights %q, attention in full %t", lite.WeightDType, lite.AttentionInFull)
+	}
+	projected := preset(t, "gpt2-small")
+	projected.Position, projected.TiedEmbeddings = Projected, false
+	models := map[string]Model{"lite": lite, "projected": projected}
+	for _, name := range []string{"llama3-8b", "deepseek-v3", "t5-large"} {
+		models[name] = preset(t, name)
+	}
+	for name, want := range map[string][]string{
+		"llama3-8b":   {"out", "qkv"},
+		"lite":        {"absorb_k", "absorb_v", "kv_a", "kv_b", "out", "q"},
+		"deepseek-v3": {"absorb_k", "absorb_v", "kv_b", "out", "q_b", "qkv_a"},
+		"t5-large":    {"cross_kv_proj", "cross_out_proj", "cross_q_proj", "out", "qkv"},
+		"projected":   {"out", "qkv", "relative"},
+	} {
+		m := models[name]
+		m.AttentionInFull, m.HeadInFull = true, false
+		g, err := m.Graph(Workload{Phase: "generate", Batch: 2, Prompt: 16, Generate: 2, DType: traces.NVFP4, WeightDType: traces.NVFP4, KVDType: traces.BF16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := map[string]bool{}
+		narrow := false
+		for _, b := range g.Blocks {
+			for _, op := range b.Ops {
+				if op.Kind != traces.Gemm && op.Kind != traces.MoE || op.Name == "router" || op.Name == "lm_head" {
+					continue
+				}
+				if w := b.Tensors[op.Inputs[len(op.Inputs)-1]]; op.Kind == traces.Gemm && len(op.Inputs) == 2 && w.Type != op.WeightDType {
+					t.Errorf("%s: %s takes its weight as %s, which is stored as %s", name, op.Name, op.WeightDType, w.Type)
+				}
+				switch {
+				case op.WeightDType == traces.NVFP4:
+					narrow = true
+				case op.DType == op.WeightDType && op.DType.Bits() == 16:
+					full[op.Name] = true
+				default:
+					t.Errorf("%s: %s of %s with %s", name, op.Name, op.DType, op.WeightDType)
+				}
+			}
+		}
+		if got := slices.Sorted(maps.Keys(full)); !slices.Equal(got, want) || !narrow {
+			t.Errorf("%s: %v are in full, want %v; others are narrow: %t", name, got, want, narrow)
 		}
 	}
 }
