@@ -340,32 +340,6 @@ func TestTPUv4Kernels(t *testing.T) {
 	g.check(t)
 }
 
-// TestPublishedDecode: compiled decoding of one sequence on A100 as pytorch-labs/gpt-fast publishes it
-// (README at 32971d31, tokens per second with a short context). No constant was fitted on these.
-func TestPublishedDecode(t *testing.T) {
-	o := oracle.New(oracle.Options{})
-	c := Comparison{Name: "gpt-fast, A100, bf16"}
-	for _, tc := range []struct {
-		model     string
-		tp        int
-		published float64
-	}{
-		{"llama2-7b", 1, 104.9},
-		{"llama3-8b", 2, 149.1},
-		{"llama3-8b", 4, 217.21},
-		{"llama3-70b", 4, 37.45},
-		{"llama3-70b", 8, 58.78},
-	} {
-		request := fields{"arch": "a100-sxm-80gb", "model": tc.model, "phase": "decode", "batch": 1, "past_len": 100, "dtype": "bf16", "parallel": fields{"tp": tc.tp}, "fidelity": "event"}
-		c.Add(fmt.Sprintf("%s tp %d", tc.model, tc.tp), ask(t, o, request), 1/tc.published)
-		p := c.Pairs[len(c.Pairs)-1]
-		t.Logf("%-16s predicted %6.2f ms, published %6.2f ms, %+5.1f %%", p.Name, 1e3*p.Predicted, 1e3*p.Measured, 100*p.Error())
-		if math.Abs(p.Error()) > 0.06 {
-			t.Errorf("%s: error %.1f %%, the gate is 6 %%", p.Name, 100*p.Error())
-		}
-	}
-}
-
 // TestDecodeIsNearTheRoofline: a decode step of Llama 2 7B with a batch of one, in bf16, takes between
 // 60 % and 75 % of the rate at which HBM could deliver weights and cache, and the rest has causes.
 func TestDecodeIsNearTheRoofline(t *testing.T) {

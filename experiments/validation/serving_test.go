@@ -154,28 +154,3 @@ func TestHostIsNeeded(t *testing.T) {
 		t.Errorf("mean error %.1f %%, bias %.1f %%", 100*s.Mean, 100*s.Bias)
 	}
 }
-
-// TestPublishedDecodeRows: every published row of compiled decoding in bf16 (pytorch-labs/gpt-fast) of a machine
-// and a model that there is, which nothing was fitted on: graphs are launched whole, so no host has a part in them.
-func TestPublishedDecodeRows(t *testing.T) {
-	o := oracle.New(oracle.Options{})
-	g := newGates("gpt-fast, bf16", 0.08)
-	for _, row := range table(t, "published/published_results.csv") {
-		machine, _, _ := strings.Cut(row["device"], " ") // "a100-sxm-80gb (330W cap)"
-		if !strings.HasPrefix(row["id"], "gptfast") || row["task"] != "decode" || row["unit"] != "tokens/s" || row["use"] == "do-not-gate" {
-			continue
-		}
-		params := map[string]string{}
-		for _, p := range strings.Split(row["params"], ";") {
-			k, v, _ := strings.Cut(p, "=")
-			params[k] = v
-		}
-		if params["dtype"] != "bf16" {
-			continue
-		}
-		request := fields{"arch": machine, "model": row["model"], "phase": "decode", "batch": int64(number(t, params["batch"])), "past_len": 100, "dtype": "bf16",
-			"parallel": fields{"tp": int64(number(t, params["tp"]))}}
-		g.add(t, "gpt-fast, bf16", row["model"]+" tp "+params["tp"], ask(t, o, request), 1/number(t, row["value"]))
-	}
-	g.check(t)
-}
