@@ -88,24 +88,30 @@ func TestPower(t *testing.T) {
 	g.check(t)
 }
 
-// TestSustainedProduct holds the A100 to what a long bf16 product sustains at 400 W, 271 TFLOP/s
-// (stas00/ml-engineering), where operators follow one another: by itself it is faster. See decision 0009.
+// TestSustainedProduct holds the A100 to what bf16 products sustain, where operators follow one another: by itself a product
+// is faster. The curve is fitted so that a long one reaches the 271.2 TFLOP/s that a search over shapes finds as the most
+// (stas00/ml-engineering); at the shape of that search, 1024x10240x5120, the model may be 5 % off. See decision 0009.
 func TestSustainedProduct(t *testing.T) {
 	m, err := presets.Machine("a100-sxm-80gb")
 	if err != nil {
 		t.Fatal(err)
 	}
-	op := oracle.Op{Kind: traces.Gemm, Batch: 1, M: 16384, N: 16384, K: 16384, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16}
-	r := op.Request(m, "", false)
-	r.Fidelity, r.Mapping.Alone = eval.Analytic, false
-	res, err := eval.Run(context.Background(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rate := 2 * math.Pow(16384, 3) / res.Seconds / 1e12
-	t.Logf("%.1f TFLOP/s at %.1f W, measured 271.2 at 400", rate, res.Power.AverageWatts)
-	if math.Abs(rate/271.2-1) > 0.01 || res.Power.AverageWatts > 400.1 || res.Power.AverageWatts < 399 {
-		t.Errorf("%.1f TFLOP/s at %.1f W, want 271.2 at 400", rate, res.Power.AverageWatts)
+	for _, tt := range []struct {
+		m, n, k int64
+		within  float64
+	}{{16384, 16384, 16384, 0.01}, {1024, 10240, 5120, 0.05}} {
+		op := oracle.Op{Kind: traces.Gemm, Batch: 1, M: tt.m, N: tt.n, K: tt.k, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16}
+		r := op.Request(m, "", false)
+		r.Fidelity, r.Mapping.Alone = eval.Analytic, false
+		res, err := eval.Run(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rate := 2 * float64(tt.m*tt.n*tt.k) / res.Seconds / 1e12
+		t.Logf("%dx%dx%d: %.1f TFLOP/s at %.1f W, measured 271.2", tt.m, tt.n, tt.k, rate, res.Power.AverageWatts)
+		if math.Abs(rate/271.2-1) > tt.within || res.Power.AverageWatts > 400.1 || res.Power.AverageWatts < 399 {
+			t.Errorf("%dx%dx%d: %.1f TFLOP/s at %.1f W, want 271.2 at 400", tt.m, tt.n, tt.k, rate, res.Power.AverageWatts)
+		}
 	}
 }
 
