@@ -202,7 +202,8 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 		if a.relative == traces.Bias {
 			read = bytes + int64(a.t.Bytes(a.heads*a.qlen*kv))
 		}
-		sum, err := b.rowKernel(rows{name: a.name + ".relative", phase: a.phase, kind: traces.Add, rows: scores, cols: kv, read: read, write: bytes, vector: scores * kv})
+		sum, err := b.rowKernel(rows{name: a.name + ".relative", phase: a.phase, kind: traces.Add, rows: scores, cols: kv, dtype: a.t, wtype: a.t, kvtype: a.t,
+			read: read, write: bytes, vector: scores * kv})
 		if err != nil {
 			return nil, err
 		}

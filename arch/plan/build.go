@@ -421,7 +421,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		if bias {
 			d := op.DType.Result()
 			n, w := g.batch*op.M*op.N, elem(d, op.N)
-			return out, emit(b.rowKernel(rows{name: op.Name + ".bias", phase: run.Phase, kind: traces.Add, rows: g.batch * op.M, cols: op.N,
+			return out, emit(b.rowKernel(rows{name: op.Name + ".bias", phase: run.Phase, kind: traces.Add, rows: g.batch * op.M, cols: op.N, dtype: d, wtype: d, kvtype: d,
 				read: elem(d, n) + w, write: elem(d, n), weights: w, vector: n}))
 		}
 		if tp > 1 && gathered > 0 {

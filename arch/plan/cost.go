@@ -105,7 +105,7 @@ type Cost struct {
 }
 
 // A Coster has costs of its own for operators. It is asked once for each distinct operator of a plan, one after the
-// other, in the order of the plan. False leaves the operator to the model; an error ends the run.
+// other, in the order of the plan, but not for those in pipelines and not for products that are grouped by expert. False leaves the operator to the model; an error ends the run.
 //
 // A Coster that is also a fmt.Stringer is called so in reports.
 type Coster interface {
@@ -162,11 +162,14 @@ func (b *builder) costed(ctx context.Context, g *traces.Graph, costs Coster) (*P
 	return prog, b.askAll(ctx, costs)
 }
 
-// askAll asks for the cost of every distinct operator and puts it in the place of the model's.
+// askAll asks for the cost of every distinct operator and puts it in the place of the model's. The grouped products of
+// a mixture of experts are not asked for: how many rows each expert gets is nothing that a question has.
 func (b *builder) askAll(ctx context.Context, costs Coster) error {
 	keys := make(map[*Body]kernelKey, len(b.kernels))
 	for k, body := range b.kernels {
-		keys[body] = k
+		if k.kind != traces.MoE.String() {
+			keys[body] = k
+		}
 	}
 	answers := map[Query]Asked{}
 	seen := map[*Body]bool{}

@@ -37,12 +37,13 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		out = append(out, k)
 	}
 	// The library's passes over rows take those of experts on other ranks along.
-	result := int64(op.DType.Result().Bytes(1))
+	d := op.DType.Result()
+	result := int64(d.Bytes(1))
 	act := traces.GELU
 	if op.Gated {
 		act = traces.SiLUMul
 	}
-	actOp := traces.Op{Name: op.Name + ".activation", Kind: act, Rows: rowsAll, Cols: inner, DType: op.DType.Result()}
+	actOp := traces.Op{Name: op.Name + ".activation", Kind: act, Rows: rowsAll, Cols: inner, DType: d}
 	w, err := actOp.Work(0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
@@ -51,7 +52,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	if err := emit(b.grouped(&up, op)); err != nil {
 		return nil, err
 	}
-	if err := emit(b.rowKernel(rows{name: actOp.Name, phase: phase, kind: act, rows: rowsAll, cols: inner, read: int64(w.ReadBytes), write: int64(w.WriteBytes),
+	if err := emit(b.rowKernel(rows{name: actOp.Name, phase: phase, kind: act, rows: rowsAll, cols: inner, dtype: d, wtype: d, kvtype: d, read: int64(w.ReadBytes), write: int64(w.WriteBytes),
 		vector: int64(w.VectorOps), special: int64(w.SpecialOps)})); err != nil {
 		return nil, err
 	}
@@ -59,8 +60,8 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	if err := emit(b.grouped(&down, op)); err != nil {
 		return nil, err
 	}
-	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: op.M, cols: op.K, read: rowsAll * op.K * result, write: op.M * op.K * result,
-		vector: rowsAll * op.K})); err != nil {
+	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: op.M, cols: op.K, dtype: d, wtype: d, kvtype: d,
+		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K})); err != nil {
 		return nil, err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
