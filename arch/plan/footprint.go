@@ -44,6 +44,8 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	for i := range g.Runs {
 		run := &g.Runs[i]
 		blk := &g.Blocks[run.Block]
+		// Requests of a server take turns: attention of one run is over different ones, that of another over the same again.
+		k, together := kvKey{first: run.FirstLayer}, units.Bytes(0)
 		for j := range blk.Ops {
 			op := &blk.Ops[j]
 			for _, id := range op.Inputs {
@@ -97,7 +99,12 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 				if err := grow(&bytes, n, run.Times); err != nil {
 					return mem, err
 				}
-				k := kvKey{op.Name, run.FirstLayer}
+				if k.op == "" || g.Phase != "serve" {
+					k.op, together = op.Name, 0
+				}
+				if err := grow(&together, bytes, 1); err != nil {
+					return mem, err
+				}
 				if _, ok := kv[k]; !ok {
 					kvOrder = append(kvOrder, k)
 				}
@@ -108,7 +115,7 @@ func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 					}
 					kv[k] = all
 				} else {
-					kv[k] = max(kv[k], bytes)
+					kv[k] = max(kv[k], together)
 				}
 			}
 		}

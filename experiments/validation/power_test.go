@@ -69,8 +69,8 @@ func answer(t *testing.T, o *oracle.Oracle, request fields) *eval.Answer {
 // included, with measured times; here the times are predicted too.
 func TestPower(t *testing.T) {
 	g := newGates(
-		"average power, rows fitted on", 0.06, "average power, other rows", 0.06,
-		"peak power, rows fitted on", 0.10, "peak power, other rows", 0.10,
+		"average power, rows fitted on", 0.023, "average power, other rows", 0.027,
+		"peak power, rows fitted on", 0.092, "peak power, other rows", 0.074,
 	)
 	o := oracle.New(oracle.Options{})
 	for i, r := range powerRows(t) {

@@ -91,9 +91,9 @@ func steadyRows(t *testing.T) []steadyRow {
 // is printed, not gated.
 func TestSteadyServing(t *testing.T) {
 	o := oracle.New(oracle.Options{})
-	g := newGates("dense, fitted", 0.08, "dense, held out", 0.08, "dense, vllm", 0.08, "dense, trtllm", 0.115, "dense, sglang", 0.08,
-		"dense, h100-sxm", 0.065, "dense, h200-sxm", 0.13, "dense, b200-sxm", 0.16,
-		"MoE", 0.18, "MoE, vllm", 0.18, "MoE, trtllm", 0.28, "MoE, sglang", 0.20, "MoE, h100-sxm", 0.15, "MoE, h200-sxm", 0.16, "MoE, b200-sxm", 0.20)
+	g := newGates("dense, fitted", 0.079, "dense, held out", 0.079, "dense, vllm", 0.082, "dense, trtllm", 0.108, "dense, sglang", 0.078,
+		"dense, h100-sxm", 0.065, "dense, h200-sxm", 0.13, "dense, b200-sxm", 0.153,
+		"MoE", 0.177, "MoE, vllm", 0.136, "MoE, trtllm", 0.255, "MoE, sglang", 0.139, "MoE, h100-sxm", 0.148, "MoE, h200-sxm", 0.147, "MoE, b200-sxm", 0.194)
 	first := map[string]*Comparison{}
 	full, dense := 0, 0
 	rows := steadyRows(t)
