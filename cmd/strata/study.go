@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/report"
+	"github.com/stratasim/strata/experiments/studies"
+)
+
+func newStudy() *cobra.Command {
+	c := &cobra.Command{Use: "study", Short: "Ready-made studies: published comparisons, run again"}
+	c.AddCommand(newStudyList(), newStudyRun())
+	return family(c)
+}
+
+func newStudyList() *cobra.Command {
+	var form string
+	var problems experiments.Problems
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the studies",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := problems.Err(); err != nil {
+				return err
+			}
+			t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "what", Name: "title"}}}
+			for _, s := range studies.List() {
+				t.Rows = append(t.Rows, []any{s.Name, s.Title})
+			}
+			return printTable(c, form, &t)
+		},
+	}
+	formFlag(c, &form, &problems)
+	return c
+}
+
+func newStudyRun() *cobra.Command {
+	var form string
+	var problems experiments.Problems
+	c := &cobra.Command{
+		Use:   "run NAME",
+		Short: "Run a study: our figures beside the published ones",
+		Long: `Run a ready-made study and print our figures beside the published ones, each with its source, the error
+and, where the study is judged by it, the target. -o json prints one JSON object (strata.study/1).`,
+		Example: "strata study run coe-three-tier\nstrata study run coe-three-tier -o csv",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := studies.ByName(args[0])
+			if err != nil {
+				problems.Add(badInput{fmt.Errorf("%w (see: strata study list)", err)})
+			}
+			if err := problems.Err(); err != nil {
+				return err
+			}
+			r, err := s.Do(c.Context())
+			if err != nil {
+				return err
+			}
+			return printTo(c, func(w io.Writer) error {
+				switch form {
+				case "json":
+					return json.NewEncoder(w).Encode(r)
+				case "csv":
+					t := report.StudyRows(r.Rows)
+					return t.CSV(w)
+				}
+				return report.Study(w, r, styleOf(c))
+			})
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return studies.Names(), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	formFlag(c, &form, &problems)
+	return c
+}
