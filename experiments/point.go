@@ -47,6 +47,7 @@ type Options struct {
 	WeightDType string   `json:"weight_dtype,omitempty"`
 	KVDType     string   `json:"kv_dtype,omitempty"`
 	TP          int64    `json:"tp,omitempty"`
+	PP          int64    `json:"pp,omitempty"`
 	Runtime     string   `json:"runtime,omitempty"`
 	HostSync    bool     `json:"host_sync,omitempty"`
 	Fidelity    string   `json:"fidelity,omitempty"`
@@ -220,7 +221,7 @@ func (p *Point) Request() (eval.Request, error) {
 	}
 	// In one order, because the key of the answer does not depend on it.
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
-		Mapping: plan.Mapping{TP: p.TP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
+		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
 	p.addCosts(&r)
 	if p.Draft != nil {
 		plain := *p

@@ -216,11 +216,11 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 		return store.Row{}, fmt.Errorf("write the request down: %w", err)
 	}
 	g := r.Graph
-	tp := max(r.Mapping.TP, 1)
+	tp, pp := max(r.Mapping.TP, 1), max(r.Mapping.PP, 1)
 	row := store.Row{Key: r.Key(), Values: store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
 		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
-		"parallel": parallelText(eval.Parallel{TP: tp, PP: 1, DP: 1, EP: 1}), "tp": tp, "pp": int64(1), "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp,
+		"parallel": parallelText(eval.Parallel{TP: tp, PP: pp, DP: 1, EP: 1}), "tp": tp, "pp": pp, "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp * pp,
 		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
 	}}

@@ -277,9 +277,28 @@ func (k *Meter) Op(op int, s *sim.OpStat, at Pace) units.Joules {
 	return Sum(k.At(e, s.Time, s.Stalls.Running(), at))
 }
 
+// Rest is what a chip draws that does nothing.
+func (k *Meter) Rest() units.Watts {
+	return Sum(k.At(nil, units.Second, 0, Full)).Per(units.Second)
+}
+
+// System is what all chips draw while each of those at work draws so much: others wait their turn.
+func (k *Meter) System(chip units.Watts) units.Watts {
+	return chip*units.Watts(k.p.Ranks) + k.waiting()
+}
+
+// waiting is what the chips draw that wait their turn.
+func (k *Meter) waiting() units.Watts {
+	if n := k.p.Waiting(); n > 0 {
+		return k.Rest() * units.Watts(n)
+	}
+	return 0
+}
+
 // Energy works out the energy of a run from its stretches, over all chips.
 func (k *Meter) Energy(run ...Stretch) Energy {
-	chips := units.Joules(k.p.Ranks)
+	chips, waiting := units.Joules(k.p.Ranks), units.Joules(k.p.Waiting())
+	rest := make([]units.Joules, len(k.names)) // of a chip that waits
 	parts := make([]units.Joules, len(k.names))
 	var time units.Time
 	var e Energy
@@ -305,18 +324,26 @@ func (k *Meter) Energy(run ...Stretch) Energy {
 		for i, j := range k.At(actions, o.Makespan, k.Busy(o), s.Pace) {
 			parts[i] += j
 		}
+		if waiting > 0 {
+			for i, j := range k.At(nil, o.Makespan, 0, Full) {
+				rest[i] += j
+			}
+		}
 		for i := range o.Ops {
 			op := &o.Ops[i]
 			if op.Time == 0 {
 				continue
 			}
-			if w := (k.Op(i, op, s.Pace) * chips).Per(op.Time); w > e.Peak {
+			if w := (k.Op(i, op, s.Pace) * chips).Per(op.Time) + k.waiting(); w > e.Peak {
 				e.Peak, e.PeakOp = w, k.p.Ops[i].Name
 			}
 		}
 	}
 	for i, j := range parts {
 		part := Part{k.names[i], j * chips}
+		if waiting > 0 {
+			part.Joules += units.Joules(float64(rest[i] * waiting))
+		}
 		e.Parts = append(e.Parts, part)
 		e.Total += part.Joules
 	}

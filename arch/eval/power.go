@@ -424,14 +424,14 @@ func (t *timed) beyond(limit units.Watts) bool {
 // power derives the figures of power and says what the limit has done.
 func (r *Request) power(res *Result, e account.Energy) {
 	a, m, t := &res.Answer, r.Machine, res.timed
-	chips := units.Watts(res.Program.Ranks)
-	limit := r.limit() * chips
+	meter := t.control.meter
+	limit := r.limit() * units.Watts(res.Program.Chips())
 	a.Power = Power{AverageWatts: float64(e.Average), PeakWatts: float64(e.Peak), PeakOperator: e.PeakOp, LimitWatts: float64(limit)}
 	if m.Power.Sensor != nil {
-		a.Power.SensorPeakWatts = float64(account.SensorPeak(t.levels(), m.Power.Sensor, t.control.rest()) * chips)
+		a.Power.SensorPeakWatts = float64(meter.System(account.SensorPeak(t.levels(), m.Power.Sensor, meter.Rest())))
 	}
 	if r.PowerTrace {
-		a.Power.Trace = powerLevels(t.levels(), res.Program.Ranks)
+		a.Power.Trace = powerLevels(t.levels(), meter)
 	}
 	switch {
 	case t.steps != nil:
@@ -456,9 +456,4 @@ func (r *Request) power(res *Result, e account.Energy) {
 	default:
 		a.Notes = append(a.Notes, fmt.Sprintf("%s draws %.0f W, the limit is %.0f W: %s has no voltage-frequency curve (power.curve) along which its clock could fall", e.PeakOp, float64(e.Peak), float64(limit), m.Name))
 	}
-}
-
-// rest is what one chip draws that does nothing.
-func (c *control) rest() units.Watts {
-	return account.Sum(c.meter.At(nil, units.Second, 0, account.Full)).Per(units.Second)
 }

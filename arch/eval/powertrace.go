@@ -153,9 +153,14 @@ func (v *windows) window(actions account.Actions, at, t, busy units.Time, repeat
 	}
 	w := v.one
 	w.Start, w.Time, w.Times, w.Period = at, t, repeated, max(period, t)
-	chips := units.Joules(v.c.p.Ranks)
+	chips, waiting := units.Joules(v.c.p.Ranks), units.Watts(v.c.p.Waiting())
 	for _, j := range v.c.meter.At(actions, t, busy, v.c.r.pace(v.step)) {
 		w.Watts = append(w.Watts, (j * chips).Per(t))
+	}
+	if waiting > 0 {
+		for i, j := range v.c.meter.At(nil, units.Second, 0, account.Full) {
+			w.Watts[i] += units.Watts(float64(j.Per(units.Second) * waiting))
+		}
 	}
 	return v.write(&w)
 }
@@ -167,10 +172,10 @@ type PowerLevels struct {
 	Watts   []float64 `json:"watts"`
 }
 
-func powerLevels(levels []account.Level, chips int64) *PowerLevels {
+func powerLevels(levels []account.Level, k *account.Meter) *PowerLevels {
 	p := &PowerLevels{Seconds: []float64{}, Watts: []float64{}}
 	for _, l := range levels {
-		t, w := l.Time.Seconds(), float64(l.Watts)*float64(chips)
+		t, w := l.Time.Seconds(), float64(k.System(l.Watts))
 		if k := len(p.Watts) - 1; k >= 0 && p.Watts[k] == w {
 			p.Seconds[k] += t
 			continue

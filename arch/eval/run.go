@@ -144,6 +144,9 @@ func (r *Request) fidelity() string {
 func (r *Request) mapping() plan.Mapping {
 	p := r.Mapping
 	p.TP = max(p.TP, 1)
+	if p.PP == 1 { // one way to say it, since it is part of the key
+		p.PP = 0
+	}
 	if p.Pins.Empty() {
 		p.Pins = nil
 	}
@@ -218,7 +221,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a := &res.Answer
 	mapping := r.mapping()
 	a.Schema, a.Arch, a.Model, a.Phase, a.Fidelity = Schema, m.Name, g.Name, g.Phase, r.fidelity()
-	a.Parallel = Parallel{TP: mapping.TP, PP: 1, DP: 1, EP: 1}
+	a.Parallel = Parallel{TP: mapping.TP, PP: max(mapping.PP, 1), DP: 1, EP: 1}
 	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch, g.Prompt, g.Generate, g.DType.String()
 	a.WeightDType, a.KVDType = weightTypes(g)
 	profile, err := m.ProfileFor(mapping.Profile, mapping.HostSync)
@@ -228,6 +231,9 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a.Runtime = profile.Name
 	a.Ideal, a.HostSync = r.Ideal, mapping.HostSync
 	a.Notes = append(a.Notes, r.Notes...)
+	if mapping.PP > 1 {
+		a.Notes = append(a.Notes, fmt.Sprintf("%d stages run one after another, with one batch in flight: the pipeline makes room for the model and no run faster", mapping.PP))
+	}
 	if mapping.Alone && profile.Resident != nil {
 		a.Notes = append(a.Notes, "timed by itself: the operator first copies its operands on chip whole, if they fit, and its result back; in a program it would not wait for them")
 	}
@@ -270,7 +276,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		a.Notes = append(a.Notes, refreshIdeal)
 	}
 	if m.Cost != nil {
-		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Ranks)
+		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Chips())
 		if tokens > 0 {
 			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
 		}
@@ -380,7 +386,7 @@ func (r *Request) phases(res *Result) float64 {
 		}
 		k := len(a.Phases) - 1
 		if levels := res.timed.levels(); len(levels) == len(res.Outcome.Marks) {
-			a.Phases[k].AverageWatts += float64(float64(levels[i].Watts) * float64(res.Program.Ranks) * t)
+			a.Phases[k].AverageWatts += float64(float64(res.timed.control.meter.System(levels[i].Watts)) * t)
 		}
 		if steps := res.timed.steps; steps != nil {
 			lowered[k] = lowered[k] || steps[i] > 0
@@ -448,8 +454,8 @@ func (r *Request) utilization(res *Result) error {
 	}
 	peak := 2 * float64(fma) * float64(r.Machine.Chip.Cores.Count) * float64(r.Machine.Chip.Clock)
 	if a.Seconds > 0 {
-		a.MFU = model / float64(res.Program.Ranks) / peak / a.Seconds
-		a.HFU = executed / peak / a.Seconds
+		a.MFU = model / float64(res.Program.Chips()) / peak / a.Seconds
+		a.HFU = executed / float64(max(res.Program.Stages, 1)) / peak / a.Seconds
 	}
 	return nil
 }
@@ -468,11 +474,13 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 		if t.Private() {
 			n = m.Chip.Cores.Count
 		}
-		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"], WrittenBytes: counter[t.Name+".write"]}
+		// Stages of a pipeline take turns: a chip moves its part, on the mean.
+		stages := max(res.Program.Stages, 1)
+		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"] / stages, WrittenBytes: counter[t.Name+".write"] / stages}
 		// On chip, fills have a port of their own: what counts is what occupied the port of a step.
 		moved := float64(tier.ReadBytes) + float64(tier.WrittenBytes)
 		if t.Kind == "sram" {
-			moved = float64(res.Program.Occupied(t.Name))
+			moved = float64(res.Program.Occupied(t.Name)) / float64(stages)
 		}
 		if a.Seconds > 0 {
 			tier.Utilization = moved / float64(t.Peak(m.Chip.Clock)) / a.Seconds
@@ -495,7 +503,7 @@ func (r *Request) load(res *Result, fp plan.Memory) {
 	if h := m.System.Host; h != nil {
 		a.Memory = append(a.Memory, Tier{Tier: h.Memory.Name, Kind: h.Memory.Kind, CapacityBytes: int64(h.Memory.Capacity) / max(1, m.System.Chips)})
 	}
-	below := m.Below(res.Program.Ranks)
+	below := m.Below(res.Program.Chips())
 	if below == nil || fp.Weights == 0 || r.Mapping.Alone {
 		return
 	}
@@ -504,7 +512,7 @@ func (r *Request) load(res *Result, fp plan.Memory) {
 		perByte += m.Energy.HostLink
 	}
 	a.Load = &Load{From: below.Name, Bytes: int64(fp.Weights), Seconds: below.Time(fp.Weights).Seconds(), BoundBy: below.Limit,
-		Joules: float64(fp.Weights.Cost(perByte)) * float64(res.Program.Ranks)}
+		Joules: float64(fp.Weights.Cost(perByte)) * float64(res.Program.Chips())}
 }
 
 // operators derives the operator table, the longest first.

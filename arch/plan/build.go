@@ -23,6 +23,9 @@ func prepare(m *arch.Machine, g *traces.Graph, p *Mapping) (*builder, error) {
 	if p.TP == 0 {
 		p.TP = 1
 	}
+	if p.PP == 0 {
+		p.PP = 1
+	}
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
 		pins: newPinning(p.Pins), kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
-	b.p = &Program{Machine: m.Name, Ranks: p.TP}
+	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
 		b.res[r.Name] = len(b.p.Resources)
@@ -135,8 +138,8 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	if b.host != nil {
 		add(Resource{HostResource, sim.Launch, "ps", int64(units.Second), false, false})
 	}
-	if p.TP > 1 {
-		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), p.TP), false, false})
+	if p.Chips() > 1 {
+		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), max(p.TP, 2)), false, false})
 	}
 	return b, nil
 }
@@ -153,9 +156,12 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		b.request(entry)
 	}
 	var section *Body
+	pipeline := stages{n: b.mapping.PP, layers: layersOf(g)}
+	stage, last := int64(0), int32(-1) // and block that ran last in a step
 	for i := range g.Runs {
 		run := &g.Runs[i]
-		if i == 0 || !run.SameStep(&g.Runs[i-1]) {
+		begins := i == 0 || !run.SameStep(&g.Runs[i-1])
+		if begins {
 			phase := run.Phase.String()
 			name := phase
 			if run.Step > 0 {
@@ -170,7 +176,23 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		if err != nil {
 			return nil, err
 		}
-		section.then(Node{Name: g.Blocks[run.Block].Name, Body: block, Times: run.Times})
+		if begins {
+			last = -1
+		}
+		for _, p := range pipeline.pieces(run, begins) {
+			if last >= 0 && p.stage > stage {
+				if err := b.handOn(section, &g.Blocks[last], run.Phase); err != nil {
+					return nil, err
+				}
+			}
+			section.then(Node{Name: g.Blocks[run.Block].Name, Body: block, Times: p.times})
+			stage, last, begins = p.stage, run.Block, false
+		}
+		if b.mapping.PP > 1 && (i+1 == len(g.Runs) || !g.Runs[i+1].SameStep(run)) {
+			if err := b.goBack(section, g, run.Phase); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for i := range entry.Nodes {
 		if n := &entry.Nodes[i]; n.Times > 1 {

@@ -50,7 +50,7 @@ func (b *builder) protocol(name string, phase traces.Phase, kind traces.Kind, by
 	for i := range lib.Protocols {
 		names = append(names, lib.Protocols[i].Name)
 	}
-	s, err := b.m.System.ScaleUp.ScheduleBy(lib, pin.Protocol, interconnect.Op(k.Kind), b.mapping.TP, bytes)
+	s, err := b.m.System.ScaleUp.ScheduleBy(lib, pin.Protocol, interconnect.Op(k.Kind), b.ranksOf(k.Kind), bytes)
 	switch {
 	case !slices.Contains(names, pin.Protocol):
 		b.refuse(pin, pinProtocol, name, suggestion(pin.Protocol, names), "the collective library has no such protocol")
@@ -60,6 +60,14 @@ func (b *builder) protocol(name string, phase traces.Phase, kind traces.Kind, by
 		return pin.Protocol, pin
 	}
 	return "", pin
+}
+
+// ranksOf is how many chips take part in a collective: two in what one stage of a pipeline sends to another.
+func (b *builder) ranksOf(kind string) int64 {
+	if b.mapping.PP > 1 && kind == traces.SendRecv.String() {
+		return 2
+	}
+	return b.mapping.TP
 }
 
 func (b *builder) matchCollective(name string, phase traces.Phase, kind traces.Kind) Match {

@@ -24,7 +24,7 @@ type Description struct {
 	Fusion    []FusionInfo   `json:"fusion"`
 	Sections  []SectionInfo  `json:"sections"`
 	Kernels   []KernelInfo   `json:"kernels"`
-	Work      []CounterInfo  `json:"work"` // planned work of one chip
+	Work      []CounterInfo  `json:"work"` // planned work of one chip, in a pipeline of one of each stage together
 }
 
 // ResourceInfo is a server with its sustained rate.
@@ -204,7 +204,7 @@ func (s *Show) Shown(p *Program) bool {
 
 // Describe returns the program for other programs to read.
 func (p *Program) Describe(s Show) *Description {
-	d := &Description{Schema: DescriptionSchema, Arch: p.Machine, Chips: p.Ranks, Fusion: []FusionInfo{}, Sections: []SectionInfo{},
+	d := &Description{Schema: DescriptionSchema, Arch: p.Machine, Chips: p.Chips(), Fusion: []FusionInfo{}, Sections: []SectionInfo{},
 		Kernels: []KernelInfo{}}
 	for i := range p.Resources {
 		r := &p.Resources[i]

@@ -17,7 +17,7 @@ func (p *Program) Explain(w io.Writer) error { return p.ExplainAs(w, Show{}) }
 // ExplainAs is Explain with the decisions that led to the program, where they are known, and for a part of it.
 func (p *Program) ExplainAs(w io.Writer, s Show) error {
 	e := &explainer{p: p, w: w, label: map[*Body]string{}, show: s}
-	e.printf("program for %s, %s\n\nresources (sustained)\n", p.Machine, plural(p.Ranks, "chip"))
+	e.printf("program for %s, %s\n\nresources (sustained)\n", p.Machine, plural(p.Chips(), "chip"))
 	for i := range p.Resources {
 		r := &p.Resources[i]
 		where := "per chip"
@@ -28,7 +28,11 @@ func (p *Program) ExplainAs(w io.Writer, s Show) error {
 	}
 	e.printf("\n")
 	e.sections()
-	e.printf("planned work of one chip\n")
+	if p.stages() > 1 {
+		e.printf("planned work of one chip of each stage, together\n")
+	} else {
+		e.printf("planned work of one chip\n")
+	}
 	for i, n := range p.Work() {
 		if strings.HasSuffix(p.Counters[i].Name, OwnSuffix) {
 			continue // the same work once more

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim/units"
@@ -18,7 +19,36 @@ type Memory struct {
 // Footprint works out what one chip holds under the mapping. A weight is one tensor name in one
 // layer, however many blocks use it; weights of operators that tensor parallelism divides count
 // their part, all others in full.
+//
+// In a pipeline it is that of the chips that hold the most.
 func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
+	if p.PP <= 1 {
+		return footprint(m, g, p)
+	}
+	var most Memory
+	for stage := range p.PP {
+		mem, err := footprint(m, Stage(g, p.PP, stage), p)
+		if err != nil {
+			return most, err
+		}
+		if mem.total() > most.total() {
+			most = mem
+		}
+	}
+	return most, nil
+}
+
+// total is all that a chip holds, as far as it can be counted.
+func (f Memory) total() units.Bytes {
+	n, _ := units.Add(int64(f.Weights), int64(f.KV))
+	n, ok := units.Add(n, int64(f.Activations))
+	if !ok {
+		return units.Bytes(math.MaxInt64)
+	}
+	return units.Bytes(n)
+}
+
+func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	tp := max(p.TP, 1)
 	var mem Memory
 	// Layers are counted by range, not one by one: a run covers layers first…first+times−1.
@@ -229,18 +259,18 @@ func (f Memory) Check(m *arch.Machine, p Mapping) error {
 	}
 	e := &DoesNotFit{Machine: m.Name, Tier: tier.Name, Capacity: tier.Capacity,
 		Needs: []Need{{"weights", f.Weights}, {"kv cache", f.KV}, {"activations", f.Activations}}}
-	tp := max(p.TP, 1)
+	chips := p.Chips()
 	switch {
 	case f.Activations > f.Weights+f.KV:
 		e.Hint = "a smaller --batch, a shorter --prompt or a runtime with fused attention would shrink the activations"
-	case tp < m.System.Chips:
+	case chips < m.System.Chips:
 		e.Hint = fmt.Sprintf("spread it over more chips with --tp, up to %d in this node", m.System.Chips)
 	case f.KV > f.Weights:
 		e.Hint = "a smaller --batch, a shorter --prompt or a narrower --kv-dtype would shrink the cache"
 	default:
 		e.Hint = "a narrower --weight-dtype would shrink the weights"
 	}
-	if below := m.Below(tp); below != nil {
+	if below := m.Below(chips); below != nil {
 		switch spill := total - tier.Capacity; {
 		case total < 0 || spill > below.Capacity:
 			e.Hint += fmt.Sprintf("; nor would it fit into %s and %s together, which add up to %s", tier.Name, below.Name, Human(tier.Capacity+below.Capacity))

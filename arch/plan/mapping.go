@@ -11,6 +11,8 @@ import (
 type Mapping struct {
 	// TP is the tensor-parallel degree; 0 means 1.
 	TP int64 `json:"tp"`
+	// PP is the number of pipeline stages, TP chips each; 0 means 1.
+	PP int64 `json:"pp,omitempty"`
 	// Profile names the runtime profile; "" is the machine's default.
 	Profile string `json:"profile,omitempty"`
 	// HostSync times every operator from the host: each pays the host's launch and
@@ -25,6 +27,9 @@ type Mapping struct {
 	// Pins are choices that the planner would make otherwise; nil leaves all to it.
 	Pins *Pins `json:"pins,omitempty"`
 }
+
+// Chips is how many chips the mapping takes.
+func (p Mapping) Chips() int64 { return max(p.TP, 1) * max(p.PP, 1) }
 
 // Invalid says that a mapping does not suit a machine or a graph.
 type Invalid struct {
@@ -48,8 +53,8 @@ func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
 	case p.TP > m.System.Chips:
 		return &Invalid{"tp", fmt.Sprintf("%d chips are asked for, one %s node has %d", p.TP, m.Name, m.System.Chips), fmt.Sprintf("use --tp %d or less", m.System.Chips)}
 	}
-	if p.TP == 1 {
-		return nil
+	if err := p.checkStages(m, g); err != nil || p.TP == 1 {
+		return err
 	}
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {

@@ -14,6 +14,7 @@ import (
 type Program struct {
 	Machine   string        // name of the machine it was planned for
 	Ranks     int64         // chips that run this program in lockstep
+	Stages    int64         // groups of as many chips that run parts of it in turn, while the others wait; 0 means 1
 	Resources []Resource    // what steps use; at their best rates
 	Counters  []sim.Counter // what steps count
 	Ops       []OpInfo      // the operators, for reports
@@ -24,6 +25,14 @@ type Program struct {
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
 }
+
+// Chips is how many chips there are in all.
+func (p *Program) Chips() int64 { return p.Ranks * p.stages() }
+
+func (p *Program) stages() int64 { return max(p.Stages, 1) }
+
+// Waiting is how many chips wait while others run the program.
+func (p *Program) Waiting() int64 { return p.Ranks * (p.stages() - 1) }
 
 // AtClock returns the program with the cores at a clock below their full one: what goes with the clock
 // takes longer, the plan and with it the work stay. Amounts are cycles or bytes either way, so only

@@ -93,6 +93,9 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	}
 	f.prompt.check(least)
 	p.Options = f.options
+	if p.PP == 1 { // as if it were left out
+		p.PP = 0
+	}
 	var err error
 	switch {
 	case f.model != "" && f.trace != "":
@@ -104,7 +107,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 			}
 		}
 		o := &p.Options
-		*o = experiments.Options{TP: o.TP, Runtime: o.Runtime, HostSync: o.HostSync, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		*o = experiments.Options{TP: o.TP, PP: o.PP, Runtime: o.Runtime, HostSync: o.HostSync, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
@@ -173,12 +176,13 @@ func (f *pointFlags) register(c *cobra.Command) {
 	f.workloadFlags.register(c, true)
 	f.many.register(c)
 	o := &f.options
-	o.TP, o.Fidelity = 1, eval.Event
+	o.TP, o.PP, o.Fidelity = 1, 1, eval.Event
 	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "tensor-parallel chips of one node")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
+	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, with one batch in flight")
 	mappingFlag(c, &f.mapping)
-	group(fs, mapping, "tp", "runtime", "host-sync", "mapping")
+	group(fs, mapping, "tp", "pp", "runtime", "host-sync", "mapping")
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
@@ -189,6 +193,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	complete(c, "arch", machineNames)
 	complete(c, "fidelity", func() []string { return fidelities })
 	complete(c, "ideal", func() []string { return ideals })
+	complete(c, "pp", func() []string { return []string{"1", "2", "4", "8"} })
 	complete(c, "tp", func() []string { return []string{"1", "2", "4", "8"} })
 	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profileNames(f.arch), cobra.ShellCompDirectiveNoFileComp
@@ -265,23 +270,23 @@ func inputError(err error) error {
 // laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
 // are accepted, so that scripts written for a later version say why they do not work yet.
 type laterFlags struct {
-	pp, dp, ep, cp int64
-	sp             bool
-	parallel       string
+	dp, ep, cp int64
+	sp         bool
+	parallel   string
 }
 
 func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
 	fs := c.Flags()
-	f.pp, f.dp, f.ep, f.cp = 1, 1, 1, 1
+	f.dp, f.ep, f.cp = 1, 1, 1
 	for _, n := range []struct {
 		name, what string
 		into       *int64
-	}{{"pp", "pipeline stages", &f.pp}, {"dp", "data-parallel replicas", &f.dp}, {"ep", "expert-parallel chips", &f.ep}, {"cp", "context-parallel chips", &f.cp}} {
+	}{{"dp", "data-parallel replicas", &f.dp}, {"ep", "expert-parallel chips", &f.ep}, {"cp", "context-parallel chips", &f.cp}} {
 		fs.Var(&count{name: n.name, into: n.into, min: 1, problems: problems}, n.name, n.what)
 	}
 	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
 	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
-	for _, name := range []string{"pp", "dp", "ep", "cp", "sp", "parallel"} {
+	for _, name := range []string{"dp", "ep", "cp", "sp", "parallel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -292,10 +297,9 @@ func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
 		set  bool
 		hint string
 	}{
-		{"pp", f.pp > 1, "this version maps with --tp only"},
-		{"dp", f.dp > 1, "this version maps with --tp only"},
-		{"ep", f.ep > 1, "this version maps with --tp only"},
-		{"cp", f.cp > 1, "this version maps with --tp only"},
+		{"dp", f.dp > 1, "this version maps with --tp and --pp only"},
+		{"ep", f.ep > 1, "this version maps with --tp and --pp only"},
+		{"cp", f.cp > 1, "this version maps with --tp and --pp only"},
 		{"sp", f.sp, "leave it out"},
 		{"parallel", f.parallel != "", "give --tp"},
 	} {

@@ -209,6 +209,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return nil, err
 	}
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
+	r.Mapping.PP = q.pp
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	r.PowerLimit, r.PowerTrace = units.Watts(q.powerLimit), q.powerTrace
@@ -256,7 +257,10 @@ func (o *Oracle) costsFor(q *request) plan.Coster {
 
 // withinNode refuses more chips than one node of the machine has.
 func (q *request) withinNode(m *arch.Machine) *Error {
-	chips, at := q.tp, "/parallel/tp"
+	chips, at := q.tp*q.pp, "/parallel/tp"
+	if q.pp > 1 {
+		at = "/parallel"
+	}
 	if q.model == "" {
 		chips, at = q.op.Ranks, "/op/ranks"
 	}

@@ -25,7 +25,7 @@ type job struct {
 	draft, acceptance string // canonical JSON of the draft model, "" for none, and the chance as it was written
 	draftTokens       int64
 	lora              string // as llm.ParseLoRA reads it, "" for none
-	tp                int64
+	tp, pp            int64
 	framework, kernel string
 	hostSync, detail  bool
 	mapping           string  // canonical JSON of the member, "" if it is left out
@@ -402,14 +402,16 @@ func (f *fields) dtypes() (d [3]maybeType) {
 
 // parallel reads the mapping over chips.
 func (q *request) parallel(f *fields) {
-	q.tp = 1
+	q.tp, q.pp = 1, 1
 	v := f.get("parallel")
 	if v == nil {
 		return
 	}
 	p := open(v, "/parallel", f.err)
 	q.tp = p.integer("tp", 1, maxDim, 1)
-	p.one("pp", "pipeline parallelism")
+	if q.pp = p.integer("pp", 1, maxDim, 1); q.model == "" && q.pp > 1 {
+		p.fail(invalid("value", "/parallel/pp", "leave it out", "an operator alone has no stages"))
+	}
 	p.one("dp", "data parallelism")
 	p.one("ep", "expert parallelism")
 	p.one("cp", "context parallelism")
@@ -454,8 +456,8 @@ func (q *request) member(field string) string {
 		return wholeOp
 	}
 	switch field {
-	case "tp":
-		return "/parallel/tp"
+	case "tp", "pp":
+		return "/parallel/" + field
 	case "prompt":
 		if q.pastLen {
 			return "/past_len"

@@ -59,8 +59,11 @@ func (r *runReport) title() {
 		size += fmt.Sprintf(", %d generated", a.Generate)
 	}
 	chips := "1 chip"
-	if a.Parallel.TP > 1 {
-		chips = fmt.Sprintf("%d chips (tp %d)", a.Parallel.TP, a.Parallel.TP)
+	switch p := a.Parallel; {
+	case p.PP > 1:
+		chips = fmt.Sprintf("%d chips (tp %d, pp %d)", p.TP*p.PP, p.TP, p.PP)
+	case p.TP > 1:
+		chips = fmt.Sprintf("%d chips (tp %d)", p.TP, p.TP)
 	}
 	types := a.DType
 	if a.WeightDType != a.DType || a.KVDType != a.DType {
