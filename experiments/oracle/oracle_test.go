@@ -328,7 +328,7 @@ func TestErrors(t *testing.T) {
 		{`{` + a100 + `,"model":"llama2-7b","dtype":"fp8"}`, "unsupported", "dtype", "/dtype", ""},
 		{`{` + a100 + `,"model":"llama2-7b","parallel":{"tp":3}}`, "invalid", "value", "/parallel/tp", "2 or 4"},
 		{`{` + a100 + `,"model":"llama2-7b","parallel":{"tp":16}}`, "unsupported", "beyond-node", "/parallel/tp", "8"},
-		{`{` + a100 + `,"model":"llama2-7b","parallel":{"pp":2}}`, "unsupported", "not-simulated", "/parallel/pp", ""},
+		{`{` + a100 + `,"model":"llama2-7b","parallel":{"dp":2}}`, "unsupported", "not-simulated", "/parallel/dp", ""},
 		{`{` + a100 + `,"model":"llama2-7b","parallel":{"sp":true}}`, "unsupported", "not-simulated", "/parallel/sp", ""},
 		{`{` + a100 + `,"model":"llama2-7b","parallel":{"pq":2}}`, "invalid", "unknown-member", "/parallel/pq", ""},
 		{`{` + a100 + `,"model":"llama2-7b","recompute":"full"}`, "unsupported", "not-simulated", "/recompute", ""},
