@@ -17,6 +17,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/experiments/coe"
 	"github.com/stratasim/strata/experiments/workload"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/sim/units"
@@ -31,7 +32,9 @@ type Point struct {
 	Trace    *traces.Graph      // nil when a model is run
 	Draft    *llm.Model         // drafts tokens for Model to verify; nil without speculation
 	Workload *workload.Workload // of many requests, whose lengths take the place of Prompt and Generate; nil for one
-	Costs    *Costs             // of operators, in place of the model's; nil for none
+	// Composition of experts, whose models take the place of Model: the first of them is that. Nil for none.
+	Composition *coe.Composition
+	Costs       *Costs // of operators, in place of the model's; nil for none
 	Options
 }
 
@@ -201,8 +204,12 @@ func addWorkload(problems *Problems, err error) {
 	}
 }
 
-// Request turns the point into a request to the simulator, with a workload into that for its longest request: see Distribute.
+// Request turns the point into a request to the simulator, with a workload into that for its longest request: see Distribute,
+// with a composition into that of its largest run: see Compose.
 func (p *Point) Request() (eval.Request, error) {
+	if p.Composition != nil {
+		return p.composedRequest()
+	}
 	if p.Workload != nil {
 		longest, err := p.longest()
 		if err != nil {
@@ -411,6 +418,8 @@ type stored struct {
 	Costs    string `json:"cost_input,omitempty"`
 	Workload string `json:"workload_input,omitempty"`
 	Draft    string `json:"draft_input,omitempty"`
+	// Composition holds its models too.
+	Composition string `json:"composition_input,omitempty"`
 	Options
 }
 
@@ -445,6 +454,10 @@ func (p *Point) Store() (request string, inputs []Input, err error) {
 		in = newInput("workload", p.Workload.Content())
 		s.Workload, inputs = in.Hash, append(inputs, in)
 	}
+	if p.Composition != nil {
+		in = newInput("workload", p.Composition.Content())
+		s.Composition, inputs = in.Hash, append(inputs, in)
+	}
 	if p.Draft != nil {
 		text, err := json.Marshal(p.Draft)
 		if err != nil {
@@ -477,6 +490,15 @@ func Restore(request string, input func(hash string) ([]byte, error)) (*Point, e
 			return nil, err
 		}
 		if p.Workload, err = workload.Restore(data); err != nil {
+			return nil, err
+		}
+	}
+	if s.Composition != "" {
+		data, err := input(s.Composition)
+		if err != nil {
+			return nil, err
+		}
+		if p.Composition, err = coe.Restore(data); err != nil {
 			return nil, err
 		}
 	}

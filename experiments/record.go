@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch/eval"
@@ -31,7 +32,7 @@ type scalar struct {
 }
 
 // scalars lists every scalar of an answer but its schema, which is the same for all.
-var scalars = append([]scalar{
+var scalars = slices.Concat([]scalar{
 	{"arch", "arch", func(a *eval.Answer) any { return a.Arch }},
 	{"model", "model", func(a *eval.Answer) any { return a.Model }},
 	{"phase", "phase", func(a *eval.Answer) any { return a.Phase }},
@@ -126,7 +127,7 @@ var scalars = append([]scalar{
 	{"manifest.mapping_hash", "mapping_hash", func(a *eval.Answer) any { return given(a.Manifest.MappingHash) }},
 	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
-}, distributionScalars()...)
+}, distributionScalars(), compositionScalars())
 
 // of is a figure of a part of the answer that not every run has, no value for those without.
 func of[T any](part *T, figure func(*T) any) any {

@@ -60,7 +60,14 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	if err != nil {
 		return nil, fmt.Errorf("row %s: %w", row.Key, err)
 	}
-	distribution, failed := p.Distribute(ctx, &r, nil)
+	var composed *eval.Answer
+	var failed error
+	var distribution *eval.Distribution
+	if p.Composition != nil {
+		composed, failed = p.Compose(ctx, &r, nil)
+	} else {
+		distribution, failed = p.Distribute(ctx, &r, nil)
+	}
 	if again := r.Key(); again != row.Key {
 		c.Differences = append(c.Differences, fmt.Sprintf("key: %s → %s", row.Key, again))
 	}
@@ -69,7 +76,7 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 		watch(&r)
 	}
 	var res *eval.Result
-	if err = failed; err == nil {
+	if err = failed; err == nil && composed == nil {
 		res, err = eval.Run(ctx, r)
 	}
 	unfit := plan.Infeasible(err)
@@ -81,8 +88,11 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 	case err != nil:
 		return nil, fmt.Errorf("row %s: %w", row.Key, err)
 	}
-	res.Distribution = distribution
-	answer, err := EncodeAnswer(&res.Answer)
+	if composed == nil {
+		composed = &res.Answer
+		composed.Distribution = distribution
+	}
+	answer, err := EncodeAnswer(composed)
 	if err != nil {
 		return nil, err
 	}

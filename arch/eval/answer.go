@@ -62,6 +62,8 @@ type Answer struct {
 	Load *Load `json:"load,omitempty"`
 	// Distribution is what many requests came to, of which the other figures are one; nil for a single request.
 	Distribution *Distribution `json:"distribution,omitempty"`
+	// Composition is what a composition of experts came to, whose requests the other figures are of; nil for others.
+	Composition *Composition `json:"composition,omitempty"`
 	// OwnCosts says how much had costs that are not the model's; nil where none were given.
 	OwnCosts *OwnCosts `json:"costs,omitempty"`
 	// FloorSeconds is what no evaluation of the same plan can beat.

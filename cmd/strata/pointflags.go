@@ -214,8 +214,13 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	}
 	f.options.Mapping, err = mappingOf(f.mapping)
 	f.problems.Add(err)
-	f.workload(c, p)
-	f.many.read(c, p, &f.problems)
+	if !f.many.composition(c, p, f.options, &f.problems) {
+		f.workload(c, p)
+		f.many.read(c, p, &f.problems)
+	}
+	if p.Composition != nil {
+		checkDistinct(&f.problems, f.outputs, named{"workload", p.Composition.List})
+	}
 	if p.Workload != nil { // its file may name another
 		checkDistinct(&f.problems, f.outputs, named{"workload", p.Workload.List})
 	}

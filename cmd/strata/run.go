@@ -88,6 +88,13 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		req.Observer = d.timeline
 	}
 	start := time.Now()
+	if p.Composition != nil {
+		answer, err := r.compose(c, p, req)
+		if err != nil {
+			return d.unfit(c.Context(), p, req, err)
+		}
+		return r.deliver(c, d, p, req, &eval.Result{Answer: *answer}, time.Since(start))
+	}
 	distribution, err := r.distribute(c, p, req)
 	if err != nil {
 		return d.unfit(c.Context(), p, req, err)

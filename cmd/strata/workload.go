@@ -14,11 +14,53 @@ import (
 type manyFlag struct{ file string }
 
 func (f *manyFlag) register(c *cobra.Command) {
-	c.Flags().StringVar(&f.file, "workload", "", "many requests, in place of --prompt and --generate: their lengths in `FILE`, YAML or CSV (see docs/workloads.md)")
+	c.Flags().StringVar(&f.file, "workload", "", "many requests, in place of --prompt and --generate: their lengths in `FILE`, YAML or CSV (see docs/workloads.md); or a composition of experts (see docs/coe.md)")
 	group(c.Flags(), "Workload", "workload")
 	mustComplete(c, "workload", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"yaml", "yml", "csv"}, cobra.ShellCompDirectiveFilterFileExt
 	})
+}
+
+// composition reads the file if it is one of a composition of experts, and reports whether it is. Such a file says which
+// models run and what they are asked, so flags for that are refused.
+func (f *manyFlag) composition(c *cobra.Command, p *experiments.Point, options experiments.Options, problems *experiments.Problems) bool {
+	changed := c.Flags().Changed
+	if f.file == "" {
+		return false
+	}
+	composed, err := experiments.CompositionOf(f.file)
+	if composed == nil && err == nil {
+		return false
+	}
+	add := func(field, message, hint string) {
+		problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
+	}
+	problems.Add(inputError(err))
+	for _, name := range []string{"model", "prompt", "generate"} {
+		if changed(name) {
+			add(name, "the composition says that itself", "leave it out, or leave out --workload")
+		}
+	}
+	if changed("phase") && options.Phase != defaultPhase {
+		add("phase", options.Phase+": a composition of experts generates", "leave it out")
+	}
+	for _, name := range []string{"trace", "layers", "arrivals", "lora", "draft", "draft-tokens", "acceptance", "mapping", "host-sync", "cost", "cost-command", "timeline", "power-trace", "ablate", "sensitivity"} {
+		if changed(name) {
+			add(name, "it does not go with a composition of experts", "leave it out; strata run --model shows one expert")
+		}
+	}
+	if composed == nil {
+		return true
+	}
+	p.Options, p.Composition, p.Model = options, composed, composed.Kinds[0].Model
+	p.Prompt, p.Generate = 0, 0
+	if composed.Batch > 0 && changed("batch") && composed.Batch != p.Batch {
+		add("batch", fmt.Sprintf("%d: the composition says %d", p.Batch, composed.Batch), "leave it out, or take it out of the file")
+	}
+	if composed.Batch > 0 {
+		p.Batch = composed.Batch
+	}
+	return true
 }
 
 // read puts the requests of the file into a point whose other flags are read.
@@ -72,4 +114,12 @@ func (r *runCommand) distribute(c *cobra.Command, p *experiments.Point, req *eva
 	line := startProgress(w, !r.quiet && !r.noProgress && isTerminal(w))
 	defer line.stop()
 	return p.Distribute(c.Context(), req, func(done, of int) { line.say("workload", done, of) })
+}
+
+// compose runs a composition of experts, with a line of progress.
+func (r *runCommand) compose(c *cobra.Command, p *experiments.Point, req *eval.Request) (*eval.Answer, error) {
+	w := c.ErrOrStderr()
+	line := startProgress(w, !r.quiet && !r.noProgress && isTerminal(w))
+	defer line.stop()
+	return p.Compose(c.Context(), req, func(done, of int) { line.say("composition", done, of) })
 }

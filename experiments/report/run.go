@@ -28,7 +28,7 @@ type Options struct {
 // Run writes the report of one answer.
 func Run(w io.Writer, a *eval.Answer, o Options) error {
 	r := &runReport{a: a, o: o}
-	for _, section := range []func(){r.title, r.summary, r.distribution, r.stalls, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
+	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.stalls, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
 		section()
 	}
 	return o.write(w, r.b.String())
@@ -46,7 +46,11 @@ func (r *runReport) head(text string) { r.printf("\n%s\n", r.o.bold(text)) }
 
 func (r *runReport) title() {
 	a := r.a
-	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", cmp.Or(a.Model, "a trace"), a.Arch, Changes(r.o.Changes), a.Phase)))
+	name, phase := cmp.Or(a.Model, "a trace"), a.Phase
+	if d := a.Composition; d != nil {
+		name, phase = fmt.Sprintf("%s experts of %s", Count(d.Experts), a.Model), "composition"
+	}
+	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", name, a.Arch, Changes(r.o.Changes), phase)))
 	size := fmt.Sprintf("batch %d", a.Batch)
 	switch {
 	case a.Prompt == 0 && (a.Model == "" || a.Phase != "decode"): // a trace that does not say it
@@ -100,7 +104,13 @@ func (r *runReport) summary() {
 			parts = append(parts, text)
 		}
 	}
-	line("latency", Seconds(a.Seconds), strings.Join(parts, ", "))
+	if d := a.Composition; d != nil {
+		line("all requests", Seconds(a.Seconds), strings.Join(parts, ", "))
+		line("latency", Seconds(d.Latency.Mean), fmt.Sprintf("of a request on the mean; p95 %s", Seconds(d.Latency.P95)))
+		line("hit rate", Percent(d.HitRate), fmt.Sprintf("%s of %s runs find their expert in fast memory", Count(d.Hits), Count(d.Runs)))
+	} else {
+		line("latency", Seconds(a.Seconds), strings.Join(parts, ", "))
+	}
 	if s := a.Serving; s != nil {
 		line("requests", fmt.Sprintf("%.4g/s", s.RequestsPerSecond), fmt.Sprintf("%d in work, %s arrivals; prefill takes %s of the time", s.Concurrency, s.Arrivals, Percent(s.PrefillShare)))
 	}

@@ -172,7 +172,7 @@ var tables = []Table{
 			{Name: "cost_model_operators", Type: Integer, Description: "distinct operators that were left to the model"},
 			{Name: "cost_model_calls", Type: Integer, Description: "their calls on one chip"},
 			{Name: "cost_model_seconds", Type: Real, Unit: "s", Description: "time that is the model's"},
-		}, distributionColumns(), []Column{
+		}, distributionColumns(), compositionColumns(), []Column{
 			{Name: "events", Type: Integer, Description: "events simulated; 0 for the analytic fidelity"},
 			{Name: contentHash, Type: Text, Description: "hash of the answer with all its parts, to compare rows by; set by Put", Required: true, Label: true},
 		}),

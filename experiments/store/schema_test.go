@@ -190,8 +190,8 @@ func TestMigration(t *testing.T) {
 // Every column says what it is, and every number with a unit ends in it.
 func TestColumnsAreDescribed(t *testing.T) {
 	endings := map[string][]string{
-		"s": {"seconds"}, "B": {"_bytes"}, "J": {"joules", "joules_per_token"}, "W": {"_watts"},
-		"1/s": {"_per_second"}, "USD/h": {"usd_per_hour"}, "USD": {"usd_per_million_tokens"},
+		"s": {"seconds"}, "B": {"_bytes"}, "J": {"joules", "joules_per_token", "joules_per_request"}, "W": {"_watts"},
+		"1/s": {"_per_second"}, "B/s": {"_bytes_per_second"}, "USD/h": {"usd_per_hour"}, "USD": {"usd_per_million_tokens"},
 	}
 	for _, table := range Tables() {
 		if table.Description == "" || len(table.Key) == 0 {
