@@ -1,8 +1,10 @@
 package arch
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim/units"
@@ -28,8 +30,8 @@ type HostLink struct {
 	Latency units.Time `yaml:"latency" spec:"min=0 ns,max=1 s"`
 }
 
-// Below is the memory next to the one that holds the weights: another tier of the chip, or what a chip has
-// of its host's. Nothing is placed there while a program runs; weights may come from there before it.
+// Below is a memory below the one that holds the weights: another tier of the chip, or what a chip has of its
+// host's. Weights come from there before a program runs, and what does not fit above streams from it.
 type Below struct {
 	Name, Kind string
 	// Capacity that one chip has of it.
@@ -39,41 +41,54 @@ type Below struct {
 	Rate    int64
 	Limit   string
 	Latency units.Time
+	// Host says that it is the host's, behind a link.
+	Host bool
 }
 
-// Below returns the memory below the one that holds the weights when so many chips of the node read it at a
-// time; nil if the machine has none.
+// Below returns the fastest memory below the one that holds the weights when so many chips of the node read it
+// at a time; nil if the machine has none.
 func (m *Machine) Below(chips int64) *Below {
+	if all := m.Lower(chips); len(all) > 0 {
+		return &all[0]
+	}
+	return nil
+}
+
+// Lower returns all memories below the one that holds the weights: the chip's own, the fastest first, then the
+// host's.
+func (m *Machine) Lower(chips int64) []Below {
 	off := m.OffChip()
 	if off == nil {
 		return nil
 	}
 	clock := m.Chip.Clock
-	var next *memory.Spec
+	var all []Below
 	for i := range m.Chip.Memory {
-		t := &m.Chip.Memory[i]
-		if t.Kind != "sram" && t != off && (next == nil || t.Rate(clock) > next.Rate(clock)) {
-			next = t
+		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != off {
+			all = append(all, Below{Name: t.Name, Kind: t.Kind, Capacity: t.Capacity, Rate: t.Rate(clock), Limit: t.Name})
 		}
 	}
-	var b Below
-	switch host := m.System.Host; {
-	case next != nil:
-		b = Below{Name: next.Name, Kind: next.Kind, Capacity: next.Capacity, Rate: next.Rate(clock), Limit: next.Name}
-	case host != nil:
+	slices.SortStableFunc(all, func(a, b Below) int { return cmp.Compare(b.Rate, a.Rate) })
+	if host := m.System.Host; host != nil {
 		h := &host.Memory
-		b = Below{Name: h.Name, Kind: h.Kind, Capacity: h.Capacity / units.Bytes(max(1, m.System.Chips)), Latency: host.Link.Latency,
-			Rate: max(1, h.Rate(clock)/max(1, chips)), Limit: h.Name}
+		b := Below{Name: h.Name, Kind: h.Kind, Capacity: h.Capacity / units.Bytes(max(1, m.System.Chips)), Latency: host.Link.Latency,
+			Rate: host.Share(clock, chips), Limit: h.Name, Host: true}
 		if link := host.Link.Rate(); link < b.Rate {
 			b.Rate, b.Limit = link, "link"
 		}
-	default:
-		return nil
+		all = append(all, b)
 	}
-	if r := off.Rate(clock); r < b.Rate {
-		b.Rate, b.Limit = r, off.Name
+	for i := range all {
+		if r := off.Rate(clock); r < all[i].Rate {
+			all[i].Rate, all[i].Limit = r, off.Name
+		}
 	}
-	return &b
+	return all
+}
+
+// Share is the rate of the host's memory that one of so many chips gets, in whole bytes per second.
+func (h *HostComputer) Share(clock units.Hertz, chips int64) int64 {
+	return max(1, h.Memory.Rate(clock)/max(1, chips))
 }
 
 // Rate returns the sustained rate of the link in whole bytes per second.

@@ -20,12 +20,12 @@ func TestBelow(t *testing.T) {
 		chips   int64
 		want    arch.Below
 	}{
-		{"a100-sxm-80gb", nil, 1, arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 24_800_000_000, Limit: "link", Latency: 10 * units.Microsecond}},
-		{"a100-sxm-80gb", nil, 8, arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 24_800_000_000, Limit: "link", Latency: 10 * units.Microsecond}},
+		{"a100-sxm-80gb", nil, 1, arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 24_800_000_000, Limit: "link", Latency: 10 * units.Microsecond, Host: true}},
+		{"a100-sxm-80gb", nil, 8, arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 24_800_000_000, Limit: "link", Latency: 10 * units.Microsecond, Host: true}},
 		{"a100-sxm-80gb", map[string]string{"system.host.memory.bandwidth": "100 GB/s"}, 8,
-			arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 10_000_000_000, Limit: "host", Latency: 10 * units.Microsecond}},
+			arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 10_000_000_000, Limit: "host", Latency: 10 * units.Microsecond, Host: true}},
 		{"a100-sxm-80gb", map[string]string{"chip.memory[hbm].bandwidth": "10 GB/s"}, 1,
-			arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 8_300_000_000, Limit: "hbm", Latency: 10 * units.Microsecond}},
+			arch.Below{Name: "host", Kind: "ddr", Capacity: 256 << 30, Rate: 8_300_000_000, Limit: "hbm", Latency: 10 * units.Microsecond, Host: true}},
 		{"sn40l", nil, 8, arch.Below{Name: "ddr", Kind: "ddr", Capacity: 3 << 39, Rate: 125_000_000_000, Limit: "ddr"}},
 	} {
 		m := machine(t, c.machine)

@@ -58,6 +58,11 @@ type Options struct {
 	Ideal       []string `json:"ideal,omitempty"`
 	// Mapping holds choices of the planner that are made for it, the content of a mapping file.
 	Mapping *plan.Pins `json:"mapping,omitempty"`
+	// Offload, Placement, Prefetch and Lookahead are those of plan.Mapping.
+	Offload   string   `json:"offload,omitempty"`
+	Placement string   `json:"placement,omitempty"`
+	Prefetch  *int64   `json:"prefetch,omitempty"`
+	Lookahead *float64 `json:"lookahead,omitempty"`
 	// PowerLimit is the limit of each chip in watts; 0 is the machine's.
 	PowerLimit float64 `json:"power_limit,omitempty"`
 	// Set lists the changes to the machine, "path=value" each. The machine of the point has them already: they
@@ -228,7 +233,8 @@ func (p *Point) Request() (eval.Request, error) {
 	}
 	// In one order, because the key of the answer does not depend on it.
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
-		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping}}
+		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
+			Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
 	p.addCosts(&r)
 	if p.Draft != nil {
 		plain := *p

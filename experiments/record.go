@@ -89,6 +89,15 @@ var scalars = slices.Concat([]scalar{
 	{"host.request_seconds", "host_request_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.RequestSeconds }) }},
 	{"host.wait_seconds", "host_wait_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.WaitSeconds }) }},
 	{"host.share", "host_share", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Share }) }},
+	{"streaming.prefetch", "prefetch", func(a *eval.Answer) any { return of(a.Streaming, func(s *eval.Streaming) any { return s.Prefetch }) }},
+	{"streaming.fetched_bytes", "fetched_bytes", func(a *eval.Answer) any {
+		return of(a.Streaming, func(s *eval.Streaming) any { return s.FetchedBytes })
+	}},
+	{"streaming.stored_bytes", "stored_bytes", func(a *eval.Answer) any { return of(a.Streaming, func(s *eval.Streaming) any { return s.StoredBytes }) }},
+	{"streaming.move_seconds", "move_seconds", func(a *eval.Answer) any { return of(a.Streaming, func(s *eval.Streaming) any { return s.MoveSeconds }) }},
+	{"streaming.exposed_seconds", "exposed_ddr_seconds", func(a *eval.Answer) any {
+		return of(a.Streaming, func(s *eval.Streaming) any { return s.ExposedSeconds })
+	}},
 	{"load.bytes", "load_bytes", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Bytes }) }},
 	{"load.from", "load_from", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.From }) }},
 	{"load.seconds", "load_seconds", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Seconds }) }},

@@ -79,8 +79,8 @@ func (s *Stalls) Minus(o *Stalls) Stalls {
 	return d
 }
 
-// Running is the time in which kernels run: neither launches nor waiting for work.
-func (s *Stalls) Running() units.Time { return s.Total() - s[Launch] - s[Idle] }
+// Running is the time in which kernels run: neither launches nor waiting for work or for a lower memory.
+func (s *Stalls) Running() units.Time { return s.Total() - s[Launch] - s[Idle] - s[DDR] }
 
 // Largest returns the cause with the most time; the first in order among equals.
 func (s *Stalls) Largest() Cause {

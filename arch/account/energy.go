@@ -129,6 +129,13 @@ func NewMeter(m *arch.Machine, p *plan.Program) *Meter {
 		set(tier.Name+".read", read)
 		set(tier.Name+".write", write)
 	}
+	if h := m.System.Host; h != nil && p.Placement.Streams() && p.Placement.Tier(h.Memory.Name) != nil {
+		each := units.Joules(m.Energy.Memory[h.Memory.Name])
+		part := k.part(h.Memory.Name, false)
+		set(h.Memory.Name+".read", price{part: part, each: each})
+		set(h.Memory.Name+".write", price{part: part, each: each})
+		set(plan.HostBytes, price{part: k.part("host link", false), each: units.Joules(m.Energy.HostLink)})
+	}
 	set("link.sent", price{part: k.part("link", false), each: units.Joules(m.Energy.Link)})
 	if m.Power.Links > 0 {
 		k.standing = append(k.standing, standing{part: k.part("link.idle", false), watts: m.Power.Links})
@@ -255,8 +262,8 @@ func (k *Meter) At(actions Actions, t, busy units.Time, at Pace) []units.Joules 
 
 // Busy is the time of an outcome in which kernels run.
 func (k *Meter) Busy(o *sim.Outcome) units.Time {
-	if k.p.Ahead() {
-		return o.Running()
+	if k.p.Overlaps() {
+		return min(o.Running(), o.Makespan)
 	}
 	return o.Stalls.Running()
 }

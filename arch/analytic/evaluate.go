@@ -182,6 +182,9 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 			}
 			t.busy, t.inService = r.Time, r.Stalls
 			res.Work.Add(r.Work, times)
+			if b.Op < 0 {
+				res.Add(r, times)
+			}
 		}
 		t.after = nd.After
 		if len(nd.Acquire) > 0 {

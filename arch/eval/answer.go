@@ -58,6 +58,9 @@ type Answer struct {
 	Sensitivity   *SensitivityRun `json:"sensitivity,omitempty"`
 	// Footprint is what one chip has to hold.
 	Footprint Footprint `json:"footprint"`
+	// Placement says what lives in which memory off chip. Streaming is there if something streams from a lower one.
+	Placement []Placed   `json:"placement,omitempty"`
+	Streaming *Streaming `json:"streaming,omitempty"`
 	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
 	Load *Load `json:"load,omitempty"`
 	// Distribution is what many requests came to, of which the other figures are one; nil for a single request.
@@ -213,6 +216,23 @@ type Footprint struct {
 	WeightBytes     int64 `json:"weight_bytes"`
 	KVBytes         int64 `json:"kv_bytes"`
 	ActivationBytes int64 `json:"activation_bytes"`
+}
+
+// Placed is what a chip holds of a class in a memory off chip.
+type Placed struct {
+	Tier  string `json:"tier"`
+	Class string `json:"class"` // weights, experts, kv cache, activations, staging buffers
+	Bytes int64  `json:"bytes"`
+}
+
+// Streaming is what moves between the first memory off chip and those below it, on one chip.
+type Streaming struct {
+	Prefetch     int64 `json:"prefetch"` // how many layers ahead of its use a layer is fetched
+	FetchedBytes int64 `json:"fetched_bytes"`
+	StoredBytes  int64 `json:"stored_bytes"`
+	// MoveSeconds is how long copies took, ExposedSeconds how long the chip waited for them: the stalls of ddr.
+	MoveSeconds    float64 `json:"move_seconds"`
+	ExposedSeconds float64 `json:"exposed_seconds"`
 }
 
 // Load is what it takes to bring the weights from the memory below, once and before the run: not a part of

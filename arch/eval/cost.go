@@ -58,7 +58,11 @@ func (r *Request) PlanContext(ctx context.Context) (*plan.Program, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	p, err := plan.BuildWith(ctx, r.Machine, r.Graph, r.mapping(), r.Costs)
+	mapping, err := r.solved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.BuildWith(ctx, r.Machine, r.Graph, mapping, r.Costs)
 	if err != nil || !r.OwnCostsOnly {
 		return p, err
 	}

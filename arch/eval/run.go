@@ -150,6 +150,19 @@ func (r *Request) mapping() plan.Mapping {
 	if p.Pins.Empty() {
 		p.Pins = nil
 	}
+	// One way to write what is the default.
+	if p.Offload == "auto" {
+		p.Offload = plan.OffloadChip
+	}
+	if p.Placement == "greedy" {
+		p.Placement = plan.Greedy
+	}
+	if p.Prefetch != nil && *p.Prefetch == plan.DefaultPrefetch {
+		p.Prefetch = nil
+	}
+	if p.Lookahead != nil && *p.Lookahead == 1 {
+		p.Lookahead = nil
+	}
 	for _, i := range r.Ideal {
 		p.IdealLaunch = p.IdealLaunch || i == "launch"
 	}
@@ -184,12 +197,34 @@ func (r *Request) Plan() (*plan.Program, error) {
 	return r.PlanContext(context.Background())
 }
 
+// solved is the mapping with its placement, where that is to be solved: by times of the closed form.
+func (r *Request) solved(ctx context.Context) (plan.Mapping, error) {
+	p := r.mapping()
+	if p.Placement != plan.Solved {
+		return p, nil
+	}
+	return plan.Solve(ctx, r.Machine, r.Graph, p, r.Costs, func(prog *plan.Program) (units.Time, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		o, err := analytic.Evaluate(prog, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")})
+		if err != nil {
+			return 0, err
+		}
+		return o.Makespan, nil
+	})
+}
+
 // Decide is Plan that also says what was decided on the way.
 func (r *Request) Decide(ctx context.Context) (*plan.Program, *plan.Decisions, error) {
 	if err := r.check(); err != nil {
 		return nil, nil, err
 	}
-	return plan.DecideWith(ctx, r.Machine, r.Graph, r.mapping(), r.Costs)
+	p, err := r.solved(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return plan.DecideWith(ctx, r.Machine, r.Graph, p, r.Costs)
 }
 
 // Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
@@ -267,11 +302,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		a.Energy.JoulesPerToken = float64(e.Total) / tokens
 	}
 	r.power(res, e)
-	for i := range m.Chip.Memory {
-		if t := &m.Chip.Memory[i]; t.Kind != "sram" && t != m.OffChip() {
-			a.Notes = append(a.Notes, fmt.Sprintf("%s is not used: this version places everything in %s", t.Name, m.OffChip().Name))
-		}
-	}
+	r.placement(res)
 	if slices.Contains(r.Ideal, "refresh") {
 		a.Notes = append(a.Notes, refreshIdeal)
 	}
@@ -296,9 +327,6 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 	}
 	a.NotModelled = []string{"DRAM rows and refresh as events", "network contention between collectives"}
-	if a.Load != nil {
-		a.NotModelled = append(a.NotModelled, "weights and cache that stream from "+a.Load.From)
-	}
 	if err := r.plain(ctx, res); err != nil {
 		return err
 	}
@@ -467,7 +495,6 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 	for i, c := range res.Program.Counters {
 		counter[c.Name] = res.Outcome.Work[i]
 	}
-	off := m.OffChip()
 	for i := range m.Chip.Memory {
 		t := &m.Chip.Memory[i]
 		n := int64(1)
@@ -486,8 +513,10 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 			tier.Utilization = moved / float64(t.Peak(m.Chip.Clock)) / a.Seconds
 		}
 		switch {
-		case t == off:
-			tier.PeakBytes = int64(fp.Weights + fp.KV + fp.Activations)
+		case t.Kind != "sram":
+			if placed := res.Program.Placement.Tier(t.Name); placed != nil {
+				tier.PeakBytes = int64(placed.Peak())
+			}
 		case t.Private():
 			tier.PeakBytes = min(tier.CapacityBytes, int64(res.Program.BufferPeak())*n)
 		case t.Kind == "sram":
@@ -495,24 +524,70 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 		}
 		a.Memory = append(a.Memory, tier)
 	}
+	if h := m.System.Host; h != nil {
+		name := h.Memory.Name
+		tier := Tier{Tier: name, Kind: h.Memory.Kind, CapacityBytes: int64(h.Memory.Capacity) / max(1, m.System.Chips), ReadBytes: counter[name+".read"], WrittenBytes: counter[name+".write"]}
+		if placed := res.Program.Placement.Tier(name); placed != nil {
+			tier.PeakBytes = int64(placed.Peak())
+		}
+		if a.Seconds > 0 { // of a chip's part of the node's
+			peak := float64(h.Memory.Peak(m.Chip.Clock)) / float64(max(1, res.Program.Ranks))
+			tier.Utilization = (float64(tier.ReadBytes) + float64(tier.WrittenBytes)) / peak / a.Seconds
+		}
+		a.Memory = append(a.Memory, tier)
+	}
+}
+
+// placement says what lives in which memory off chip, and what streams.
+func (r *Request) placement(res *Result) {
+	a, pl := &res.Answer, res.Program.Placement
+	for i := range pl.Tiers {
+		t := &pl.Tiers[i]
+		for _, h := range t.Holds {
+			if h.Bytes > 0 {
+				a.Placement = append(a.Placement, Placed{Tier: t.Name, Class: h.What, Bytes: int64(h.Bytes)})
+			}
+		}
+	}
+	if !pl.Streams() {
+		return
+	}
+	s := &Streaming{Prefetch: pl.Prefetch, ExposedSeconds: a.Stalls[sim.DDR]}
+	for i, c := range res.Program.Counters {
+		for _, t := range pl.Tiers[1:] {
+			switch c.Name {
+			case t.Name + ".read":
+				s.FetchedBytes += res.Outcome.Work[i]
+			case t.Name + ".write":
+				s.StoredBytes += res.Outcome.Work[i]
+			}
+		}
+	}
+	for i := range res.Outcome.Ops {
+		if res.Program.Ops[i].Kind == plan.MoveKind {
+			s.MoveSeconds += res.Outcome.Ops[i].Time.Seconds()
+		}
+	}
+	a.Streaming = s
 }
 
 // load derives how the weights come to their memory, for whole models.
 func (r *Request) load(res *Result, fp plan.Memory) {
 	m, a := r.Machine, &res.Answer
-	if h := m.System.Host; h != nil {
-		a.Memory = append(a.Memory, Tier{Tier: h.Memory.Name, Kind: h.Memory.Kind, CapacityBytes: int64(h.Memory.Capacity) / max(1, m.System.Chips)})
-	}
 	below := m.Below(res.Program.Chips())
-	if below == nil || fp.Weights == 0 || r.Mapping.Alone {
+	weights := fp.Weights
+	if pl := res.Program.Placement; pl.Streams() {
+		weights = pl.Tiers[0].Of(plan.Weights) + pl.Tiers[0].Of(plan.Experts)
+	}
+	if below == nil || weights == 0 || r.Mapping.Alone {
 		return
 	}
 	perByte := m.Energy.Stream(below.Name) + m.Energy.Stream(m.OffChip().Name)
 	if m.Tier(below.Name) == nil {
 		perByte += m.Energy.HostLink
 	}
-	a.Load = &Load{From: below.Name, Bytes: int64(fp.Weights), Seconds: below.Time(fp.Weights).Seconds(), BoundBy: below.Limit,
-		Joules: float64(fp.Weights.Cost(perByte)) * float64(res.Program.Chips())}
+	a.Load = &Load{From: below.Name, Bytes: int64(weights), Seconds: below.Time(weights).Seconds(), BoundBy: below.Limit,
+		Joules: float64(weights.Cost(perByte)) * float64(res.Program.Chips())}
 }
 
 // operators derives the operator table, the longest first.

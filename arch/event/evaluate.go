@@ -95,11 +95,7 @@ func (r *runner) Pipeline(b *plan.Body, times int64, _ *plan.Folder) (*plan.Resu
 
 // exact plays the whole program in one go.
 func (r *runner) exact() (*sim.Outcome, error) {
-	r.ops = make([]sim.OpStat, len(r.p.Ops))
-	for i := range r.ops {
-		r.ops[i].Work = make(sim.Counts, len(r.p.Counters))
-	}
-	r.whole = true
+	r.ops, r.whole = r.p.NewOps(), true
 	if len(r.p.Sections) > 0 {
 		r.marked = r.p.Entry
 	}

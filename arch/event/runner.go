@@ -40,10 +40,11 @@ type runner struct {
 	since   int64 // events at the last progress report
 	handled int64
 
+	ops []sim.OpStat // nil while one operator is played by itself
+
 	// Only when the whole program is played at once.
 	whole  bool
 	host   instant // when the host has launched all up to now
-	ops    []sim.OpStat
 	marked *plan.Body
 	marks  []sim.Mark
 	mark   instant    // the last of them
@@ -83,7 +84,7 @@ type frame struct {
 	boundary bool    // a look at the boundary is scheduled
 	started  instant
 	spent    sim.Stalls // of an operator's frame, until its path went by way of the host
-	counted  sim.Counts // r.work when the frame started, for operators
+	op       int        // operator that the frame is part of, -1 for none
 	history  map[string]*snapshot
 	tries    int
 }
@@ -136,6 +137,11 @@ func (r *runner) play(b *plan.Body, times int64) (*plan.Result, error) {
 	r.active, r.inLate, r.seq, r.frames = r.active[:0], 0, 0, 0
 	r.ended, r.end = false, instant{}
 	r.work = make(sim.Counts, len(r.p.Counters))
+	if !r.whole {
+		if r.ops = nil; b.Op < 0 {
+			r.ops = r.p.NewOps()
+		}
+	}
 	r.root = r.newFrame(b, times, nil)
 	if r.opt.Observer != nil {
 		r.opt.Observer.Play(b, times)
@@ -155,12 +161,23 @@ func (r *runner) play(b *plan.Body, times int64) (*plan.Result, error) {
 		return nil, fmt.Errorf("playing %s: %w", b.Name, err)
 	}
 	r.handled += r.eng.Events()
-	return &plan.Result{Time: r.end.at, Stalls: r.end.stalls, Work: r.work, Events: r.eng.Events()}, nil
+	res := &plan.Result{Time: r.end.at, Stalls: r.end.stalls, Work: r.work, Events: r.eng.Events()}
+	if !r.whole {
+		for i := range r.ops {
+			if r.ops[i].Calls > 0 {
+				res.AddOp(i, &r.ops[i])
+			}
+		}
+	}
+	return res, nil
 }
 
 func (r *runner) newFrame(b *plan.Body, times int64, parent *node) *frame {
 	r.frames++
-	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers))}
+	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers)), op: b.Op}
+	if f.op < 0 && parent != nil {
+		f.op = parent.f.op
+	}
 	for i := range b.Nodes {
 		n := &f.nodes[i]
 		n.f, n.index, n.plan = f, i, &b.Nodes[i]
@@ -203,9 +220,6 @@ func (f *frame) start(at *instant) error {
 	for i := range f.nodes {
 		n := &f.nodes[i]
 		n.started, n.freed, n.done = 0, 0, 0
-	}
-	if f.body.Op >= 0 && f.r.ops != nil {
-		f.counted = append(f.counted[:0], f.r.work...)
 	}
 	for i := range f.nodes {
 		if err := f.nodes[i].tryStart(at); err != nil {
@@ -337,6 +351,11 @@ func (n *node) Handle(now units.Time) error {
 	for _, c := range s.Counts {
 		r.work[c.Counter] += c.N
 	}
+	if f.op >= 0 && r.ops != nil {
+		for _, c := range s.Counts {
+			r.ops[f.op].Work[c.Counter] += c.N
+		}
+	}
 	at := n.from
 	at.at = now
 	n.account(now)
@@ -401,7 +420,7 @@ func (n *node) complete(at *instant) error {
 	if f.body == r.marked {
 		m := sim.Mark{Section: n.index, Start: r.mark.at, End: at.at, Stalls: at.stalls.Minus(&r.mark.stalls)}
 		m.Running = m.Stalls.Running()
-		if r.p.Ahead() {
+		if r.p.Overlaps() {
 			all := (&sim.Outcome{Ops: r.ops}).Running()
 			m.Running, r.ran = all-r.ran, all
 		}
@@ -450,9 +469,6 @@ func (f *frame) finish(at *instant) error {
 		d := at.stalls.Minus(&f.started.stalls)
 		o.Stalls.Add(&d, 1)
 		o.Stalls.Add(&f.spent, 1)
-		for i := range o.Work {
-			o.Work[i] += r.work[i] - f.counted[i]
-		}
 	}
 	if f.parent == nil {
 		r.end, r.ended = *at, true

@@ -18,6 +18,8 @@ type snapshot struct {
 	now    units.Time
 	paths  []sim.Stalls // time by cause up to each running step
 	work   sim.Counts
+	ops    []sim.OpStat // nil if nobody asks
+	starts []sim.Stalls // paths up to the starts of what runs inside, for its operators
 	delta  []sim.Stalls // change of paths since the same state before; nil the first time
 	period units.Time
 }
@@ -67,7 +69,11 @@ func (b *boundary) Handle(now units.Time) error {
 		f.history = map[string]*snapshot{}
 	}
 	f.tries++
-	now0 := &snapshot{least: f.least, now: now, paths: paths, work: append(sim.Counts(nil), r.work...)}
+	now0 := &snapshot{least: f.least, now: now, paths: paths, work: append(sim.Counts(nil), r.work...), ops: copyOps(r.ops)}
+	started := f.starts(nil)
+	for _, at := range started {
+		now0.starts = append(now0.starts, at.stalls)
+	}
 	old := f.history[string(key)]
 	f.history[string(key)] = now0
 	if old == nil {
@@ -107,6 +113,24 @@ func (b *boundary) Handle(now units.Time) error {
 	for i := range r.work {
 		r.work[i] += (r.work[i] - old.work[i]) * periods
 	}
+	for i, at := range started { // as many as before, because the state is the same
+		delta := at.stalls.Minus(&old.starts[i])
+		at.at += shift
+		at.stalls.Add(&delta, periods)
+	}
+	for i := range r.ops {
+		o, was := &r.ops[i], &old.ops[i]
+		if o.Calls == was.Calls && o.Time == was.Time && o.Work.Equal(was.Work) {
+			continue
+		}
+		stalls := o.Stalls.Minus(&was.Stalls)
+		o.Calls += (o.Calls - was.Calls) * periods
+		o.Time += (o.Time - was.Time) * units.Time(periods)
+		o.Stalls.Add(&stalls, periods)
+		for c := range o.Work {
+			o.Work[c] += (o.Work[c] - was.Work[c]) * periods
+		}
+	}
 	for i, e := range running {
 		e.path.Add(&now0.delta[i], periods)
 		e.move(shift)
@@ -119,6 +143,17 @@ func (b *boundary) Handle(now units.Time) error {
 		f.tries = maxTries // too little is left for another skip
 	}
 	return nil
+}
+
+func copyOps(ops []sim.OpStat) []sim.OpStat {
+	if ops == nil {
+		return nil
+	}
+	list := append([]sim.OpStat(nil), ops...)
+	for i := range list {
+		list[i].Work = append(sim.Counts(nil), list[i].Work...)
+	}
+	return list
 }
 
 // running is an appointment of the agenda: the end of a service or the arrival of a result.
@@ -162,6 +197,16 @@ func (f *frame) running(list []running) []running {
 		}
 		if n.child != nil && n.started > n.done {
 			list = n.child.running(list)
+		}
+	}
+	return list
+}
+
+// starts lists when the frames inside that run have started.
+func (f *frame) starts(list []*instant) []*instant {
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.child != nil && n.started > n.done {
+			list = n.child.starts(append(list, &n.child.started))
 		}
 	}
 	return list

@@ -36,10 +36,15 @@ func prepare(m *arch.Machine, g *traces.Graph, p *Mapping) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fp.Check(m, *p); err != nil && !p.Overfull {
+	pins := newPinning(p.Pins)
+	if p.PP > 1 && pins.below(m.OffChip().Name) {
+		return nil, &Invalid{"pp", "the mapping file places tensors below the fastest memory, which pipelines do not stream from", "leave one of them out"}
+	}
+	pl, err := place(m, g, *p, fp, pins)
+	if err != nil {
 		return nil, err
 	}
-	return newBuilder(m, *p)
+	return newBuilder(m, *p, pl, pins)
 }
 
 // builder plans the operators of one graph.
@@ -61,7 +66,9 @@ type builder struct {
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
 
-	blockName string     // of the block that is being planned
+	blockName string // of the block that is being planned
+	place     *Placement
+	steps     map[stepKey]*Body
 	pins      *pinning   // nil if nothing is pinned
 	decisions *Decisions // nil unless somebody wants to know them
 }
@@ -103,7 +110,7 @@ type kernelKey struct {
 	pin                   Choice // what is given of it
 }
 
-func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
+func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*builder, error) {
 	profile, err := m.ProfileFor(p.Profile, p.HostSync)
 	if err != nil {
 		return nil, &Invalid{"runtime", err.Error(), ""}
@@ -111,8 +118,8 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	b := &builder{m: m, profile: profile, mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		pins: newPinning(p.Pins), kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
-	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP}
+		pins: pins, place: pl, steps: map[stepKey]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
+	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
 		b.res[r.Name] = len(b.p.Resources)
@@ -138,6 +145,9 @@ func newBuilder(m *arch.Machine, p Mapping) (*builder, error) {
 	if b.host != nil {
 		add(Resource{HostResource, sim.Launch, "ps", int64(units.Second), false, false})
 	}
+	if pl.Streams() {
+		b.hostMemory(add)
+	}
 	if p.Chips() > 1 {
 		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), max(p.TP, 2)), false, false})
 	}
@@ -158,10 +168,15 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 	var section *Body
 	pipeline := stages{n: b.mapping.PP, layers: layersOf(g)}
 	stage, last := int64(0), int32(-1) // and block that ran last in a step
+	var ring []layers                  // of a step, where something streams
 	for i := range g.Runs {
 		run := &g.Runs[i]
 		begins := i == 0 || !run.SameStep(&g.Runs[i-1])
 		if begins {
+			if len(ring) > 0 {
+				b.ring(section, g.Runs[i-1].Phase, ring)
+				ring = ring[:0]
+			}
 			phase := run.Phase.String()
 			name := phase
 			if run.Step > 0 {
@@ -175,6 +190,14 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		block, err := b.block(g, run)
 		if err != nil {
 			return nil, err
+		}
+		if b.place.Streams() {
+			l := layers{name: g.Blocks[run.Block].Name, body: block, times: run.Times}
+			if l.moves, err = b.movesOf(g, run); err != nil {
+				return nil, err
+			}
+			ring = append(ring, l)
+			continue
 		}
 		if begins {
 			last = -1
@@ -193,6 +216,9 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 				return nil, err
 			}
 		}
+	}
+	if len(ring) > 0 {
+		b.ring(section, g.Runs[len(g.Runs)-1].Phase, ring)
 	}
 	for i := range entry.Nodes {
 		if n := &entry.Nodes[i]; n.Times > 1 {
@@ -432,7 +458,10 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 				return nil, err
 			}
 			if biased && !bias {
-				out[len(out)-1].Nodes[0].Step.Host = int64(b.host.Launches(arch.BiasedProduct, run.Phase.String()))
+				launch := out[len(out)-1].Nodes[0].Step
+				plain, _ := b.launchOf(op.Kind.String(), run.Phase)
+				inline, host := b.launchOf(arch.BiasedProduct, run.Phase)
+				launch.Latency, launch.Host = launch.Latency+inline-plain, host
 			}
 		}
 		if tp > 1 && op.Split == traces.Row {
@@ -510,7 +539,8 @@ func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
 	if b.mapping.IdealLaunch {
 		lat = 0
 	}
-	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Host: int64(b.host.Launches(kind, phase.String())),
+	inline, host := b.launchOf(kind, phase)
+	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat + inline, Charge: sim.Launch, Host: host,
 		Counts: []Count{b.count("launches", "launch", 1)}}})
 	return body
 }

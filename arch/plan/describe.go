@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/stratasim/strata/arch"
-
 	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
 )
 
 // DescriptionSchema names the format of a Description.
@@ -377,26 +377,36 @@ func (p *Program) opsPerByte(work sim.Counts) float64 {
 	return float64(ops) / float64(bytes)
 }
 
-// Placed says what lives in which memory of one chip while the program runs, given what it has to hold.
-func Placed(m *arch.Machine, p *Program, held Memory) []TierInfo {
+// Placed says what lives in which memory of one chip while the program runs.
+func Placed(m *arch.Machine, p *Program) []TierInfo {
 	var list []TierInfo
-	off := m.OffChip()
+	off := func(name, kind string, capacity units.Bytes) {
+		info := TierInfo{Tier: name, Kind: kind, CapacityBytes: int64(capacity), Holds: []HeldInfo{}}
+		if t := p.Placement.Tier(name); t != nil {
+			for _, h := range t.Holds {
+				info.Holds = append(info.Holds, HeldInfo{h.What, int64(h.Bytes)})
+			}
+			info.PeakBytes = int64(t.Peak())
+		}
+		list = append(list, info)
+	}
 	for i := range m.Chip.Memory {
 		t := &m.Chip.Memory[i]
+		if t.Kind != "sram" {
+			off(t.Name, t.Kind, t.Capacity)
+			continue
+		}
 		info := TierInfo{Tier: t.Name, Kind: t.Kind, PerCore: t.Private(), CapacityBytes: int64(t.Capacity), Holds: []HeldInfo{}}
-		switch {
-		case t == off:
-			info.Holds = []HeldInfo{{"weights", int64(held.Weights)}, {"kv cache", int64(held.KV)}, {"activations", int64(held.Activations)}}
-			for _, h := range info.Holds {
-				info.PeakBytes += h.Bytes
-			}
-		case t.Private():
+		if t.Private() {
 			info.PeakBytes = int64(p.BufferPeak())
 			info.Holds = []HeldInfo{{"operand buffers", info.PeakBytes}}
-		case t.Kind == "sram":
+		} else {
 			info.Holds = []HeldInfo{{"what passes through", 0}}
 		}
 		list = append(list, info)
+	}
+	if h := m.System.Host; h != nil && p.Placement.Tier(h.Memory.Name) != nil {
+		off(h.Memory.Name, h.Memory.Kind, p.Placement.Tier(h.Memory.Name).Capacity)
 	}
 	return list
 }

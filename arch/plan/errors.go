@@ -21,7 +21,17 @@ type DoesNotFit struct {
 	Tier     string
 	Capacity units.Bytes
 	Needs    []Need
+	Lower    []Need // capacities of the memories below that it may use too
 	Hint     string
+}
+
+// Room returns what the chip has of all memories that it may use.
+func (e *DoesNotFit) Room() units.Bytes {
+	room := e.Capacity
+	for _, n := range e.Lower {
+		room += n.Bytes
+	}
+	return room
 }
 
 // Need is one part of what a chip has to hold.
@@ -42,6 +52,9 @@ func (e *DoesNotFit) Total() units.Bytes {
 func (e *DoesNotFit) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "does not fit: each chip of %s needs %s of %s, it has %s", e.Machine, Human(e.Total()), e.Tier, Human(e.Capacity))
+	for _, n := range e.Lower {
+		fmt.Fprintf(&b, " and %s of %s", Human(n.Bytes), n.What)
+	}
 	for _, n := range e.Needs {
 		fmt.Fprintf(&b, "; %s %s", n.What, Human(n.Bytes))
 	}

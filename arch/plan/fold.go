@@ -24,6 +24,20 @@ type part struct {
 	calls, runs int64
 }
 
+// Add appends what so many runs of another result did to the operators inside: a body whose nodes overlap has them
+// all, and they may add up to more than its time.
+func (s *Result) Add(of *Result, runs int64) {
+	for _, q := range of.parts {
+		q.runs *= runs
+		s.parts = append(s.parts, q)
+	}
+}
+
+// AddOp appends what an operator inside came to.
+func (s *Result) AddOp(op int, o *sim.OpStat) {
+	s.parts = append(s.parts, part{op, &Result{Time: o.Time, Stalls: o.Stalls, Work: o.Work}, o.Calls, 1})
+}
+
 // Timer times the parts of a program that Fold cannot add up by itself.
 type Timer interface {
 	// Serve times one step that runs alone.
@@ -79,7 +93,7 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 		if len(p.Sections) > 0 {
 			m := sim.Mark{Section: i, Start: start, End: sum.Time, Stalls: sum.Stalls.Minus(&stalls)}
 			m.Running = m.Stalls.Running()
-			if p.Ahead() {
+			if p.Overlaps() {
 				m.Running = 0
 				for _, q := range sum.parts[before:] {
 					m.Running += q.of.Stalls.Running() * units.Time(q.runs)
@@ -96,10 +110,7 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 // outcome turns a result into an outcome.
 func (f *Folder) outcome(sum *Result) *sim.Outcome {
 	p := f.p
-	out := &sim.Outcome{Ops: make([]sim.OpStat, len(p.Ops))}
-	for i := range out.Ops {
-		out.Ops[i].Work = make(sim.Counts, len(p.Counters))
-	}
+	out := &sim.Outcome{Ops: p.NewOps()}
 	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
 	for _, q := range sum.parts {
 		o := &out.Ops[q.op]

@@ -16,6 +16,69 @@ type Memory struct {
 	Activations units.Bytes // largest set of tensors alive within one block
 }
 
+// eachWeight visits the weights that a graph uses: what one chip has of each in a layer, and in how many layers it
+// has not been visited before.
+func eachWeight(g *traces.Graph, tp int64, visit func(blk *traces.Block, op *traces.Op, t *traces.Tensor, each units.Bytes, layers int64) error) error {
+	// Layers are counted by range, not one by one: a run covers layers first…first+times−1.
+	type span struct{ first, end int64 }
+	covered := map[string][]span{}
+	for i := range g.Runs {
+		run := &g.Runs[i]
+		blk := &g.Blocks[run.Block]
+		for j := range blk.Ops {
+			op := &blk.Ops[j]
+			for _, id := range op.Inputs {
+				t := &blk.Tensors[id]
+				if t.Role != traces.Weight {
+					continue
+				}
+				bytes, err := weightBytes(op, t, tp)
+				if err != nil {
+					return err
+				}
+				s := span{run.FirstLayer, run.FirstLayer + run.Times}
+				fresh := []span{s}
+				for _, c := range covered[t.Name] {
+					var rest []span
+					for _, f := range fresh {
+						if c.end <= f.first || c.first >= f.end {
+							rest = append(rest, f)
+							continue
+						}
+						if f.first < c.first {
+							rest = append(rest, span{f.first, c.first})
+						}
+						if c.end < f.end {
+							rest = append(rest, span{c.end, f.end})
+						}
+					}
+					fresh = rest
+				}
+				for _, f := range fresh {
+					covered[t.Name] = append(covered[t.Name], f)
+					if err := visit(blk, op, t, bytes, f.end-f.first); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// weightBytes returns what one chip has of a weight of an operator.
+func weightBytes(op *traces.Op, t *traces.Tensor, tp int64) (units.Bytes, error) {
+	bytes, ok := t.Bytes()
+	if !ok {
+		return 0, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
+	}
+	switch op.Split {
+	case traces.Column, traces.Row, traces.Partial, traces.Vocab, traces.Heads, traces.Sharded:
+		bytes = units.Bytes(units.CeilDiv(int64(bytes), max(tp, 1)))
+	}
+	return bytes, nil
+}
+
 // Footprint works out what one chip holds under the mapping. A weight is one tensor name in one
 // layer, however many blocks use it; weights of operators that tensor parallelism divides count
 // their part, all others in full.
@@ -51,9 +114,6 @@ func (f Memory) total() units.Bytes {
 func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	tp := max(p.TP, 1)
 	var mem Memory
-	// Layers are counted by range, not one by one: a run covers layers first…first+times−1.
-	type span struct{ first, end int64 }
-	covered := map[string][]span{}
 	grow := func(to *units.Bytes, by units.Bytes, times int64) error {
 		n, ok := units.Mul(int64(by), times)
 		if ok {
@@ -64,6 +124,12 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		}
 		*to = units.Bytes(n)
 		return nil
+	}
+	err := eachWeight(g, tp, func(_ *traces.Block, _ *traces.Op, _ *traces.Tensor, each units.Bytes, layers int64) error {
+		return grow(&mem.Weights, each, layers)
+	})
+	if err != nil {
+		return mem, err
 	}
 	type kvKey struct {
 		op    string
@@ -78,44 +144,6 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		k, together := kvKey{first: run.FirstLayer}, units.Bytes(0)
 		for j := range blk.Ops {
 			op := &blk.Ops[j]
-			for _, id := range op.Inputs {
-				t := &blk.Tensors[id]
-				if t.Role != traces.Weight {
-					continue
-				}
-				bytes, ok := t.Bytes()
-				if !ok {
-					return mem, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
-				}
-				switch op.Split {
-				case traces.Column, traces.Row, traces.Partial, traces.Vocab, traces.Heads, traces.Sharded:
-					bytes = units.Bytes(units.CeilDiv(int64(bytes), tp))
-				}
-				s := span{run.FirstLayer, run.FirstLayer + run.Times}
-				fresh := []span{s}
-				for _, c := range covered[t.Name] {
-					var rest []span
-					for _, f := range fresh {
-						if c.end <= f.first || c.first >= f.end {
-							rest = append(rest, f)
-							continue
-						}
-						if f.first < c.first {
-							rest = append(rest, span{f.first, c.first})
-						}
-						if c.end < f.end {
-							rest = append(rest, span{c.end, f.end})
-						}
-					}
-					fresh = rest
-				}
-				for _, f := range fresh {
-					covered[t.Name] = append(covered[t.Name], f)
-					if err := grow(&mem.Weights, bytes, f.end-f.first); err != nil {
-						return mem, err
-					}
-				}
-			}
 			if op.Kind == traces.Attention {
 				part := *op
 				if op.Split == traces.Heads {
@@ -248,35 +276,4 @@ func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) b
 		most = max(most, here)
 	}
 	return units.Bytes(most), nil
-}
-
-// Check returns a *DoesNotFit if the chip's memory is too small for what it has to hold.
-func (f Memory) Check(m *arch.Machine, p Mapping) error {
-	tier := m.OffChip()
-	total := f.Weights + f.KV + f.Activations
-	if total >= 0 && total <= tier.Capacity {
-		return nil
-	}
-	e := &DoesNotFit{Machine: m.Name, Tier: tier.Name, Capacity: tier.Capacity,
-		Needs: []Need{{"weights", f.Weights}, {"kv cache", f.KV}, {"activations", f.Activations}}}
-	chips := p.Chips()
-	switch {
-	case f.Activations > f.Weights+f.KV:
-		e.Hint = "a smaller --batch, a shorter --prompt or a runtime with fused attention would shrink the activations"
-	case chips < m.System.Chips:
-		e.Hint = fmt.Sprintf("spread it over more chips with --tp, up to %d in this node", m.System.Chips)
-	case f.KV > f.Weights:
-		e.Hint = "a smaller --batch, a shorter --prompt or a narrower --kv-dtype would shrink the cache"
-	default:
-		e.Hint = "a narrower --weight-dtype would shrink the weights"
-	}
-	if below := m.Below(chips); below != nil {
-		switch spill := total - tier.Capacity; {
-		case total < 0 || spill > below.Capacity:
-			e.Hint += fmt.Sprintf("; nor would it fit into %s and %s together, which add up to %s", tier.Name, below.Name, Human(tier.Capacity+below.Capacity))
-		default:
-			e.Hint += fmt.Sprintf("; %s would take the %s that are too much, it has %s for each chip, but this version streams nothing from there", below.Name, Human(spill), Human(below.Capacity))
-		}
-	}
-	return e
 }

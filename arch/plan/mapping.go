@@ -24,8 +24,20 @@ type Mapping struct {
 	Overfull bool `json:"overfull,omitempty"`
 	// IdealLaunch leaves out what starting kernels costs.
 	IdealLaunch bool `json:"ideal_launch,omitempty"`
+	// Offload says which memories below the fastest may hold what does not fit there: OffloadChip, OffloadNone or
+	// OffloadHost. Placement is how that is chosen: Greedy or Solved.
+	Offload   string `json:"offload,omitempty"`
+	Placement string `json:"placement,omitempty"`
+	// Prefetch is how many layers ahead of its use a layer is fetched from a lower memory; 0 fetches it when its turn
+	// has come, nil stands for DefaultPrefetch.
+	Prefetch *int64 `json:"prefetch,omitempty"`
+	// Lookahead is the share of the cold experts of a layer that its router's choice is known for as early as the
+	// weights are fetched; the others are fetched when the router has spoken. nil stands for all.
+	Lookahead *float64 `json:"lookahead,omitempty"`
 	// Pins are choices that the planner would make otherwise; nil leaves all to it.
 	Pins *Pins `json:"pins,omitempty"`
+
+	order []string // of classes that go down first; nil leaves it to what they save
 }
 
 // Chips is how many chips the mapping takes.
@@ -52,6 +64,23 @@ func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
 		return &Invalid{"tp", fmt.Sprintf("%d: must be at least 1", p.TP), ""}
 	case p.TP > m.System.Chips:
 		return &Invalid{"tp", fmt.Sprintf("%d chips are asked for, one %s node has %d", p.TP, m.Name, m.System.Chips), fmt.Sprintf("use --tp %d or less", m.System.Chips)}
+	}
+	switch p.Offload {
+	case OffloadChip, OffloadNone, OffloadHost:
+	default:
+		return &Invalid{"offload", fmt.Sprintf("%q is unknown", p.Offload), "auto, none or host"}
+	}
+	switch {
+	case p.Offload == OffloadHost && m.System.Host == nil:
+		return &Invalid{"offload", m.Name + " says nothing of its host's memory", "add system.host to the machine"}
+	case p.Offload == OffloadHost && p.PP > 1:
+		return &Invalid{"offload", "stages of a pipeline keep all that they hold in their fastest memory", "leave it out, or give --tp in place of --pp"}
+	case p.Placement != Greedy && p.Placement != Solved:
+		return &Invalid{"placement", fmt.Sprintf("%q is unknown", p.Placement), "greedy or solved"}
+	case p.Prefetch != nil && (*p.Prefetch < 0 || *p.Prefetch > MaxPrefetch):
+		return &Invalid{"prefetch", fmt.Sprintf("%d: must be from 0 to %d layers", *p.Prefetch, MaxPrefetch), ""}
+	case p.Lookahead != nil && !(*p.Lookahead >= 0 && *p.Lookahead <= 1):
+		return &Invalid{"lookahead", fmt.Sprintf("%v: must be from 0 to 1", *p.Lookahead), "the share of a layer's experts that is known ahead"}
 	}
 	if err := p.checkStages(m, g); err != nil || p.TP == 1 {
 		return err

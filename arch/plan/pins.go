@@ -545,12 +545,17 @@ func (p *pinning) fuses(profile *arch.Profile, fusion string, phase traces.Phase
 	return does
 }
 
-// place checks where tensors are pinned to: every tensor lives in the off-chip tier.
+// place checks where tensors are pinned to: memories off chip, weights and caches to any, activations to the fastest.
 func (p *pinning) place(m *arch.Machine, g *traces.Graph) {
 	off := m.OffChip()
 	names := make([]string, len(m.Chip.Memory))
 	for i := range names {
 		names[i] = m.Chip.Memory[i].Name
+	}
+	for _, b := range m.Lower(1) {
+		if b.Host {
+			names = append(names, b.Name)
+		}
 	}
 	for i := range p.Placement {
 		e := &p.Placement[i]
@@ -563,13 +568,59 @@ func (p *pinning) place(m *arch.Machine, g *traces.Graph) {
 		case t < 0:
 			p.problem(at+".tier", suggestion(e.Tier, names), fmt.Sprintf("%s has no tier %.60q", m.Name, e.Tier))
 		case e.Tier == off.Name:
-		case m.Chip.Memory[t].Kind == "sram":
+		case t < len(m.Chip.Memory) && m.Chip.Memory[t].Kind == "sram":
 			p.problem(at+".tier", fmt.Sprintf("tier: %s; a kernel alone can hold its operands on chip with pin: {kernel: resident} where the runtime does so", off.Name),
 				fmt.Sprintf("%s is on chip and holds what passes through between two kernels, no whole tensors", e.Tier))
+		case !slices.ContainsFunc(placeable(g), func(s subject) bool { return e.matches(s) }):
+			p.problem(at+".tier", "tier: "+off.Name, fmt.Sprintf("activations live in %s, and so does the cache of a server", off.Name))
 		default:
-			p.problem(at+".tier", "tier: "+off.Name, fmt.Sprintf("the simulator places nothing in %s: everything lives in %s", e.Tier, off.Name))
+			if over := p.overruled(i, g); over >= 0 {
+				p.problem(at+".tier", "leave one of them out", fmt.Sprintf("%s contradicts line %d, which places all of it in %s", e.Tier,
+					p.lines[fmt.Sprintf("placement[%d]", over)], p.Placement[over].Tier))
+			}
 		}
 	}
+}
+
+// subject is a tensor or cache that a placement entry can match.
+type subject struct{ role, name string }
+
+func (e *PlacementPin) matches(s subject) bool {
+	return (e.Role == "" || e.Role == s.role) && glob(e.Tensor, s.name)
+}
+
+// placeable lists what may live below the fastest memory.
+func placeable(g *traces.Graph) []subject {
+	var list []subject
+	for _, name := range tensorsOf(g, "weight") {
+		list = append(list, subject{"weight", name})
+	}
+	if g.Phase != "serve" {
+		for _, name := range tensorsOf(g, "kv") {
+			list = append(list, subject{"kv", name})
+		}
+	}
+	return list
+}
+
+// overruled returns the entry after entry i that places all that it matches in another memory, so that it says
+// nothing; -1 if there is none.
+func (p *pinning) overruled(i int, g *traces.Graph) int {
+	e := &p.Placement[i]
+	for k := i + 1; k < len(p.Placement); k++ {
+		later := &p.Placement[k]
+		if later.Tier == e.Tier {
+			continue
+		}
+		all := true
+		for _, s := range placeable(g) {
+			all = all && (!e.matches(s) || later.matches(s))
+		}
+		if all {
+			return k
+		}
+	}
+	return -1
 }
 
 // tensorsOf lists the names of the graph's tensors of a role, of all for ""; cached keys and values go by the names of

@@ -295,7 +295,7 @@ func TestPinsRefused(t *testing.T) {
 		{tpu, g, "fusion: [{fusion: flash-attention, fuse: true}]",
 			"m.yaml:1: fusion[0].fuse: runtime xla cannot do flash-attention in one kernel (fuse: false, or another runtime; xla does norm-add, parallel-gemm)"},
 		{gpu, g, "placement: [{role: weight, tier: l2}]", "placement[0].tier: l2 is on chip"},
-		{gpu, g, "placement: [{tier: ddr}]", `a100-sxm-80gb has no tier "ddr" (there are: smem, l2, hbm)`},
+		{gpu, g, "placement: [{tier: ddr}]", `a100-sxm-80gb has no tier "ddr" (there are: smem, l2, hbm, host)`},
 		{gpu, g, "placement: [{tensor: nosuch, tier: hbm}]", `placement[0].tensor: "nosuch" matches no tensor`},
 	} {
 		mp := plan.Mapping{Pins: pins(t, c.text), Alone: len(c.g.Blocks) == 1 && c.g.Name == "p"}

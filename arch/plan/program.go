@@ -21,6 +21,7 @@ type Program struct {
 	Sections  []Section     // top-level sections (phases and steps), one per node of Entry
 	Entry     *Body         // runs once
 	Asked     []Asked       // what a Coster was asked for, in order; nil without one
+	Placement *Placement    // what lives where
 
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
@@ -59,6 +60,16 @@ func (p *Program) Only(section int) (*Program, error) {
 	n.After = nil
 	q.Entry, q.Sections = &Body{Name: p.Entry.Name, Op: -1, Nodes: []Node{n}}, p.Sections[section:section+1]
 	return &q, q.Finish()
+}
+
+// NewOps returns what no operator of the program has done yet.
+func (p *Program) NewOps() []sim.OpStat {
+	ops := make([]sim.OpStat, len(p.Ops))
+	counts := make(sim.Counts, len(p.Ops)*len(p.Counters))
+	for i := range ops {
+		ops[i].Work, counts = counts[:len(p.Counters):len(p.Counters)], counts[len(p.Counters):]
+	}
+	return ops
 }
 
 // Latency is how long the result of a step takes to arrive after its service, at the program's clock.
@@ -142,6 +153,10 @@ type Body struct {
 
 // Ahead reports whether the host launches kernels ahead of the device.
 func (p *Program) Ahead() bool { return p.Entry != nil && p.Entry.ahead }
+
+// Overlaps reports whether kernels run while the critical path is elsewhere: on the host that launches them, or on
+// a copy between memories.
+func (p *Program) Overlaps() bool { return p.Ahead() || p.Placement.Streams() }
 
 // Syncs reports whether the host waits for the device before the body's first step, as it does between the
 // steps of a framework.

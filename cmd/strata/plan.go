@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -86,23 +87,24 @@ func (f *planShow) run(c *cobra.Command, _ []string) error {
 		}
 		return &experiments.Invalid{Field: "op", Message: fmt.Sprintf("no kernel is called %.60q", f.show.Op), Hint: hint}
 	}
-	held, err := plan.Footprint(req.Machine, req.Graph, req.Mapping)
-	if err != nil {
-		return err
-	}
-	if full := held.Check(req.Machine, req.Mapping); full != nil {
+	tight := req.Mapping
+	tight.Overfull = false
+	var full *plan.DoesNotFit
+	if _, err := plan.Place(req.Machine, req.Graph, tight); errors.As(err, &full) {
 		note(c, full.Error())
+	} else if err != nil {
+		return err
 	}
 	return printTo(c, func(w io.Writer) error {
 		switch f.form {
 		case "json":
-			return f.json(w, req, p, held)
+			return f.json(w, req, p)
 		case "mapping":
 			return writeMapping(w, decisions)
 		}
 		style := styleOf(c)
 		if f.show.Op == "" {
-			if err := report.Placement(w, req.Machine, p, held, style); err != nil {
+			if err := report.Placement(w, req.Machine, p, style); err != nil {
 				return err
 			}
 		}
@@ -116,9 +118,9 @@ func (f *planShow) run(c *cobra.Command, _ []string) error {
 }
 
 // json writes the plan for other programs.
-func (f *planShow) json(w io.Writer, req *eval.Request, p *plan.Program, held plan.Memory) error {
+func (f *planShow) json(w io.Writer, req *eval.Request, p *plan.Program) error {
 	d := p.Describe(f.show)
-	d.Model, d.Placement = req.Graph.Name, plan.Placed(req.Machine, p, held)
+	d.Model, d.Placement = req.Graph.Name, plan.Placed(req.Machine, p)
 	profile, err := req.Machine.ProfileFor(req.Mapping.Profile, req.Mapping.HostSync)
 	if err != nil {
 		return err

@@ -183,6 +183,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, with one batch in flight")
 	mappingFlag(c, &f.mapping)
 	group(fs, mapping, "tp", "pp", "runtime", "host-sync", "mapping")
+	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
@@ -198,6 +199,25 @@ func (f *pointFlags) register(c *cobra.Command) {
 	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profileNames(f.arch), cobra.ShellCompDirectiveNoFileComp
 	})
+}
+
+// Words of the flags about memory.
+var (
+	offloads   = []string{"auto", plan.OffloadNone, plan.OffloadHost}
+	placements = []string{"greedy", plan.Solved}
+)
+
+// tierFlags adds what decides which tensors live where.
+func tierFlags(c *cobra.Command, o *experiments.Options, problems *experiments.Problems) {
+	const tiers = "Memory tiers"
+	fs := c.Flags()
+	fs.Var(&choice{"offload", &o.Offload, offloads, problems}, "offload", "where what does not fit into the fastest memory may live: auto (other memory of the chip), none, or host (the host's memory too)")
+	fs.Var(&choice{"placement", &o.Placement, placements, problems}, "placement", "how that is chosen: greedy (by time saved for each byte) or solved (the fastest of several plans)")
+	fs.Var(&optionalCount{name: "prefetch", into: &o.Prefetch, max: plan.MaxPrefetch, problems: problems}, "prefetch", "fetch what lives elsewhere `N` layers ahead; 0 when its turn has come (default 1)")
+	fs.Var(&share{"lookahead", &o.Lookahead, problems}, "lookahead", "`SHARE` of a layer's cold experts that is known as early as weights are fetched, from 0 to 1 (default 1)")
+	group(fs, tiers, "offload", "placement", "prefetch", "lookahead")
+	complete(c, "offload", func() []string { return offloads })
+	complete(c, "placement", func() []string { return placements })
 }
 
 // request reads the flags. The error has everything that is wrong with them.

@@ -57,6 +57,58 @@ func (c *count) String() string {
 
 func (c *count) Type() string { return "N" }
 
+// optionalCount is a flag that holds a whole number from 0, or nothing.
+type optionalCount struct {
+	name     string
+	into     **int64
+	max      int64
+	problems *experiments.Problems
+}
+
+func (c *optionalCount) Set(text string) error {
+	n := int64(-1)
+	if err := (&count{name: c.name, into: &n, max: c.max, problems: c.problems}).Set(text); err != nil || n < 0 {
+		return err
+	}
+	*c.into = &n
+	return nil
+}
+
+func (c *optionalCount) String() string {
+	if c.into == nil || *c.into == nil {
+		return ""
+	}
+	return strconv.FormatInt(**c.into, 10)
+}
+
+func (c *optionalCount) Type() string { return "N" }
+
+// share is a flag that holds a number from 0 to 1, or nothing.
+type share struct {
+	name     string
+	into     **float64
+	problems *experiments.Problems
+}
+
+func (s *share) Set(text string) error {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v >= 0 && v <= 1) {
+		s.problems.Add(&experiments.Invalid{Field: s.name, Message: fmt.Sprintf("%q: must be a number from 0 to 1, such as 0.9", shorten(text))})
+		return nil
+	}
+	*s.into = &v
+	return nil
+}
+
+func (s *share) String() string {
+	if s.into == nil || *s.into == nil {
+		return ""
+	}
+	return strconv.FormatFloat(**s.into, 'g', -1, 64)
+}
+
+func (s *share) Type() string { return "SHARE" }
+
 // lateCount is a flag that holds a whole number whose least value depends on another flag: check notes what is wrong
 // when all flags are read.
 type lateCount struct {

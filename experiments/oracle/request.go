@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
@@ -31,6 +32,10 @@ type job struct {
 	mapping           string  // canonical JSON of the member, "" if it is left out
 	powerLimit        float64 // watts of a chip; 0: the machine's
 	powerTrace        bool
+	offload           string // as plan.Mapping has it, like what follows
+	placement         string
+	prefetch          int64
+	lookahead         float64
 	fidelity          string
 	arrivals          string // of requests with phase serve, "" for steady
 }
@@ -271,12 +276,25 @@ func (q *request) readModel(f *fields, v *value) {
 	q.detail = f.flag("detail", false)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	q.powerTrace = f.flag("power_trace", false)
+	q.tiers(f)
 	for _, m := range notSimulated {
 		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).text) == "none" {
 			continue
 		}
 		f.refuse(m.name, m.what)
 	}
+}
+
+// tiers reads what decides which tensors live where.
+func (q *request) tiers(f *fields) {
+	if q.offload = f.word("offload", "auto", plan.OffloadNone, plan.OffloadHost); q.offload == "auto" {
+		q.offload = plan.OffloadChip
+	}
+	if q.placement = f.word("placement", "greedy", plan.Solved); q.placement == "greedy" {
+		q.placement = plan.Greedy
+	}
+	q.prefetch = f.integer("prefetch", 0, plan.MaxPrefetch, plan.DefaultPrefetch)
+	q.lookahead = f.real("lookahead", 0, 1, 1)
 }
 
 // notSimulated are members of model requests that are part of the protocol but not simulated.
@@ -463,7 +481,8 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit":
+	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
+		"offload", "placement", "prefetch", "lookahead":
 		return "/" + field
 	}
 	return wholeModel

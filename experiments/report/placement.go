@@ -9,32 +9,81 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 )
 
-// Placement says what lives in which memory of one chip while the program runs.
-func Placement(w io.Writer, m *arch.Machine, p *plan.Program, held plan.Memory, s Style) error {
+// Placement says what lives in which memory of one chip while the program runs, and, where something lives below
+// the fastest memory, what of each tensor lives where.
+func Placement(w io.Writer, m *arch.Machine, p *plan.Program, s Style) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", s.bold("placement, on each chip"))
-	off := m.OffChip()
+	off := func(t *plan.PlacedTier) {
+		fmt.Fprintf(&b, "  %-8s %s of %s\n", t.Name, Size(int64(t.Peak())), t.Capacity)
+		for _, part := range t.Holds {
+			share := float64(part.Bytes) / float64(t.Capacity)
+			fmt.Fprintf(&b, "           %-16s %12s  %6s  %s\n", ClassName(part.What), Size(int64(part.Bytes)), Percent(share), Bar(share, 40))
+		}
+	}
 	for i := range m.Chip.Memory {
 		t := &m.Chip.Memory[i]
 		switch {
-		case t == off:
-			total := held.Weights + held.KV + held.Activations
-			fmt.Fprintf(&b, "  %-8s %s of %s\n", t.Name, Size(int64(total)), t.Capacity)
-			for _, part := range []struct {
-				what  string
-				bytes int64
-			}{{"weights", int64(held.Weights)}, {"key/value cache", int64(held.KV)}, {"activations", int64(held.Activations)}} {
-				share := float64(part.bytes) / float64(t.Capacity)
-				fmt.Fprintf(&b, "           %-16s %12s  %6s  %s\n", part.what, Size(part.bytes), Percent(share), Bar(share, 40))
-			}
 		case t.Private():
 			fmt.Fprintf(&b, "  %-8s up to %s of %s in each core: operand buffers\n", t.Name, Size(int64(p.BufferPeak())), t.Capacity)
 		case t.Kind == "sram":
 			fmt.Fprintf(&b, "  %-8s %s, shared by all cores: what passes through\n", t.Name, t.Capacity)
 		default:
-			fmt.Fprintf(&b, "  %-8s %s, empty: the plan places nothing there\n", t.Name, t.Capacity)
+			placed := p.Placement.Tier(t.Name)
+			if placed == nil || placed.Peak() == 0 {
+				fmt.Fprintf(&b, "  %-8s %s, empty: everything has room in %s\n", t.Name, t.Capacity, p.Placement.Tiers[0].Name)
+				continue
+			}
+			off(placed)
 		}
 	}
+	if h := m.System.Host; h != nil {
+		if placed := p.Placement.Tier(h.Memory.Name); placed != nil && placed.Peak() > 0 {
+			off(placed)
+		}
+	}
+	placementItems(&b, p.Placement, s)
 	b.WriteString("\n")
 	return s.write(w, b.String())
+}
+
+// placementItems is a table of what lives where, tensor by tensor.
+func placementItems(b *strings.Builder, pl *plan.Placement, s Style) {
+	if !pl.Streams() {
+		return
+	}
+	t := Table{Columns: []Column{{Title: "tensor", Max: 32}, {Title: "class"}, {Title: "layers", Right: true}, {Title: "of each", Right: true}}}
+	for _, tier := range pl.Tiers {
+		t.Columns = append(t.Columns, Column{Title: "in " + tier.Name, Right: true})
+	}
+	for i := range pl.Items {
+		it := &pl.Items[i]
+		row := []any{it.Name, ClassName(it.Class), it.Layers, Size(int64(it.Each)), Size(int64(it.Each - it.Lower()))}
+		for _, n := range it.Below {
+			row = append(row, Size(int64(n)))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	fmt.Fprintf(b, "  what of each layer lives where; fetched %s\n", ahead(pl.Prefetch))
+	for _, line := range t.lines() {
+		fmt.Fprintf(b, "    %s\n", line)
+	}
+}
+
+func ahead(layers int64) string {
+	switch layers {
+	case 0:
+		return "when its turn has come"
+	case 1:
+		return "one layer ahead"
+	}
+	return fmt.Sprintf("%d layers ahead", layers)
+}
+
+// ClassName is what a class of tensors is called in reports.
+func ClassName(class string) string {
+	if class == plan.KVCache {
+		return "key/value cache"
+	}
+	return class
 }

@@ -250,9 +250,28 @@ func (r *runReport) memory() {
 	r.indented(&t)
 	f := r.a.Footprint
 	r.printf("  held: weights %s, key/value cache %s, activations %s\n", Size(f.WeightBytes), Size(f.KVBytes), Size(f.ActivationBytes))
+	r.streaming()
 	if l := r.a.Load; l != nil {
 		r.b.WriteString(wrap("  load: ", fmt.Sprintf("%s once from %s in %s, %s, bound by %s; before the run and not a part of it", Size(l.Bytes), l.From, Seconds(l.Seconds), Energy(l.Joules), l.BoundBy)))
 	}
+}
+
+// streaming says what lives below the first memory, and what its copies cost.
+func (r *runReport) streaming() {
+	s := r.a.Streaming
+	if s == nil {
+		return
+	}
+	first := r.a.Placement[0].Tier
+	var below []string
+	for _, p := range r.a.Placement {
+		if p.Tier != first {
+			below = append(below, fmt.Sprintf("%s %s in %s", ClassName(p.Class), Size(p.Bytes), p.Tier))
+		}
+	}
+	r.b.WriteString(wrap("  below: ", strings.Join(below, ", ")))
+	text := fmt.Sprintf("fetched %s: %s in, %s out, in %s, of which the chip waited %s", ahead(s.Prefetch), Traffic(s.FetchedBytes), Traffic(s.StoredBytes), Seconds(s.MoveSeconds), Seconds(s.ExposedSeconds))
+	r.b.WriteString(wrap("  moved: ", text))
 }
 
 func (r *runReport) indented(t *Table) {
