@@ -39,7 +39,7 @@ func Study(w io.Writer, r *studies.Result, s Style) error {
 // notes are those of the rows, each once, and the sources.
 func notes(rows []studies.Row) []string {
 	var list []string
-	seen := map[string]bool{}
+	seen, times := map[string]bool{}, map[string]int{}
 	add := func(text string) {
 		if text != "" && !seen[text] {
 			seen[text] = true
@@ -47,8 +47,15 @@ func notes(rows []studies.Row) []string {
 		}
 	}
 	for i := range rows {
-		if rows[i].Note != "" {
-			add(rows[i].Name + ": " + rows[i].Note)
+		times[rows[i].Note]++
+	}
+	for i := range rows {
+		switch n := rows[i].Note; {
+		case n == "":
+		case times[n] == 1:
+			add(rows[i].Name + ": " + n)
+		default: // of several rows
+			add("note: " + n)
 		}
 	}
 	for i := range rows {
@@ -84,9 +91,9 @@ func StudyRows(rows []studies.Row) *Table {
 		published, off, target := "", "", ""
 		var e, within any
 		if r.Compared() {
-			published, off = show(r.Published), fmt.Sprintf("%+.1f %%", 100*r.Error())
+			published, off = show(r.Published), percentOff(r.Error())
 			if r.PublishedTo != 0 {
-				published = count(r.Published) + " to " + show(r.PublishedTo)
+				published = show(r.Published) + " to " + show(r.PublishedTo)
 			}
 			e = r.Error()
 		}
@@ -112,4 +119,12 @@ func count(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	}
 	return digits(v)
+}
+
+// percentOff prints an error with its sign, none for one of nothing.
+func percentOff(e float64) string {
+	if math.Abs(e) < 0.0005 {
+		return "0.0 %"
+	}
+	return fmt.Sprintf("%+.1f %%", 100*e)
 }
