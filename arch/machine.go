@@ -39,7 +39,30 @@ type Chip struct {
 	Cores Cores       `yaml:"cores" spec:"required"`
 	// Memory tiers from the core outwards.
 	Memory []memory.Spec `yaml:"memory" spec:"required,min=1,max=16,unique"`
+	// Network is what lies between the cores and what they share; nil if the rates of the tiers have
+	// it in them.
+	Network *interconnect.OnChip `yaml:"network,omitempty"`
+	// Dies are there for a chip of several dies whose link between them is a limit of its own.
+	Dies *Dies `yaml:"dies,omitempty"`
 }
+
+// Dies are the parts of a chip, alike, over which its cores and all that these share are spread evenly:
+// of what a core reads and writes, (count − 1)/count is on another die.
+type Dies struct {
+	Count int64 `yaml:"count,omitempty" spec:"min=2,max=64"`
+	// Link is what crosses from die to die, all directions together.
+	Link units.BytesPerSecond `yaml:"link,omitempty" spec:"gt=0 B/s"`
+	// Latency is what a load from another die waits more than one from the die of the core.
+	Latency units.Time `yaml:"latency,omitempty" spec:"min=0 ns,max=1 ms"`
+}
+
+// Names of the resources of a program that stand for what lies between cores and memories. WriteSuffix
+// follows the name of a tier or of the network where writes have a way of their own.
+const (
+	NetworkResource = "noc"
+	DieResource     = "die-link"
+	WriteSuffix     = ".write"
+)
 
 // Cores are the chip's cores, all alike.
 type Cores struct {
@@ -210,6 +233,9 @@ type GemmKernel struct {
 	// Shrink says that tiles shrink to the shape of a small product, as a compiler makes them; a
 	// library's tile costs the same however little of it is used.
 	Shrink bool `yaml:"shrink,omitempty"`
+	// Multicast says of machines without a shared on-chip memory that what several cores of a wave need is
+	// read once and copied by the network; else each core reads it for itself.
+	Multicast bool `yaml:"multicast,omitempty"`
 	// Depth is the part of the reduction that one pipeline stage holds, in elements.
 	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
 	// Resident is the most thread blocks that a core works on at a time, and Accumulators the output
@@ -223,6 +249,9 @@ type GemmKernel struct {
 	// PrivateShare is the share of the private memory's sustained rate at which operands reach a core; 0 is
 	// all of it.
 	PrivateShare float64 `yaml:"private_share,omitempty" spec:"min=0,max=1"`
+	// Fetch is how the matrix units take operands from private memory, where conflicts between its banks
+	// count; nil for kernels that are laid out without any.
+	Fetch *Fetch `yaml:"fetch,omitempty"`
 	// Overlap is the exponent p of the p-norm by which concurrent parts of a main loop overlap
 	// (1: not at all; ∞: perfectly).
 	Overlap float64 `yaml:"overlap" spec:"required,min=1,max=1000"`
@@ -234,6 +263,16 @@ type GemmKernel struct {
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 	// Reduce is the time of the pass that adds up a split reduction, without its traffic.
 	Reduce units.Time `yaml:"reduce" spec:"min=0 ns,max=1 s"`
+}
+
+// Fetch is one access of a matrix unit to a tile of operands in private memory, whose rows are a pipeline
+// stage deep.
+type Fetch struct {
+	// Rows of the tile that an access takes a part of, and Bytes of each.
+	Rows  int64       `yaml:"rows,omitempty" spec:"min=1,max=65536"`
+	Bytes units.Bytes `yaml:"bytes,omitempty" spec:"gt=0 B,max=1 MiB"`
+	// Pad is what the kernel leaves free after each row.
+	Pad units.Bytes `yaml:"pad,omitempty" spec:"min=0 B,max=1 MiB"`
 }
 
 // Rounding is a kernel that rounds activations before a product.
@@ -367,6 +406,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	if m.SharedSRAM() == nil && m.PrivateSRAM() == nil {
 		report("chip.memory", "no on-chip tier", "add a tier of kind sram")
 	}
+	m.validateOnChip(report)
 	m.validateHost(report)
 	m.validateEnergy(report)
 	m.Power.validate(report)
@@ -374,6 +414,7 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		p := &m.Runtime.Profiles[i]
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
 		p.Gemm.validate(at+".gemm", report)
+		m.validateFetch(p, at, report)
 		p.validateVariants(at, report)
 		if p.MoE != nil {
 			for _, t := range p.MoE.Tiles {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/stratasim/strata/sim"
@@ -29,7 +30,23 @@ type Spec struct {
 	Efficiency *float64 `yaml:"efficiency,omitempty" spec:"gt=0,max=1"`
 	// Sector is the smallest transfer; 1 B when absent.
 	Sector units.Bytes `yaml:"sector,omitempty" spec:"min=0 B,max=1 GiB"`
+	// Ports says how reads and writes of an on-chip tier get in each other's way: PortsShared or
+	// PortsSeparate. When it is absent only what a step mainly does takes time, as a rate that was
+	// measured over kernels has the rest in it.
+	Ports string `yaml:"ports,omitempty" spec:"oneof=|shared|separate"`
+	// WriteWidth is the peak rate of writes where ports are separate; Width when absent.
+	WriteWidth units.BytesPerCycle `yaml:"write_width,omitempty" spec:"min=0 B/cycle"`
+	// Banks of an on-chip tier, and BankWidth, what one of them serves in a cycle: word w of that
+	// many bytes is in bank w mod Banks. See Conflict.
+	Banks     int64       `yaml:"banks,omitempty" spec:"min=0,max=65536"`
+	BankWidth units.Bytes `yaml:"bank_width,omitempty" spec:"min=0 B,max=64 KiB"`
 }
+
+// How reads and writes share an on-chip tier.
+const (
+	PortsShared   = "shared"   // reads and writes take turns
+	PortsSeparate = "separate" // reads go on while writes do
+)
 
 // Validate reports what is wrong with the tier beyond single fields.
 func (s Spec) Validate(report func(path, message, hint string)) {
@@ -43,6 +60,28 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 	}
 	if s.Scope == "private" && s.Kind != "sram" {
 		report("scope", "only sram can be private to a core", `leave scope out or say "shared"`)
+	}
+	if s.Kind != "sram" {
+		for _, f := range []struct {
+			field string
+			given bool
+		}{{"ports", s.Ports != ""}, {"write_width", s.WriteWidth > 0}, {"banks", s.Banks > 0}, {"bank_width", s.BankWidth > 0}} {
+			if f.given {
+				report(f.field, "only sram has it here", "leave it out: what banks and turnaround of DRAM cost is in efficiency")
+			}
+		}
+		return
+	}
+	if s.WriteWidth > 0 && s.Ports != PortsSeparate {
+		report("write_width", "reads and writes have no ports of their own", "say ports: separate, or leave it out")
+	}
+	switch {
+	case s.Banks > 0 && s.BankWidth == 0:
+		report("bank_width", "there are banks and no width of one", `e.g. "bank_width: 4 B"`)
+	case s.Banks == 0 && s.BankWidth > 0:
+		report("banks", "there is the width of a bank and not how many there are", `e.g. "banks: 32"`)
+	case s.Banks > 0 && s.Width > 0 && float64(s.Banks)*float64(s.BankWidth) < float64(s.Width):
+		report("banks", fmt.Sprintf("%d banks of %s serve less than %s together", s.Banks, s.BankWidth, s.Width), "more or wider banks, or less width")
 	}
 }
 
@@ -80,6 +119,14 @@ func (s Spec) Peak(clock units.Hertz) int64 {
 // Rate returns the sustained rate in whole bytes per second at the given core clock.
 func (s Spec) Rate(clock units.Hertz) int64 {
 	return whole(float64(s.Peak(clock)) * s.SustainedShare())
+}
+
+// WriteRate returns the sustained rate of writes where they have a port of their own.
+func (s Spec) WriteRate(clock units.Hertz) int64 {
+	if s.WriteWidth > 0 {
+		s.Width = s.WriteWidth
+	}
+	return s.Rate(clock)
 }
 
 // Sectors rounds n, at most 2^62, up to whole sectors.

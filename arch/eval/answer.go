@@ -61,6 +61,8 @@ type Answer struct {
 	// Placement says what lives in which memory off chip. Streaming is there if something streams from a lower one.
 	Placement []Placed   `json:"placement,omitempty"`
 	Streaming *Streaming `json:"streaming,omitempty"`
+	// OnChip is what lies between cores and memories, where the machine describes it.
+	OnChip []OnChip `json:"on_chip,omitempty"`
 	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
 	Load *Load `json:"load,omitempty"`
 	// Distribution is what many requests came to, of which the other figures are one; nil for a single request.
@@ -134,6 +136,14 @@ type Tier struct {
 	ReadBytes     int64   `json:"read_bytes"`
 	WrittenBytes  int64   `json:"written_bytes"`
 	Utilization   float64 `json:"utilization"` // of the peak bandwidth, over the whole run
+}
+
+// OnChip is what one network, link between dies or port for writes of a chip moved.
+type OnChip struct {
+	Resource    string  `json:"resource"` // as in the program: "noc", "noc.write", "die-link", "l2.write"
+	PerCore     bool    `json:"per_core,omitempty"`
+	Bytes       int64   `json:"bytes"` // that occupied it; where each core has one, that of the busiest core
+	Utilization float64 `json:"utilization"`
 }
 
 // Energy of the chips of the mapping.

@@ -536,6 +536,14 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 		}
 		a.Memory = append(a.Memory, tier)
 	}
+	for _, w := range res.Program.OnChip() {
+		n := res.Program.Occupied(w.Name)
+		moved := OnChip{Resource: w.Name, PerCore: w.PerCore, Bytes: n}
+		if a.Seconds > 0 {
+			moved.Utilization = float64(n) / float64(w.Rate) / a.Seconds
+		}
+		a.OnChip = append(a.OnChip, moved)
+	}
 }
 
 // placement says what lives in which memory off chip, and what streams.

@@ -66,6 +66,8 @@ type builder struct {
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
 
+	onChip *onChip // between cores and memories; nil if nothing of it is modelled
+
 	blockName string // of the block that is being planned
 	place     *Placement
 	steps     map[stepKey]*Body
@@ -139,6 +141,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	if b.private != nil {
 		b.at.private = b.res[b.private.Name]
 	}
+	b.onChip = newOnChip(b, add)
 	if b.host = profile.Host; p.Alone || p.HostSync || p.IdealLaunch {
 		b.host = nil
 	}
@@ -226,6 +229,9 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		}
 	}
 	b.p.Entry = entry
+	if b.onChip != nil {
+		b.onChip.lay(entry, map[*Body]bool{})
+	}
 	if b.pins != nil {
 		b.pins.place(b.m, g)
 		if err := b.pins.err(); err != nil {

@@ -341,7 +341,12 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		return true
 	}
 	if b.shared == nil {
-		return fetch(keepNothing, t.nt, t.mt) && want <= keepNothing
+		ofA, ofB := t.nt, t.mt
+		if g.lib.Multicast { // one read for all cores of a wave that need it
+			m, n := b.patch(t)
+			ofA, ofB = units.CeilDiv(t.nt, n), units.CeilDiv(t.mt, m)
+		}
+		return fetch(keepNothing, ofA, ofB) && want <= keepNothing
 	}
 	if room := b.keepRoom(); want == keepFree && (a+w <= room || g.batch > 1 && (a+w)/g.batch <= room) {
 		return fetch(keepBoth, 1, 1)
@@ -381,14 +386,18 @@ type parts struct {
 // keepRoom is the part of the shared on-chip memory in which operands stay.
 func (b *builder) keepRoom() int64 { return int64(float64(b.shared.Capacity) * operandShare) }
 
+// patch is what a wave covers: m×n tiles, as square in elements as the grid allows.
+func (b *builder) patch(t *tiling) (m, n int64) {
+	wave := min(t.tiles, b.slots(t))
+	m = min(t.mt, max(1, int64(math.Sqrt(float64(wave)*float64(t.cols)/float64(t.rows)))))
+	n = min(t.nt, units.CeilDiv(wave, m))
+	return min(t.mt, units.CeilDiv(wave, n)), n
+}
+
 func (b *builder) parts(g *gemm, t *tiling) (p parts) {
 	a, w, _ := g.operands()
 	p.room = b.keepRoom()
-	// The patch: m×n tiles, as square in bytes as the grid allows.
-	wave := min(t.tiles, b.slots(t))
-	p.m = min(t.mt, max(1, int64(math.Sqrt(float64(wave)*float64(t.cols)/float64(t.rows)))))
-	p.n = min(t.nt, units.CeilDiv(wave, p.m))
-	p.m = min(t.mt, units.CeilDiv(wave, p.n))
+	p.m, p.n = b.patch(t)
 	part := units.CeilDiv(g.k, t.split)
 	p.a, p.b = g.piece(g.a, part, p.m*t.rows), g.piece(g.w, part, p.n*t.cols)
 	oneA, oneB := a/g.batch, w
@@ -438,6 +447,9 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 		parts[1], times[1] = b.stageParts(g, t, b.wave(t, rest)), 1
 	}
 	other := float64(float64(g.lib.Fill)*float64(times[0]+times[1])) + float64(b.arrayFill(t))
+	if b.onChip != nil {
+		other += float64(float64(b.onChip.latency) * float64(times[0]+times[1]))
+	}
 	if t.split > 1 {
 		other += float64(b.splitTime(g, t) + g.lib.Reduce)
 	}
@@ -462,14 +474,17 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 // Step.Serve, so their p-norm is the pace of the pipeline. The vector unit has a part where it widens
 // operands: each tile widens its own, so a weight as often as there are tiles along the rows.
 func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
+	if b.onChip != nil {
+		return b.onChip.parts(b.stage(g, t, w))
+	}
 	ts[0] = b.time(b.at.off, w.load)
 	if b.shared != nil {
-		u := Use{b.at.shared, w.operand, g.lib.SharedShare}
+		u := Use{Resource: b.at.shared, Amount: w.operand, Share: g.lib.SharedShare}
 		ts[1] = u.Time(b.p.Resources)
 	}
 	ts[2] = b.time(b.at.matrix, t.cycles*w.perCore)
 	if b.private != nil {
-		u := Use{b.at.private, t.feed * w.perCore, g.lib.PrivateShare}
+		u := Use{Resource: b.at.private, Amount: t.feed * w.perCore, Share: b.feedShare(g, t)}
 		ts[3] = u.Time(b.p.Resources)
 	}
 	if t.widen > 0 {
@@ -498,7 +513,7 @@ func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
 	work := []Use{b.use("matrix", t.cycles*w.perCore)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}
 	if b.private != nil {
-		work = append(work, b.useAt(b.private.Name, t.feed*w.perCore, g.lib.PrivateShare))
+		work = append(work, b.useAt(b.private.Name, t.feed*w.perCore, b.feedShare(g, t)))
 		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
 	}
 	if t.widen > 0 {

@@ -214,6 +214,9 @@ type Use struct {
 	Amount   int64
 	// Share is the part of the resource's sustained rate that the kernel reaches; 0 means all of it.
 	Share float64
+	// Series says that the use is a part of the way of what the use before it moves: the slower of the
+	// two sets the pace of both, while other uses overlap imperfectly.
+	Series bool
 }
 
 // Occupied is the amount that could be served at the full rate while the use is.
@@ -226,6 +229,15 @@ func (u *Use) Occupied() int64 {
 
 // Time returns how long the use takes when it has the resource to itself.
 func (u *Use) Time(res []Resource) units.Time { return res[u.Resource].Time(u.Occupied()) }
+
+// term adds the time of a use to those whose p-norm is taken, or to that of the use before it.
+func (u *Use) term(ts []units.Time, t units.Time) []units.Time {
+	if last := len(ts) - 1; u.Series && last >= 0 {
+		ts[last] = max(ts[last], t)
+		return ts
+	}
+	return append(ts, t)
+}
 
 // Count is an increment of a counter.
 type Count struct {
@@ -263,9 +275,10 @@ func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 	ts := buf[:0]
 	var own, beside units.Time
 	cause := s.Charge
-	for _, u := range s.Uses {
+	for i := range s.Uses {
+		u := &s.Uses[i]
 		t := u.Time(res)
-		ts = append(ts, t)
+		ts = u.term(ts, t)
 		if t > own || t == own && t > 0 && res[u.Resource].Cause < cause {
 			own, cause = t, res[u.Resource].Cause
 		}
@@ -274,8 +287,8 @@ func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 		beside = max(beside, u.Time(res))
 	}
 	if own >= beside {
-		for _, u := range s.Beside {
-			ts = append(ts, u.Time(res))
+		for i := range s.Beside {
+			ts = s.Beside[i].term(ts, s.Beside[i].Time(res))
 		}
 	}
 	if s.Overlap == 0 || own > units.MaxTime {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -69,8 +70,18 @@ func (d *machineReport) chip() {
 		title = "core"
 	}
 	inside := box(title, lines, widest(lines, title))
+	if n := c.Network; n != nil {
+		inside = append(append(inside, "  │"), networkText(n, c.Clock)...)
+	}
 	for _, l := range on {
 		inside = append(inside, "  │", l)
+	}
+	if n := c.Dies; n != nil {
+		text := fmt.Sprintf("%d dies, %s between them", n.Count, Rate(float64(n.Link)))
+		if n.Latency > 0 {
+			text += fmt.Sprintf(", %s further", n.Latency)
+		}
+		inside = append(inside, text)
 	}
 	chip := fmt.Sprintf("chip, %s", c.Clock)
 	if c.Process != "" {
@@ -165,7 +176,35 @@ func (d *machineReport) tier(t *memory.Spec) string {
 	if share := t.SustainedShare(); share != 1 {
 		rate += fmt.Sprintf(", %.4g %% of it sustained", 100*share)
 	}
+	switch {
+	case t.Ports == memory.PortsShared:
+		rate += ", one port for reads and writes"
+	case t.WriteWidth > 0:
+		rate += fmt.Sprintf(", writes beside them %s", t.WriteWidth)
+	case t.Ports == memory.PortsSeparate:
+		rate += ", writes beside them"
+	}
+	if t.Banks > 0 {
+		rate += fmt.Sprintf(", %d banks of %s", t.Banks, t.BankWidth)
+	}
 	return fmt.Sprintf("%-8s %s %s, %s", t.Name, t.Capacity, kind, rate)
+}
+
+// networkText describes a network on chip, and what uniform traffic gets of it.
+func networkText(n *interconnect.OnChip, clock units.Hertz) []string {
+	shape := strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Dimensions), " ", " × "), "[]")
+	r := n.Rates()
+	text := fmt.Sprintf("%-8s %s of %s nodes, links of %s", arch.NetworkResource, n.Topology, shape, n.Width)
+	if n.OneWay {
+		text += " one way"
+	}
+	if n.Planes > 1 {
+		text += fmt.Sprintf(" on %d planes", n.Planes)
+	}
+	if len(n.Ports) > 0 {
+		text += fmt.Sprintf(", %d ports", len(n.Ports))
+	}
+	return []string{text, fmt.Sprintf("%-8s %s to the cores by its %s, %s from them; %.3g hops", "", Rate(r.Read*float64(clock)), r.Limit, Rate(r.Write*float64(clock)), r.Hops)}
 }
 
 // types lists the data types of the matrix unit, in the order of traces.DTypes.

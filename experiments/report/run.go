@@ -248,6 +248,17 @@ func (r *runReport) memory() {
 		t.Rows = append(t.Rows, []any{m.Tier, m.CapacityBytes, m.PeakBytes, Percent(full), m.ReadBytes, m.WrittenBytes, Percent(m.Utilization)})
 	}
 	r.indented(&t)
+	var ways []string
+	for _, w := range r.a.OnChip {
+		each := ""
+		if w.PerCore {
+			each = " a core"
+		}
+		ways = append(ways, fmt.Sprintf("%s %s%s, busy %s", w.Resource, Traffic(w.Bytes), each, Percent(w.Utilization)))
+	}
+	if len(ways) > 0 {
+		r.b.WriteString(wrap("  on chip: ", strings.Join(ways, "; ")))
+	}
 	f := r.a.Footprint
 	r.printf("  held: weights %s, key/value cache %s, activations %s\n", Size(f.WeightBytes), Size(f.KVBytes), Size(f.ActivationBytes))
 	r.streaming()

@@ -70,7 +70,7 @@ func (g *generator) uses() []plan.Use {
 			again = again || u.Resource == r
 		}
 		if !again {
-			uses = append(uses, plan.Use{Resource: r, Amount: g.int("amount", 0, 2000)})
+			uses = append(uses, plan.Use{Resource: r, Amount: g.int("amount", 0, 2000), Series: len(uses) > 0 && g.int("series", 0, 3) == 0})
 		}
 	}
 	return uses
