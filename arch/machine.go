@@ -100,6 +100,8 @@ type Profile struct {
 	// Host is what the framework on the host adds to the time of the device; nil is nothing, as in a
 	// loop that is compiled whole.
 	Host *Host `yaml:"host,omitempty"`
+	// CachePage is the tokens of a page of the key/value cache, which grows by whole pages; 0 is one token.
+	CachePage int64 `yaml:"cache_page,omitempty" spec:"min=0,max=65536"`
 	// HostSync is what a host-timed, synchronised operator pays on top, by operator kind;
 	// "default" stands for kinds that are not listed.
 	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`

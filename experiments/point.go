@@ -131,8 +131,14 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	if p.Trace != nil {
 		return p.Trace, nil
 	}
+	g, _, err := p.graph()
+	return g, err
+}
+
+// graph is Graph, with the workload that it is of.
+func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 	if p.Phase == "train" || p.Phase == "finetune" {
-		return nil, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve"}
+		return nil, llm.Workload{}, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve"}
 	}
 	var problems Problems
 	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}
@@ -165,7 +171,7 @@ func (p *Point) Graph() (*traces.Graph, error) {
 	}
 	g, err := p.Model.Graph(w)
 	addWorkload(&problems, err)
-	return g, problems.Err()
+	return g, w, problems.Err()
 }
 
 // formats returns the number formats that a model runs with on the machine: those asked for, or its own.
@@ -223,8 +229,12 @@ func (p *Point) Request() (eval.Request, error) {
 		return p.workloadRequest(longest)
 	}
 	var problems Problems
-	g, err := p.Graph()
-	problems.Add(err)
+	g, w := p.Trace, llm.Workload{}
+	var err error
+	if p.Trace == nil {
+		g, w, err = p.graph()
+		problems.Add(err)
+	}
 	if _, err := p.Machine.Profile(p.Runtime); err != nil {
 		problems.Add(&Invalid{Field: "runtime", Message: err.Error()})
 	}
@@ -235,6 +245,11 @@ func (p *Point) Request() (eval.Request, error) {
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
 		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
 			Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
+	if p.Trace == nil {
+		if r.Graph, err = InWaves(p.Machine, p.Model, w, g, r.Mapping); err != nil {
+			return eval.Request{}, err
+		}
+	}
 	p.addCosts(&r)
 	if p.Draft != nil {
 		plain := *p

@@ -89,6 +89,7 @@ var scalars = slices.Concat([]scalar{
 	{"host.request_seconds", "host_request_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.RequestSeconds }) }},
 	{"host.wait_seconds", "host_wait_seconds", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.WaitSeconds }) }},
 	{"host.share", "host_share", func(a *eval.Answer) any { return of(a.Host, func(h *eval.Host) any { return h.Share }) }},
+	{"waves.sequences_at_a_time", "sequences_at_a_time", func(a *eval.Answer) any { return of(a.Waves, func(w *eval.Waves) any { return w.AtATime }) }},
 	{"streaming.prefetch", "prefetch", func(a *eval.Answer) any { return of(a.Streaming, func(s *eval.Streaming) any { return s.Prefetch }) }},
 	{"streaming.fetched_bytes", "fetched_bytes", func(a *eval.Answer) any {
 		return of(a.Streaming, func(s *eval.Streaming) any { return s.FetchedBytes })

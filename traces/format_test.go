@@ -130,6 +130,9 @@ func graphs() *rapid.Generator[*Graph] {
 		if g.Phase == "serve" {
 			g.Arrivals = rapid.SampledFrom(Arrivals()).Draw(t, "arrivals")
 		}
+		if g.Phase == "generate" && g.Batch > 1 {
+			g.Wave = rapid.Int64Range(0, g.Batch-1).Draw(t, "wave")
+		}
 		if rapid.Bool().Draw(t, "named") {
 			g.Name = names.Draw(t, "model")
 		}

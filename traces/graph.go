@@ -19,6 +19,9 @@ type Graph struct {
 	Batch    int64 // sequences at a time
 	Prompt   int64 // tokens of each prompt; with phase decode, tokens that are cached already
 	Generate int64 // tokens generated for each sequence, 0 unless the phase is generate or serve
+	// Wave is how many of the sequences are in work at a time, with phase generate, where memory has no room for
+	// the cache of all: the others wait until those are done. 0 is all of them.
+	Wave int64
 	// Arrivals is how requests come to a server, with phase serve: Steady or Burst; else "".
 	Arrivals string
 	// Speculation is a draft model beside the model; nil without one. Steps are then rounds.
@@ -194,6 +197,8 @@ func (g *Graph) invalid() *Invalid {
 		return bad("", fmt.Sprintf("%d runs of blocks, at most %d are supported", len(g.Runs), MaxRuns), "generate fewer tokens")
 	case g.Phase != "" && !slices.Contains(graphPhases, g.Phase):
 		return bad("phase", fmt.Sprintf("unknown phase %q", shorten(g.Phase)), strings.Join(graphPhases, ", "))
+	case g.Wave < 0 || g.Wave > 0 && (g.Wave >= g.Batch || g.Phase != "generate"):
+		return bad("wave", fmt.Sprintf("%d of %d sequences in work at a time", g.Wave, g.Batch), "fewer than all of them, with phase generate; else leave it out")
 	case g.Phase == "serve" && !slices.Contains(Arrivals(), g.Arrivals):
 		return bad("arrivals", fmt.Sprintf("%q is unknown", shorten(g.Arrivals)), strings.Join(Arrivals(), " or "))
 	case g.Phase != "serve" && g.Arrivals != "":

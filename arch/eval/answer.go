@@ -49,6 +49,8 @@ type Answer struct {
 	Serving *Serving `json:"serving,omitempty"`
 	// Speculation is what a draft model brings, where there is one.
 	Speculation *Speculation `json:"speculation,omitempty"`
+	// Waves is there if the cache of all sequences has no room, so that they take turns.
+	Waves *Waves `json:"waves,omitempty"`
 	// Host is what the host did, where the runtime has one that takes time.
 	Host   *Host    `json:"host,omitempty"`
 	Advice []Advice `json:"advice"`
@@ -226,6 +228,20 @@ type Footprint struct {
 	WeightBytes     int64 `json:"weight_bytes"`
 	KVBytes         int64 `json:"kv_bytes"`
 	ActivationBytes int64 `json:"activation_bytes"`
+}
+
+// Waves is how sequences take turns.
+type Waves struct {
+	AtATime int64  `json:"sequences_at_a_time"`
+	Waves   []Wave `json:"waves"`
+}
+
+// Wave is sequences that are in work together. Times count from the start of the run.
+type Wave struct {
+	Sequences    int64   `json:"sequences"`
+	StartSeconds float64 `json:"start_seconds"`
+	TTFTSeconds  float64 `json:"ttft_seconds"` // when its first tokens are there
+	EndSeconds   float64 `json:"end_seconds"`
 }
 
 // Placed is what a chip holds of a class in a memory off chip.

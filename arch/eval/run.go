@@ -406,13 +406,17 @@ func (r *Request) phases(res *Result) float64 {
 	for i, mark := range res.Outcome.Marks {
 		s := sections[mark.Section]
 		t := (mark.End - mark.Start).Seconds()
-		if k := len(a.Phases) - 1; k >= 0 && a.Phases[k].Phase == s.Phase {
+		k := len(a.Phases) - 1
+		if g.Wave > 0 { // phases come again with each wave
+			k = slices.IndexFunc(a.Phases, func(p PhaseTime) bool { return p.Phase == s.Phase })
+		}
+		if k >= 0 && a.Phases[k].Phase == s.Phase {
 			a.Phases[k].Steps += s.Steps
 			a.Phases[k].Seconds += t
 		} else {
+			k = len(a.Phases)
 			a.Phases = append(a.Phases, PhaseTime{Phase: s.Phase, Steps: s.Steps, Seconds: t})
 		}
-		k := len(a.Phases) - 1
 		if levels := res.timed.levels(); len(levels) == len(res.Outcome.Marks) {
 			a.Phases[k].AverageWatts += float64(float64(res.timed.control.meter.System(levels[i].Watts)) * t)
 		}
@@ -446,6 +450,10 @@ func (r *Request) phases(res *Result) float64 {
 	if s := g.Speculation; s != nil {
 		return r.speculation(res, s, decode)
 	}
+	if g.Wave > 0 {
+		r.waves(res)
+		return float64(g.Batch) * float64(g.Generate)
+	}
 	switch {
 	case g.Generate > 0: // prefill gives the first token
 		return float64(g.Batch) * float64(decode+1)
@@ -453,6 +461,41 @@ func (r *Request) phases(res *Result) float64 {
 		return float64(g.Batch) * float64(decode)
 	}
 	return float64(g.Batch) * float64(g.Prompt)
+}
+
+// waves derives what sequences that take turns see: the time to the first token and that of a token after it are
+// means over all sequences.
+func (r *Request) waves(res *Result) {
+	a, g := &res.Answer, r.Graph
+	w := &Waves{AtATime: g.Wave}
+	rest := g.Batch
+	var first, decode, steps float64
+	prefill := false // is what the section before was
+	for _, mark := range res.Outcome.Marks {
+		s := res.Program.Sections[mark.Section]
+		is := s.Phase == traces.Prefill.String()
+		if is && !prefill {
+			n := min(g.Wave, rest)
+			rest -= n
+			w.Waves = append(w.Waves, Wave{Sequences: n, StartSeconds: mark.Start.Seconds()})
+		}
+		prefill = is
+		now := &w.Waves[len(w.Waves)-1]
+		now.EndSeconds = mark.End.Seconds()
+		if n := float64(now.Sequences); is {
+			now.TTFTSeconds = mark.End.Seconds()
+		} else {
+			decode += n * (mark.End - mark.Start).Seconds()
+			steps += n * float64(s.Steps)
+		}
+	}
+	for i := range w.Waves {
+		first += float64(w.Waves[i].Sequences) * w.Waves[i].TTFTSeconds
+	}
+	a.TTFTSeconds, a.TPOTSeconds = first/float64(g.Batch), decode/steps
+	a.Waves = w
+	a.Notes = append(a.Notes, fmt.Sprintf("memory has room for the cache of %d of the %d sequences: they take turns, in %d waves; the time to the first token is the mean over all",
+		g.Wave, g.Batch, len(w.Waves)))
 }
 
 // utilization derives MFU and HFU.

@@ -114,6 +114,10 @@ func (f Memory) total() units.Bytes {
 func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	tp := max(p.TP, 1)
 	var mem Memory
+	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	if err != nil {
+		return mem, &Invalid{"runtime", err.Error(), ""}
+	}
 	grow := func(to *units.Bytes, by units.Bytes, times int64) error {
 		n, ok := units.Mul(int64(by), times)
 		if ok {
@@ -125,7 +129,7 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		*to = units.Bytes(n)
 		return nil
 	}
-	err := eachWeight(g, tp, func(_ *traces.Block, _ *traces.Op, _ *traces.Tensor, each units.Bytes, layers int64) error {
+	err = eachWeight(g, tp, func(_ *traces.Block, _ *traces.Op, _ *traces.Tensor, each units.Bytes, layers int64) error {
 		return grow(&mem.Weights, each, layers)
 	})
 	if err != nil {
@@ -149,7 +153,7 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 				if op.Split == traces.Heads {
 					part.Heads, part.KVHeads = units.CeilDiv(op.Heads, tp), units.CeilDiv(op.KVHeads, tp)
 				}
-				n, ok := part.CacheBytes(run.Past)
+				n, ok := part.CacheBytes(paged(op, run.Past, profile.CachePage))
 				if !ok {
 					return mem, fmt.Errorf("key/value cache of %s: %w", op.Name, ErrTooLarge)
 				}
@@ -182,10 +186,6 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		if err := grow(&mem.KV, kv[k], 1); err != nil {
 			return mem, err
 		}
-	}
-	profile, err := m.ProfileFor(p.Profile, p.HostSync)
-	if err != nil {
-		return mem, &Invalid{"runtime", err.Error(), ""}
 	}
 	pins := newPinning(p.Pins)
 	past := make([]int64, len(g.Blocks))  // longest cache of any run of the block

@@ -208,7 +208,11 @@ func place(m *arch.Machine, g *traces.Graph, p Mapping, fp Memory, pins *pinning
 		}
 		return pl, nil
 	}
-	items, err := inventory(g, p)
+	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	if err != nil {
+		return nil, &Invalid{"runtime", err.Error(), ""}
+	}
+	items, err := inventory(g, p, profile.CachePage)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +253,7 @@ func (f Memory) needs() []Need {
 }
 
 // inventory lists what the graph's weights and caches are, and how much of each a run moves.
-func inventory(g *traces.Graph, p Mapping) ([]Item, error) {
+func inventory(g *traces.Graph, p Mapping, page int64) ([]Item, error) {
 	var items []Item
 	index := map[itemKey]int{}
 	at := func(it Item) *Item {
@@ -293,7 +297,7 @@ func inventory(g *traces.Graph, p Mapping) ([]Item, error) {
 			if op.Kind != traces.Attention || g.Phase == "serve" {
 				continue // a server's cache stays where it is: its requests come and go
 			}
-			after, _, err := cacheOf(op, run, max(p.TP, 1))
+			after, _, err := cacheOf(op, run, max(p.TP, 1), page)
 			if err != nil {
 				return nil, err
 			}
@@ -319,12 +323,12 @@ func inventory(g *traces.Graph, p Mapping) ([]Item, error) {
 
 // cacheOf returns what one chip's part of an attention's cache of one layer holds after a run, and what the run
 // added to it.
-func cacheOf(op *traces.Op, run *traces.Run, tp int64) (after, added units.Bytes, err error) {
+func cacheOf(op *traces.Op, run *traces.Run, tp, page int64) (after, added units.Bytes, err error) {
 	part := *op
 	if op.Split == traces.Heads {
 		part.Heads, part.KVHeads = units.CeilDiv(op.Heads, tp), units.CeilDiv(op.KVHeads, tp)
 	}
-	after, ok := part.CacheBytes(run.Past)
+	after, ok := part.CacheBytes(paged(op, run.Past, page))
 	part.Past = 0
 	if part.Cross { // whose keys another block makes
 		part.Uncached = true
@@ -334,6 +338,16 @@ func cacheOf(op *traces.Op, run *traces.Run, tp int64) (after, added units.Bytes
 		return 0, 0, fmt.Errorf("key/value cache of %s: %w", op.Name, ErrTooLarge)
 	}
 	return after, min(added, after), nil
+}
+
+// paged returns how many tokens of the run are to be counted before those of an attention so that its cache ends
+// with a page.
+func paged(op *traces.Op, past, page int64) int64 {
+	if page <= 1 || op.Cross {
+		return past
+	}
+	all := op.Past + past + op.QLen
+	return past + units.CeilDiv(all, page)*page - all
 }
 
 // readOf returns how many bytes of a weight's part on one chip an operator reads.

@@ -121,7 +121,7 @@ func (b *builder) movesOf(g *traces.Graph, run *traces.Run) (*moves, error) {
 			continue
 		}
 		it := &pl.Items[i]
-		after, added, err := cacheOf(op, run, b.mapping.TP)
+		after, added, err := cacheOf(op, run, b.mapping.TP, b.profile.CachePage)
 		if err != nil {
 			return nil, err
 		}

@@ -213,6 +213,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	r.Mapping.Offload, r.Mapping.Placement, r.Mapping.Prefetch, r.Mapping.Lookahead = q.offload, q.placement, &q.prefetch, &q.lookahead
+	if r.Graph, err = experiments.InWaves(m.Machine, model, w, g, r.Mapping); err != nil {
+		return nil, err
+	}
 	r.PowerLimit, r.PowerTrace = units.Watts(q.powerLimit), q.powerTrace
 	if w.Speculation != nil {
 		w.Speculation = nil

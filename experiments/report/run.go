@@ -28,7 +28,7 @@ type Options struct {
 // Run writes the report of one answer.
 func Run(w io.Writer, a *eval.Answer, o Options) error {
 	r := &runReport{a: a, o: o}
-	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.stalls, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
+	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.stalls, r.waves, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
 		section()
 	}
 	return o.write(w, r.b.String())
@@ -231,6 +231,25 @@ func Bar(share float64, width int) string {
 		bar += string([]rune("▏▎▍▌▋▊▉")[n%8-1])
 	}
 	return bar
+}
+
+// waves says when sequences that take turns are in work.
+func (r *runReport) waves() {
+	w := r.a.Waves
+	if w == nil {
+		return
+	}
+	r.head(fmt.Sprintf("Waves of at most %d sequences, whose cache has room", w.AtATime))
+	t := Table{Columns: []Column{{Title: "wave", Right: true}, {Title: "sequences", Right: true}, {Title: "from", Right: true}, {Title: "first token", Right: true}, {Title: "done", Right: true}}}
+	const shown = 8
+	for i, v := range w.Waves {
+		if i < shown-1 || i == len(w.Waves)-1 {
+			t.Rows = append(t.Rows, []any{i + 1, v.Sequences, Seconds(v.StartSeconds), Seconds(v.TTFTSeconds), Seconds(v.EndSeconds)})
+		} else if i == shown-1 {
+			t.Rows = append(t.Rows, []any{"…", nil, nil, nil, nil})
+		}
+	}
+	r.indented(&t)
 }
 
 func (r *runReport) memory() {

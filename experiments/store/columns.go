@@ -144,6 +144,7 @@ var tables = []Table{
 			{Name: "host_share", Type: Real, Description: "share of the run in which the host was busy"},
 			{Name: "load_bytes", Type: Integer, Unit: "B", Description: "weights that are loaded into each chip once, before the run"},
 			{Name: "load_from", Type: Text, Description: "tier that they are loaded from"},
+			{Name: "sequences_at_a_time", Type: Integer, Description: "sequences in work together, where the cache of all has no room and they take turns"},
 			{Name: "prefetch", Type: Integer, Description: "how many layers ahead of its use a layer is fetched from a lower memory"},
 			{Name: "fetched_bytes", Type: Integer, Unit: "B", Description: "fetched from lower memories by one chip"},
 			{Name: "stored_bytes", Type: Integer, Unit: "B", Description: "stored to lower memories by one chip"},

@@ -49,14 +49,15 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 	case w.Phase == "decode" || w.Speculation != nil:
 	case w.Phase == "serve":
 		c.serve()
+	case w.Wave > 0:
+		g.Wave = w.Wave
+		c.waves(past, steps)
+		steps = 0
 	default:
 		c.prefill()
 	}
 	if steps > 0 {
-		decode := c.stack(pass{phase: traces.Decode, tokens: w.Batch, qlen: 1})
-		for s := int64(1); s <= steps; s++ {
-			c.run(decode, traces.Run{Phase: traces.Decode, Step: s, Past: past + s - 1})
-		}
+		c.decode(past, steps)
 	}
 	if err := g.Validate(); err != nil {
 		return nil, &Invalid{w.largest(), err.Error(), "a smaller batch or a shorter prompt"}
@@ -125,6 +126,36 @@ func (c *composer) stack(p pass) stack {
 		}
 	}
 	return s
+}
+
+// decode appends decode steps, one for each token.
+func (c *composer) decode(past, steps int64) {
+	decode := c.stack(pass{phase: traces.Decode, tokens: c.w.Batch, qlen: 1})
+	for s := int64(1); s <= steps; s++ {
+		c.run(decode, traces.Run{Phase: traces.Decode, Step: s, Past: past + s - 1})
+	}
+}
+
+// waves appends the prefill and the steps of as many sequences as are in work at a time, again and again, and of the
+// rest.
+func (c *composer) waves(past, steps int64) {
+	g, all := c.g, *c.w
+	wave := func(batch int64) []traces.Run {
+		from := len(g.Runs)
+		part, of := *c, all
+		of.Batch = batch
+		part.w, part.head = &of, -1
+		part.prefill()
+		part.decode(past, steps)
+		return g.Runs[from:len(g.Runs):len(g.Runs)]
+	}
+	first := wave(all.Wave)
+	for n := all.Batch/all.Wave - 1; n > 0; n-- {
+		g.Runs = append(g.Runs, first...)
+	}
+	if rest := all.Batch % all.Wave; rest > 0 {
+		wave(rest)
+	}
 }
 
 // prefill appends the prefill: one pass, or steps of as many whole prompts as a step takes and one of the rest.

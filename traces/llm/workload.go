@@ -29,6 +29,9 @@ type Workload struct {
 	// StepTokens, if not 0, is the most tokens that are prefilled in one pass, in whole prompts but always one;
 	// more take several passes.
 	StepTokens int64
+	// Wave, if not 0, is how many sequences are in work at a time with phase generate: the others wait until those are
+	// done. It is less than Batch.
+	Wave int64
 	// Arrivals is how requests come with phase serve: traces.Steady or traces.Burst, "" for steady.
 	Arrivals string
 	// Layers, if not 0, runs that many layers only, without embedding and head.
@@ -82,6 +85,18 @@ func (w *Workload) validate(m *Model) error {
 		bad("step_tokens", "leave it out", "the prompts of an encoder-decoder are encoded in one pass")
 	}
 	within("batch", w.Batch, 1, maxDimension)
+	switch {
+	case w.Wave == 0:
+	case w.Phase != "generate" || m.Kind == EncoderDecoder || w.Speculation != nil || w.Generate < 2:
+		bad("wave", "leave it out", "sequences take turns only where a decoder by itself generates more than one token")
+	default:
+		if within("wave", w.Wave, 1, w.Batch-1); w.Wave > 0 {
+			runs := int64(len(m.layerRuns(m.Layers)) + 2)
+			if waves := (w.Batch-1)/w.Wave + 1; w.Generate > traces.MaxRuns/runs || waves > traces.MaxRuns/runs/w.Generate {
+				bad("batch", "a smaller batch", "%d sequences, %d at a time, take turns too often", w.Batch, w.Wave)
+			}
+		}
+	}
 	least := int64(1)
 	if m.Kind == Vision {
 		least = 2 // the class token, and a patch at least
