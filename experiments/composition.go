@@ -17,7 +17,6 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments/coe"
 	"github.com/stratasim/strata/experiments/workload"
-	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -83,6 +82,7 @@ func (p *Point) run(s shape) *Point {
 	q := *p
 	c := p.Composition
 	q.Composition, q.Batch, q.Prompt, q.Generate = nil, s.requests, c.Prompt, c.Generate
+	q.Offload = "none" // an expert runs from fast memory as a whole
 	if s.kind < 0 {
 		q.Model, q.Phase, q.Generate = c.Router, "prefill", 0
 	} else {
@@ -175,22 +175,19 @@ func (k *composer) place() error {
 // home finds the memory that experts live in and the way from there.
 func (k *composer) home() error {
 	m, c := k.p.Machine, k.c
-	k.below = m.Below(k.tp)
-	if c.From != "" && (k.below == nil || c.From != k.below.Name) {
-		host := m.System.Host
-		if host == nil || c.From != host.Memory.Name {
-			var known []string
-			if k.below != nil {
-				known = append(known, k.below.Name)
-			}
-			if host != nil && !slices.Contains(known, host.Memory.Name) {
-				known = append(known, host.Memory.Name)
-			}
-			return &Invalid{Field: "workload", Message: fmt.Sprintf("%s: switch.from: %s has no memory %q below %s", c.Name, m.Name, c.From, k.fast), Hint: "known: " + strings.Join(known, ", ")}
+	lower := m.Lower(k.tp)
+	var known []string
+	for i := range lower {
+		if known = append(known, lower[i].Name); k.below == nil && (c.From == "" || c.From == lower[i].Name) {
+			k.below = &lower[i]
 		}
-		without := *m
-		without.Chip.Memory = slices.DeleteFunc(slices.Clone(m.Chip.Memory), func(t memory.Spec) bool { return t.Kind != "sram" && t.Name != k.fast })
-		k.below = without.Below(k.tp)
+	}
+	if c.From != "" && k.below == nil {
+		hint := "the machine has none"
+		if len(known) > 0 {
+			hint = "known: " + strings.Join(known, ", ")
+		}
+		return &Invalid{Field: "workload", Message: fmt.Sprintf("%s: switch.from: %s has no memory %q below %s", c.Name, m.Name, c.From, k.fast), Hint: hint}
 	}
 	k.times.Prefetch = c.Prefetch
 	k.times.Way.Fast = m.OffChip().Rate(m.Chip.Clock)
@@ -201,6 +198,9 @@ func (k *composer) home() error {
 	k.times.Way.Rate, k.times.Way.Latency = k.below.Rate, k.below.Latency
 	if c.Rate > 0 {
 		k.times.Way.Rate = max(1, int64(math.Round(float64(c.Rate)/float64(k.tp))))
+		if most := units.BytesPerSecond(k.times.Way.Fast) * units.BytesPerSecond(k.tp); c.Rate > most {
+			return &Invalid{Field: "workload", Message: fmt.Sprintf("%s: switch.rate: %v is more than %s of %d chips takes", c.Name, c.Rate, k.fast, k.tp), Hint: fmt.Sprintf("at most %v", most)}
+		}
 	}
 	return nil
 }
@@ -364,7 +364,6 @@ func (k *composer) shapeOf(res *eval.Result) coe.Shape {
 // answer puts all figures together.
 func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 	c, m := k.c, k.p.Machine
-	a := &eval.Answer{}
 	d := &eval.Composition{Composition: c.Name, Experts: c.Experts(), ExpertBytes: slices.Max(k.expert) * k.tp, Router: "none", Requests: c.Requests, Warmup: c.Warmup, Seed: c.Seed,
 		Popularity: c.Popularity, Policy: c.Policy, Prefetch: c.Prefetch}
 	if c.Popularity == coe.Zipf {
@@ -386,7 +385,7 @@ func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 		d.From, d.CopyBoundBy = k.below.Name, k.below.Limit
 		d.CopyBytesPerSecond, d.CopySeconds = float64(k.times.Way.Rate)*float64(k.tp), k.times.Way.Alone(slices.Max(k.expert)).Seconds()
 		switch {
-		case k.below.Limit == "link", c.Rate > 0 && m.Tier(k.below.Name) == nil:
+		case k.below.Limit == "link", c.Rate > 0 && k.below.Host:
 			cause = sim.Link
 		case k.below.Limit == k.fast && c.Rate == 0:
 			cause = sim.HBM
@@ -451,8 +450,8 @@ func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 		parts[7] = append(parts[7], workload.Value{X: (first + wait).Seconds(), Weight: 1})
 		total += first + wait
 	}
-	if total > units.MaxTime {
-		return nil, fmt.Errorf("the requests take more than %v: %w", units.MaxTime, plan.ErrTooLarge)
+	if estimate := float64(d.Batches) * longest(parts[7]); estimate > maxComposed {
+		return nil, &Invalid{Field: "workload", Message: fmt.Sprintf("%s: its requests may take %.3g s, more than are counted", c.Name, estimate), Hint: "fewer requests"}
 	}
 	for n, into := range []*eval.Spread{&d.RouterTime, &d.WaitTime, &d.SwitchTime, &d.PrefillTime, &d.DecodeTime, &d.TTFT, &d.Latency, &d.BatchTime} {
 		*into = workload.SpreadOf(parts[n])
@@ -468,7 +467,9 @@ func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 			break
 		}
 	}
-	*a = base.Answer
+	b := &base.Answer
+	a := &eval.Answer{Schema: b.Schema, Arch: b.Arch, Model: c.Models(), Phase: "generate", Fidelity: b.Fidelity, Parallel: b.Parallel, Batch: k.batch, Prompt: c.Prompt, Generate: c.Generate,
+		DType: b.DType, WeightDType: b.WeightDType, KVDType: b.KVDType, Runtime: b.Runtime, Ideal: b.Ideal, Memory: slices.Clone(b.Memory), Power: eval.Power{LimitWatts: b.Power.LimitWatts}}
 	k.sum(a, order, counted, total)
 	stalls[cause] += switched
 	stalls[sim.HBM] += slowed
@@ -486,9 +487,7 @@ func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 	}
 	a.BoundBy = stalls.Largest().String()
 	a.Seconds = total.Seconds()
-	a.Model, a.Phase = c.Models(), "generate"
-	a.Batch, a.Prompt, a.Generate = k.batch, c.Prompt, c.Generate
-	a.TTFTSeconds, a.TPOTSeconds = d.TTFT.Mean, 0
+	a.TTFTSeconds = d.TTFT.Mean
 	if c.Generate > 1 {
 		a.TPOTSeconds = d.DecodeTime.Mean / float64(c.Generate-1)
 	}
@@ -500,24 +499,38 @@ func (k *composer) answer(r *eval.Request) (*eval.Answer, error) {
 		idle += router
 	}
 	k.energy(a, d, base, idle)
-	k.phases(a, d, router, switched, slowed)
-	a.Cost = eval.Cost{}
+	k.phases(a, d, base, order, counted, router, switched)
 	if m.Cost != nil {
 		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(k.tp)
 		a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 / a.TokensPerSecond * 1e6
 	}
-	a.Footprint = eval.Footprint{WeightBytes: k.needs0() + k.residentBytes(), KVBytes: int64(k.needs[1].Bytes), ActivationBytes: int64(k.needs[2].Bytes)}
-	a.Load, a.Distribution, a.Host, a.Advice = nil, nil, k.host(order, counted, a.Seconds), k.advice(a, switched)
-	a.Notes = k.notes(r, a.Notes)
-	a.NotModelled = slices.DeleteFunc(slices.Clone(a.NotModelled), func(s string) bool { return strings.HasPrefix(s, "weights and cache that stream from") })
-	a.NotModelled = append(a.NotModelled, "requests that arrive while others run", "starting an expert beyond its copy")
+	a.Footprint = eval.Footprint{WeightBytes: k.routerBytes() + k.residentBytes(), KVBytes: int64(k.needs[1].Bytes), ActivationBytes: int64(k.needs[2].Bytes)}
+	a.Placement = []eval.Placed{{Tier: k.fast, Class: "router", Bytes: k.routerBytes()}, {Tier: k.fast, Class: "experts", Bytes: k.residentBytes()}, {Tier: k.fast, Class: "kv cache", Bytes: a.Footprint.KVBytes},
+		{Tier: k.fast, Class: "activations", Bytes: a.Footprint.ActivationBytes}}
+	if d.From != "" {
+		a.Placement = append(a.Placement, eval.Placed{Tier: d.From, Class: "experts", Bytes: k.all()})
+	}
+	a.Host, a.Advice = k.host(order, counted, a.Seconds), k.advice(a, switched)
+	a.Notes = k.notes(r, b.Notes)
+	a.NotModelled = append(slices.Clone(b.NotModelled), "requests that arrive while others run", "starting an expert beyond its copy")
 	a.Manifest = eval.Manifest{Version: eval.Version, ArchHash: base.Manifest.ArchHash, GraphHash: r.Graph.Hash(), Key: r.Key(), Seed: c.Seed}
 	a.Composition = d
 	return a, nil
 }
 
-// needs0 is the router's weights on one chip.
-func (k *composer) needs0() int64 { return int64(k.needs[0].Bytes) }
+// maxComposed bounds the time of a composition in seconds: with some room, what fits into an int64 of picoseconds.
+const maxComposed = 4e6
+
+// longest is the largest of values.
+func longest(values []workload.Value) (x float64) {
+	for _, v := range values {
+		x = max(x, v.X)
+	}
+	return x
+}
+
+// routerBytes is the router's weights on one chip.
+func (k *composer) routerBytes() int64 { return int64(k.needs[0].Bytes) }
 
 // residentBytes is what experts take in fast memory at most.
 func (k *composer) residentBytes() int64 {
@@ -545,10 +558,7 @@ func (k *composer) roomFor(room int64) int64 { return max(0, room) / slices.Max(
 
 // sum adds up what runs came to.
 func (k *composer) sum(a *eval.Answer, order []shape, counted map[shape]int64, total units.Time) {
-	a.MFU, a.HFU, a.FloorSeconds, a.Events = 0, 0, 0, 0
-	a.Energy = eval.Energy{Components: map[string]float64{}}
-	a.Power.PeakWatts, a.Power.PeakOperator, a.Power.SensorPeakWatts, a.Power.Trace = 0, "", 0, nil
-	a.Memory = slices.Clone(a.Memory)
+	a.Energy.Components = map[string]float64{}
 	for i := range a.Memory {
 		t := &a.Memory[i]
 		t.ReadBytes, t.WrittenBytes, t.Utilization, t.PeakBytes = 0, 0, 0, 0
@@ -666,8 +676,8 @@ func (k *composer) energy(a *eval.Answer, d *eval.Composition, base *eval.Result
 	a.Power.PeakWatts = max(a.Power.PeakWatts, a.Power.AverageWatts)
 }
 
-// phases divides the time.
-func (k *composer) phases(a *eval.Answer, d *eval.Composition, router, switched, slowed units.Time) {
+// phases divides the time, and the energy for the mean power of each part.
+func (k *composer) phases(a *eval.Answer, d *eval.Composition, base *eval.Result, order []shape, counted map[shape]int64, router, switched units.Time) {
 	var prefill, decode units.Time
 	for i := range k.runs {
 		if k.runs[i].Counted > 0 {
@@ -675,11 +685,32 @@ func (k *composer) phases(a *eval.Answer, d *eval.Composition, router, switched,
 			decode += k.timed[i].Decode
 		}
 	}
-	a.Phases = nil
+	joules := map[string]float64{"switch": a.Energy.Components["switch"]}
+	for _, s := range order {
+		res, n := k.done[s], float64(counted[s])
+		for _, p := range res.Phases {
+			of := float64(n * float64(p.AverageWatts*p.Seconds))
+			if s.kind < 0 {
+				joules["router"] += of
+			} else {
+				joules[p.Phase] += of
+			}
+		}
+	}
+	wait := func(phase string, t units.Time) {
+		waiting := base.Waiting(t)
+		for _, name := range sortedKeys(waiting) {
+			joules[phase] += waiting[name]
+		}
+	}
+	wait("switch", switched)
+	if k.c.Router == nil {
+		wait("router", router)
+	}
 	for _, p := range []eval.PhaseTime{{Phase: "router", Steps: d.Batches, Seconds: router.Seconds()}, {Phase: "switch", Steps: d.Misses, Seconds: switched.Seconds()},
 		{Phase: traces.Prefill.String(), Steps: d.Runs, Seconds: prefill.Seconds()}, {Phase: traces.Decode.String(), Steps: d.Runs * max(0, k.c.Generate-1), Seconds: decode.Seconds()}} {
 		if p.Seconds > 0 {
-			p.AverageWatts = a.Power.AverageWatts
+			p.AverageWatts = joules[p.Phase] / p.Seconds
 			a.Phases = append(a.Phases, p)
 		}
 	}
@@ -749,7 +780,7 @@ func (k *composer) advice(a *eval.Answer, switched units.Time) []eval.Advice {
 func (k *composer) notes(r *eval.Request, of []string) []string {
 	notes := slices.Clone(r.Notes)
 	for _, n := range of {
-		if !slices.Contains(notes, n) && !(k.below != nil && strings.HasPrefix(n, k.below.Name+" is not used")) {
+		if !slices.Contains(notes, n) {
 			notes = append(notes, n)
 		}
 	}

@@ -30,7 +30,8 @@ fit or cannot keep to its power limit, 75 interrupted.`,
 		Example: `strata run --arch a100-sxm-80gb --model llama2-7b --phase generate --batch 8 --prompt 512 --generate 128
 strata run --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8 -o json
 strata run --arch a100-sxm-80gb --set "chip.memory[hbm].bandwidth=3 TB/s" --model llama2-7b --phase decode
-strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json`,
+strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json
+strata run --arch sn40l --tp 8 --workload coe.yaml`,
 		Args: cobra.NoArgs,
 		RunE: r.run,
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/stratasim/strata/arch/eval"
 )
@@ -17,7 +18,7 @@ func (r *runReport) composition() {
 		r.b.WriteString(wrap("  "+pad(first, 10)+" ", fmt.Sprintf(format, args...)))
 	}
 	requests := fmt.Sprintf("%s requests in %s batches, %s", Count(d.Requests), Count(d.Batches), d.Popularity)
-	if d.Popularity == "uniform" || len(d.Popularity) > 4 && d.Popularity[:4] == "zipf" {
+	if d.Popularity == "uniform" || strings.HasPrefix(d.Popularity, "zipf") {
 		requests += fmt.Sprintf(", seed %d", d.Seed)
 	}
 	if d.Warmup > 0 {
@@ -35,7 +36,7 @@ func (r *runReport) composition() {
 		}
 		line("copies", "%s copied %s", Size(d.CopiedBytes), text)
 	}
-	line("machines", "%s", machines(d))
+	line("machines", "%s", machines(d, strings.Contains(r.a.Model, "+")))
 	t := Table{Columns: []Column{{Title: "of a request"}, {Title: "mean", Right: true}, {Title: "p50", Right: true}, {Title: "p95", Right: true}, {Title: "p99", Right: true},
 		{Title: "least", Right: true}, {Title: "most", Right: true}}}
 	row := func(name string, s *eval.Spread) {
@@ -58,7 +59,11 @@ func (r *runReport) composition() {
 }
 
 // machines says how many machines hold the experts.
-func machines(d *eval.Composition) string {
+func machines(d *eval.Composition, mixed bool) string {
+	each := "each"
+	if mixed {
+		each = "of the largest each"
+	}
 	count := func(n int64) string {
 		if n == 1 {
 			return "1 holds"
@@ -66,7 +71,7 @@ func machines(d *eval.Composition) string {
 		return Count(n) + " hold"
 	}
 	if d.From == "" {
-		return fmt.Sprintf("%s all experts, %s each", count(d.MachinesInFast), Count(d.ExpertsInFastMachine))
+		return fmt.Sprintf("%s all experts, %s %s", count(d.MachinesInFast), Count(d.ExpertsInFastMachine), each)
 	}
 	return fmt.Sprintf("%s all experts in %s, %s each; in fast memory alone %s, %s each", count(d.Machines), d.From, Count(d.ExpertsPerMachine), Count(d.MachinesInFast), Count(d.ExpertsInFastMachine))
 }
