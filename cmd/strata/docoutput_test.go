@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,7 +75,40 @@ func differs(shown []string, output string) (string, bool) {
 	return "", false
 }
 
-// TestDocumentedOutput: what the pages show is what their commands print.
+// refreshed is what a page shows, with the lines that are not printed any more replaced by those that are most like them: with
+// the longest common beginning, in the order of the output. Lines "…" stay.
+func refreshed(shown []string, output string) []string {
+	lines := strings.Split(strings.TrimRight(output, "\n"), "\n")
+	list := slices.Clone(shown)
+	for i, s := range list {
+		if s == "…" {
+			continue
+		}
+		best, most := -1, -1
+		for k, l := range lines {
+			n := 0
+			for n < len(l) && n < len(s) && l[n] == s[n] {
+				n++
+			}
+			if l == s {
+				n = len(s) + 1
+			}
+			if n > most {
+				best, most = k, n
+			}
+			if l == s {
+				break
+			}
+		}
+		if best < 0 {
+			break
+		}
+		list[i], lines = lines[best], lines[best+1:]
+	}
+	return list
+}
+
+// TestDocumentedOutput: what the pages show is what their commands print. With -update lines that are not are replaced.
 func TestDocumentedOutput(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh on this machine to run documented commands with")
@@ -86,6 +120,7 @@ func TestDocumentedOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := t.TempDir()
+		lines, stale := strings.Split(string(text), "\n"), false
 		for _, s := range sessions(string(text)) {
 			sh := exec.CommandContext(t.Context(), "sh", "-c", s.text)
 			sh.Dir = dir
@@ -95,10 +130,27 @@ func TestDocumentedOutput(t *testing.T) {
 			if err := sh.Run(); err != nil {
 				t.Fatalf("%s:%d: %s\n%v\n%s", page, s.line, s.text, err, stderr.String())
 			}
-			if line, bad := differs(s.output, stdout.String()); bad {
+			line, bad := differs(s.output, stdout.String())
+			switch {
+			case bad && *update:
+				stale = true
+				copy(lines[s.line+strings.Count(s.text, "\n"):], refreshed(s.output, stdout.String()))
+			case bad:
 				t.Errorf("%s:%d: %s\nprints not: %s\nbut\n%s", page, s.line, s.text, line, stdout.String())
 			}
 		}
+		if stale {
+			if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(page)), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestRefreshed(t *testing.T) {
+	got := refreshed([]string{"a  1.5 ms", "…", "b  20 %", "c", "…"}, "a  1.6 ms\nx\nb  30 %\nc\nd\n")
+	if want := []string{"a  1.6 ms", "…", "b  30 %", "c", "…"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
