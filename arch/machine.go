@@ -111,10 +111,16 @@ type Profile struct {
 	Fusion []string `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
 	// RowBias says that the bias of a product whose reduction is divided over the chips is added in a kernel
 	// of its own, after the sum over the chips; else biases take no time.
-	RowBias   bool             `yaml:"row_bias,omitempty"`
-	Gemm      GemmKernel       `yaml:"gemm" spec:"required"`
-	Vector    []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
-	Attention *AttentionKernel `yaml:"attention,omitempty"`
+	RowBias bool `yaml:"row_bias,omitempty"`
+	// Kernels is how many kernels the framework runs for one operator of that kind, 1 if not listed: those
+	// beyond the first work on little and take their launch, start and drain. "gemm+bias" is a product that adds a
+	// bias to its result.
+	Kernels map[string]int64 `yaml:"kernels,omitempty" spec:"min=0,max=1000"`
+	// CopiedCache says that a step makes a new key/value cache of the old one and the new tokens.
+	CopiedCache bool             `yaml:"copied_cache,omitempty"`
+	Gemm        GemmKernel       `yaml:"gemm" spec:"required"`
+	Vector      []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
+	Attention   *AttentionKernel `yaml:"attention,omitempty"`
 	// GemmFor and AttentionFor are kernels for cases that Gemm and Attention are not for; the first that
 	// suits is taken.
 	GemmFor      []GemmVariant      `yaml:"gemm_for,omitempty" spec:"max=16,unique"`
@@ -178,6 +184,18 @@ type Host struct {
 
 // BiasedProduct stands for products that add a bias among the kinds of Host.Operators.
 const BiasedProduct = "gemm+bias"
+
+// MoreKernels returns how many kernels beyond the first the framework runs for an operator of a kind.
+func (p *Profile) MoreKernels(kind string) int64 {
+	n, ok := p.Kernels[kind]
+	if !ok && kind == BiasedProduct {
+		n, ok = p.Kernels[traces.Gemm.String()]
+	}
+	if !ok {
+		return 0
+	}
+	return max(n-1, 0)
+}
 
 // Launches returns the host's time to launch a kernel of a kind in a phase.
 func (h *Host) Launches(kind, phase string) units.Time {
@@ -303,7 +321,8 @@ type MoEKernel struct {
 type RowKernel struct {
 	Name string `yaml:"name" spec:"required"`
 	// Kinds lists the operator kinds this entry is for; "*" is the rest, and "gemv" stands for
-	// products with a single row, which are tiled like others if no entry names it.
+	// products with a single row, which are tiled like others if no entry names it; "gemv-packed" for those
+	// of them whose weights are looked up in a table, two elements of at most four bits at a time.
 	Kinds []string `yaml:"kinds" spec:"required,min=1,max=64"`
 	// Efficiency is the share of the sustained off-chip rate that the kernel reaches.
 	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
@@ -319,6 +338,11 @@ type RowKernel struct {
 	// Convert says of products with a single row that the kernel widens narrow weights with the vector
 	// unit's conversions, an element each, as compilers do; other kernels do it with operations on bits.
 	Convert bool `yaml:"convert,omitempty"`
+	// Lookup is the rate at which one core reads tables in its private memory, for "gemv-packed".
+	Lookup units.BytesPerCycle `yaml:"lookup,omitempty" spec:"min=0 B/cycle"`
+	// Buffers is how many pieces of the stream are on their way at a time, 3 when absent. With one nothing is
+	// fetched ahead: loads and work follow each other.
+	Buffers int64 `yaml:"buffers,omitempty" spec:"min=0,max=64"`
 	// Port is the rate at which one core can move this kernel's operands.
 	Port units.BytesPerCycle `yaml:"port" spec:"required,gt=0 B/cycle"`
 	// Fill is the time the kernel spends starting and draining.
@@ -543,7 +567,10 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 			check(at+".host.operators."+k, k, append(traces.Kinds(), BiasedProduct))
 		}
 	}
-	rows := []string{"*", "gemv"}
+	for _, k := range slices.Sorted(maps.Keys(p.Kernels)) {
+		check(at+".kernels."+k, k, append(traces.Kinds(), BiasedProduct))
+	}
+	rows := []string{"*", "gemv", "gemv-packed"}
 	for _, name := range traces.Kinds() {
 		if k, err := traces.ParseKind(name); err == nil && k.RowWise() {
 			rows = append(rows, name)
@@ -552,6 +579,9 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 	first := map[string]string{}
 	for _, v := range p.Vector {
 		path := fmt.Sprintf("%s.vector[%s].kinds", at, v.Name)
+		if packed := slices.Contains(v.Kinds, "gemv-packed"); packed != (v.Lookup > 0) || packed && len(v.Kinds) > 1 {
+			report(fmt.Sprintf("%s.vector[%s].lookup", at, v.Name), "is for an entry whose only kind is gemv-packed, which needs it", `e.g. "lookup: 128 B/cycle"`)
+		}
 		for _, k := range v.Kinds {
 			check(path, k, rows)
 			if by, ok := first[k]; ok {

@@ -81,6 +81,13 @@ runtime.profiles[compiled].vector[row].kinds: "gemm": there is no such kind of o
 		{"operators of a host", func(m *arch.Machine) {
 			m.Runtime.Profiles[0].Host = &arch.Host{Operators: map[string]int64{"gem": 2, "gemm+bias": 2, "layernorm": 2}}
 		}, `runtime.profiles[compiled].host.operators.gem: "gem": there is no such kind of operator here (did you mean "gemm"?)`},
+		{"kernels of an operator", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Kernels = map[string]int64{"softmx": 2, "gemm+bias": 2, "softmax": 2}
+		}, `runtime.profiles[compiled].kernels.softmx: "softmx": there is no such kind of operator here (did you mean "softmax"?)`},
+		{"packed without its rate", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[0].Kinds = []string{"gemv-packed"} },
+			`runtime.profiles[compiled].vector[gemv].lookup: is for an entry whose only kind is gemv-packed, which needs it (e.g. "lookup: 128 B/cycle")`},
+		{"a rate that nothing uses", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[0].Lookup = 128 },
+			`runtime.profiles[compiled].vector[gemv].lookup: is for an entry whose only kind is gemv-packed, which needs it (e.g. "lookup: 128 B/cycle")`},
 		{"kinds twice", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"gemv", "*", "*"} },
 			`runtime.profiles[compiled].vector[row].kinds: "gemv" is in the kinds of "gemv" already (leave one of them out)
 runtime.profiles[compiled].vector[row].kinds: "*" is in the kinds of "row" already (leave one of them out)`},

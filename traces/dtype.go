@@ -32,6 +32,7 @@ const (
 	NF4
 	NF4DQ
 	INT8G128
+	INT3Channel
 	numDTypes = iota
 )
 
@@ -71,6 +72,8 @@ var dtypes = [numDTypes]format{
 	NVFP4:   {name: "nvfp4", bits: 4, along: 16, scale: 8, element: NVFP4},
 	NF4:     {name: "nf4", bits: 4, along: 64, scale: 32, element: NF4},
 	NF4DQ:   {name: "nf4-dq", bits: 4, along: 64, scale: 8, outer: 64 * 256, element: NF4},
+
+	INT3Channel: {name: "int3-channel", bits: 3, along: whole, scale: 64, element: INT3},
 
 	INT8G128: {name: "int8-g128", bits: 8, along: 128, scale: 32, element: INT8},
 }

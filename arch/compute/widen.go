@@ -76,6 +76,35 @@ func Widen(d traces.DType, along, across, all int64) int64 {
 	return ops + scales
 }
 
+// Packed is what a kernel of the kind of GPTQ's does to multiply a packed matrix by a vector (Frantar et al., GPTQ, ICLR 2023;
+// the half-precision 3-bit kernel of its code).
+type Packed struct {
+	Whole, Half int64 // operations on whole numbers, and on pairs in half precision
+	Sums        int64 // those of Half that sum up
+	Reads       int64 // bytes read from tables in the private memory
+}
+
+// Unpack returns what it takes to multiply a vector by across packed columns of along elements each.
+//
+// Two elements at a time are an index into a table of pairs in half precision. For a pair the source has a shift, a
+// mask that also adds the address, a read of the table, a read of the vector's pair, a packed multiply-add with scale and
+// zero point, and a packed multiply-add that sums up. A read of the table takes 4 B a thread. Reads of the vector are of
+// addresses that follow one another, which the compiler fetches 16 B at a time (seen in the machine code of other kernels:
+// Boehm, How to Optimize a CUDA Matmul Kernel, 2022), and all threads read the same: a quarter of a read. Scales of
+// blocks are fetched by the one thread that has the column: an address, two loads, and both spread to pairs.
+func Unpack(d traces.DType, along, across int64) Packed {
+	pairs := units.CeilDiv(along, 2) * across
+	p := Packed{Whole: 2 * pairs, Half: 2 * pairs, Sums: pairs, Reads: 5 * pairs}
+	if block := d.Block(along); block > 0 && block < along {
+		p.Whole += units.CeilDiv(along, block) * across * fetch / 4
+	}
+	return p
+}
+
+// Packs reports whether elements of the format are looked up two at a time: those of at most four bits, whose pairs need
+// a table of 256 entries at the most.
+func Packs(d traces.DType) bool { return d.Bits() <= 4 }
+
 // maxOps stands for a count that is out of range; planning refuses such products before.
 const maxOps = 1 << 62
 
@@ -86,6 +115,15 @@ func Converted(d traces.DType, elements int64) int64 {
 		return 0
 	}
 	return elements
+}
+
+// Cycles returns how long one of so many cores takes for its part of operations on whole numbers and others, which run
+// beside each other where the unit has lanes for each.
+func (v *Vector) Cycles(whole, others, cores int64) int64 {
+	if v.Integer == 0 {
+		return units.CeilDiv(whole+others, v.Lanes*cores)
+	}
+	return max(units.CeilDiv(whole, v.Integer*cores), units.CeilDiv(others, v.Lanes*cores))
 }
 
 // Conversions returns how many elements a cycle and core the unit converts from one type to another.

@@ -369,7 +369,11 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 		switch {
 		case p.Ops[i].Kind != plan.HostKind:
 			// A cost of one's own has its launch within.
-			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(op.Calls-p.Count(op.Work, plan.OwnCalls))
+			launches := p.Count(op.Work, "launches")
+			if own := p.Count(op.Work, plan.OwnCalls); own > 0 {
+				launches = op.Calls - own
+			}
+			wait += op.Stalls[sim.Launch] - profile.Launch*units.Time(launches)
 		case p.Ops[i].Name == plan.RequestOp:
 			request += op.Time
 		default:

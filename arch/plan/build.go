@@ -70,6 +70,7 @@ type builder struct {
 
 	blockName string // of the block that is being planned
 	place     *Placement
+	cached    int64 // tokens that the sequences of the block have in the cache, where a step copies it
 	steps     map[stepKey]*Body
 	pins      *pinning   // nil if nothing is pinned
 	decisions *Decisions // nil unless somebody wants to know them
@@ -301,6 +302,13 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 	}
 	blk := &g.Blocks[run.Block]
 	b.blockName = blk.Name
+	if b.cached = 0; b.profile.CopiedCache {
+		for i := range blk.Ops {
+			if op := &blk.Ops[i]; op.Kind == traces.Attention && !op.Cross {
+				grow(&b.cached, op.Batch*op.SeenPast(run.Past))
+			}
+		}
+	}
 	if b.pipelines(blk, run.Phase) {
 		body, err := b.pipelined(blk, run)
 		b.blocks[key] = body
@@ -329,7 +337,7 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		for _, k := range kernels {
 			body.then(Node{Name: b.p.Ops[k.Op].Name, Body: k, Times: 1})
 		}
-		if at.to = len(body.Nodes); op.Kind == traces.Attention {
+		if at.to = len(body.Nodes); op.Kind == traces.Attention || op.Kind == traces.KVAppend && b.profile.CopiedCache {
 			first.attention = append(first.attention, at)
 		}
 	}
@@ -460,14 +468,9 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		for _, n := range parts {
 			g.n = n
 			g.added, _ = units.MulDivCeil(n, op.Accumulate, op.N)
+			g.biased = biased && !bias
 			if err := emit(b.gemm(g)); err != nil {
 				return nil, err
-			}
-			if biased && !bias {
-				launch := out[len(out)-1].Nodes[0].Step
-				plain, _ := b.launchOf(op.Kind.String(), run.Phase)
-				inline, host := b.launchOf(arch.BiasedProduct, run.Phase)
-				launch.Latency, launch.Host = launch.Latency+inline-plain, host
 			}
 		}
 		if tp > 1 && op.Split == traces.Row {
@@ -501,6 +504,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	}
 	r := rows{name: op.Name, phase: run.Phase, kind: op.Kind, rows: op.Rows, cols: op.Cols, dtype: op.DType, wtype: op.WeightDType, kvtype: op.KVDType,
 		read: int64(w.ReadBytes + w.WeightBytes), write: int64(w.WriteBytes), vector: int64(w.VectorOps), special: int64(w.SpecialOps)}
+	if op.Kind == traces.KVAppend && b.cached > 0 {
+		old, ok := units.MulDivCeil(r.write, b.cached, op.Rows)
+		if !ok || old > traces.MaxElements {
+			return nil, fmt.Errorf("the copy of the cache: %w", ErrTooLarge)
+		}
+		r.read, r.write = r.read+old, r.write+old
+	}
 	if op.Kind != traces.Embedding { // whose rows of the table are read once each
 		r.weights = int64(w.WeightBytes)
 	}
@@ -533,8 +543,15 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 
 // kernel starts a kernel's body with its launch.
 func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
+	return b.kernelOf(name, phase, kind, kind)
+}
+
+// kernelOf starts the body of a kernel with its launch, and with the small kernels that the framework runs beside it for
+// an operator of a kind.
+func (b *builder) kernelOf(name string, phase traces.Phase, kind, operator string) *Body {
 	body := &Body{Name: name, Op: b.op(phase, name, kind)}
-	lat := b.profile.Launch
+	kernels := 1 + b.profile.MoreKernels(operator)
+	lat := b.profile.Launch * units.Time(kernels)
 	if b.mapping.HostSync {
 		host, ok := b.profile.HostSync[kind]
 		if !ok {
@@ -545,9 +562,12 @@ func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
 	if b.mapping.IdealLaunch {
 		lat = 0
 	}
-	inline, host := b.launchOf(kind, phase)
+	inline, host := b.launchOf(operator, phase)
 	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat + inline, Charge: sim.Launch, Host: host,
-		Counts: []Count{b.count("launches", "launch", 1)}}})
+		Counts: []Count{b.count("launches", "launch", kernels)}}})
+	if more := kernels - 1; more > 0 {
+		body.then(Node{Name: "small kernels", Step: wait("fill", rowKernelFor(b.profile, traces.Copy.String()).Fill*units.Time(more))})
+	}
 	return body
 }
 

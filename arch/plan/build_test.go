@@ -407,8 +407,9 @@ func TestGemmShapes(t *testing.T) {
 			if c["matrix.bf16.ops"] != int64(w.MatrixOps) {
 				t.Errorf("%d operations, want %d", c["matrix.bf16.ops"], w.MatrixOps)
 			}
-			if c["hbm.read"] < int64(w.ReadBytes+w.WeightBytes) || c["hbm.write"] < int64(w.WriteBytes) {
-				t.Errorf("moves %d and %d B, operands are %d and %d B", c["hbm.read"], c["hbm.write"], w.ReadBytes+w.WeightBytes, w.WriteBytes)
+			off := m.OffChip().Name
+			if c[off+".read"] < int64(w.ReadBytes+w.WeightBytes) || c[off+".write"] < int64(w.WriteBytes) {
+				t.Errorf("moves %d and %d B, operands are %d and %d B", c[off+".read"], c[off+".write"], w.ReadBytes+w.WeightBytes, w.WriteBytes)
 			}
 			evaluate(t, p, false)
 		})

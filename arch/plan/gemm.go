@@ -22,6 +22,7 @@ type gemm struct {
 	m, n, k int64
 	a, w    traces.DType // of A and C, and of B
 	shared  bool         // B is a weight: the same for the whole batch
+	biased  bool         // the framework adds a bias to the result
 	added   int64        // columns of C that the product is added to
 	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
 	lib     *arch.GemmKernel
@@ -154,7 +155,11 @@ func (b *builder) chooseGemm(g *gemm, pin *pinned) (c gemmChoice, err error) {
 
 // buildGemm turns a choice into the kernel of a product.
 func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
-	k := b.kernel(g.name, g.phase, "gemm")
+	operator := "gemm"
+	if g.biased {
+		operator = arch.BiasedProduct
+	}
+	k := b.kernelOf(g.name, g.phase, "gemm", operator)
 	b.countOps(k, g)
 	switch c.way {
 	case vectorWay:
@@ -218,6 +223,13 @@ func (g *gemm) piece(d traces.DType, depth, vectors int64) int64 {
 func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 	ops := b.widening(g, 1, g.n, g.k)
 	if ops == 0 {
+		return
+	}
+	if lib.Lookup > 0 {
+		p := compute.Unpack(g.w, g.k, g.n)
+		r.vector, r.whole, r.lookup = p.Half, p.Whole, p.Reads
+		launch := k.Nodes[0].Step
+		launch.Counts = append(launch.Counts, b.count("vector.ops", "op", p.Whole+p.Half-p.Sums)) // which are counted as the product
 		return
 	}
 	if lib.Convert {
@@ -598,12 +610,19 @@ func (b *builder) rounding(k *Body, g *gemm, r *arch.Rounding) {
 // gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
 // the product has more rows: a single row would leave a matrix unit empty, and streaming the matrix
 // through the vector units takes no longer than reading it. Kernels for weights of less than a byte
-// unpack them for the matrix units however few the rows are, and so do kernels for formats of their own.
+// unpack them for the matrix units however few the rows are, unless the library has one that looks them up, and so do
+// kernels for formats of their own.
 func (b *builder) gemv(g *gemm) *arch.RowKernel {
-	if g.m != 1 || g.w.Bits() < 8 || g.lib != &b.profile.Gemm {
+	kind := "gemv"
+	switch {
+	case g.m != 1 || g.lib != &b.profile.Gemm:
+		return nil
+	case g.shared && g.a.Bits() == 16 && compute.Packs(g.w):
+		kind = "gemv-packed"
+	case g.w.Bits() < 8:
 		return nil
 	}
-	if lib := rowKernelFor(b.profile, "gemv"); slices.Contains(lib.Kinds, "gemv") {
+	if lib := rowKernelFor(b.profile, kind); slices.Contains(lib.Kinds, kind) {
 		return lib
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
 )
 
 // oneProduct is a graph of one product.
@@ -144,4 +145,72 @@ func TestWideningIsNeverFree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPackedWeights: a row times a packed matrix takes five bytes of shared memory for two weights, 128 a cycle and core,
+// and the stream of the weights beside none of it. By hand for A100 and 12288×49152 weights of 3 bits: 301989888 pairs.
+func TestPackedWeights(t *testing.T) {
+	const n, k = 49152, 12288
+	m := a100(t)
+	got, took := counted(t, m, oneProduct(1, n, k, traces.FP16, traces.INT3Channel), plan.Mapping{Profile: "gptq"})
+	if want := int64(5 * n * k / 2); got["smem.read"] < want || got["smem.read"] > want+want/1000 {
+		t.Errorf("%d B from tables, want %d", got["smem.read"], want)
+	}
+	if want := int64(3 * n * k / 2); got["vector.ops"] != want { // the fourth, which sums up, is the product's
+		t.Errorf("%d operations, want %d", got["vector.ops"], want)
+	}
+	weights := float64(n*k*3/8 + 8*n)
+	if read := float64(got["hbm.read"]); read < weights || read > 1.001*weights+4*k {
+		t.Errorf("%g B of weights, want %g", read, weights)
+	}
+	work, load := 5.0*n*k/2/(108*128*1.41e9), weights/(0.83*2039e9)
+	fixed := 500e-6 + 20e-6 + (1.4+1.1)*1e-6 // entering the model, the first dispatch, launch and start
+	if want := work + load + fixed; float64(took)/1e12 < want || float64(took)/1e12 > 1.01*want {
+		t.Errorf("%g s, want %g", float64(took)/1e12, want)
+	}
+	// Groups have scales to fetch, wider formats and more rows other kernels.
+	grouped, longer := counted(t, m, oneProduct(1, n, k, traces.FP16, traces.INT3), plan.Mapping{Profile: "gptq"})
+	if more := grouped["vector.ops"] - got["vector.ops"]; more != 5*n*k/128 || longer <= took {
+		t.Errorf("groups: %d more operations, %d ps and %d", more, longer, took)
+	}
+	for _, g := range []*traces.Graph{oneProduct(2, n, k, traces.FP16, traces.INT3Channel), oneProduct(1, n, k, traces.FP16, traces.MXFP6)} {
+		if c, _ := counted(t, m, g, plan.Mapping{Profile: "gptq"}); c["smem.read"] >= 5*n*k/2 || c["matrix.cycles"] == 0 {
+			t.Errorf("%s in %s is not tiled", g.Name, g.Blocks[0].Ops[0].WeightDType)
+		}
+	}
+}
+
+// TestOperatorsOfSeveralKernels: an operator that a framework runs as n kernels has n launches, and n−1 starts of
+// small kernels on top; a cache that is copied is read and written at every step.
+func TestOperatorsOfSeveralKernels(t *testing.T) {
+	m := a100(t)
+	p, err := m.Profile("gptq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := model(t, "opt-175b", llm.Workload{Phase: "decode", Batch: 2, Prompt: 100, Layers: 1, DType: traces.FP16, WeightDType: traces.FP16, KVDType: traces.FP16})
+	with, slow := counted(t, m, g, plan.Mapping{Profile: "gptq"})
+	p.Kernels, p.CopiedCache, p.Host = nil, false, nil
+	without, fast := counted(t, m, g, plan.Mapping{Profile: "gptq"})
+	// Six products with bias, the cache and the softmax: 6 + 1 + 4 kernels more.
+	if more := with["launches"] - without["launches"]; more != 11 {
+		t.Errorf("%d kernels more", more)
+	}
+	// Keys and values of 100 tokens and 2 sequences, 12288 elements each in 16 bits.
+	if old, most := int64(2*100*2*12288*2), int64(1<<16); with["hbm.write"]-without["hbm.write"] < old || with["hbm.write"]-without["hbm.write"] > old+most {
+		t.Errorf("%d B more written, want %d", with["hbm.write"]-without["hbm.write"], old)
+	}
+	if added, least := slow-fast, int64(11*(1.4+1.1)*1e6); added < least {
+		t.Errorf("%d ps more, at least %d", added, least)
+	}
+	// Another length of the cache is another copy.
+	g = model(t, "opt-175b", llm.Workload{Phase: "generate", Batch: 1, Prompt: 8, Generate: 3, Layers: 1, DType: traces.FP16, WeightDType: traces.FP16, KVDType: traces.FP16})
+	p.CopiedCache = true
+	long, _ := counted(t, m, g, plan.Mapping{Profile: "gptq"})
+	p.CopiedCache = false
+	short, _ := counted(t, m, g, plan.Mapping{Profile: "gptq"})
+	// 8 tokens and then 9, 48 KiB each.
+	if got := long["hbm.write"] - short["hbm.write"]; got < 17*49152 || got > 17*49152+4096 {
+		t.Errorf("%d B copied, want %d", got, 17*49152)
+	}
 }

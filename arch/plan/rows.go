@@ -20,7 +20,9 @@ type rows struct {
 	read, write     int64        // bytes
 	weights         int64        // the part of read that all rows share
 	vector, special int64        // operations
+	whole           int64        // operations on whole numbers, beside the others
 	convert         int64        // conversions of number formats
+	lookup          int64        // bytes read from tables in the private memory
 	overlap         float64      // by which load and work overlap; 0: perfectly
 }
 
@@ -103,22 +105,28 @@ func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel, resident bool) {
 // streamRows plans chunks that are loaded, worked on and stored in a pipeline.
 func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) {
 	unit := &b.m.Chip.Cores.Vector
-	chunks := min(max(units.CeilDiv(r.read+r.write, cores*chunkPerCore), 1), maxChunks)
+	chunks, buffers := min(max(units.CeilDiv(r.read+r.write, cores*chunkPerCore), 1), maxChunks), int64(3)
+	if lib.Buffers > 0 {
+		buffers = lib.Buffers
+	}
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
 	load, store := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write))
 	again := load * b.rereads(r, lib)
-	issue := max(b.issue(lib, load+again+store, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks))
-	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
+	issue := max(b.issue(lib, load+again+store, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks), b.lookups(r, lib, cores, chunks))
+	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
-	stream.Buffers = []Buffer{{Name: "rows", Capacity: 3, Token: units.Bytes(units.CeilDiv(load+store, cores))}}
+	stream.Buffers = []Buffer{{Name: "rows", Capacity: buffers, Token: units.Bytes(units.CeilDiv(load+store, cores))}}
 	reads := []Use{b.useAt(b.off.Name, load, lib.Efficiency)}
 	readCounts := []Count{b.count(b.off.Name+".read", "B", load)}
 	writes := []Use{b.useAt(b.off.Name, store, lib.Efficiency)}
 	writeCounts := []Count{b.count(b.off.Name+".write", "B", store)}
 	work := []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue)}
 	done := []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores)}
+	if r.lookup > 0 && b.private != nil {
+		done = append(done, b.count(b.private.Name+".read", "B", per(r.lookup)))
+	}
 	if b.shared != nil { // which fills through a port of its own
 		readCounts = append(readCounts, b.count(b.shared.Name+".write", "B", load))
 		work = append(work, b.use(b.shared.Name, load+again))
@@ -153,9 +161,9 @@ func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts 
 	unit := &b.m.Chip.Cores.Vector
 	read, write := per(r.read), per(r.write)
 	again := read * b.rereads(r, lib)
-	vector, special := units.CeilDiv(per(r.vector), unit.Lanes*cores), units.CeilDiv(per(r.special), unit.Special*cores)
+	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
-	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)))
+	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)), b.lookups(r, lib, cores, parts))
 	b.copyIn(k, "copy in", read)
 	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,
 		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, read+again+write)},
@@ -177,6 +185,14 @@ func (b *builder) rereads(r *rows, lib *arch.RowKernel) int64 {
 // are among the bytes but do not count: a core keeps them, and the rates of the ports were fitted so.
 func (b *builder) issue(lib *arch.RowKernel, bytes, weights, cores int64) int64 {
 	return int64(math.Ceil(float64(bytes-weights) / float64(lib.Port) / float64(cores)))
+}
+
+// lookups returns the cycles in which each core reads its part of the tables, in one of so many parts.
+func (b *builder) lookups(r *rows, lib *arch.RowKernel, cores, parts int64) int64 {
+	if r.lookup == 0 {
+		return 0
+	}
+	return int64(math.Ceil(float64(units.CeilDiv(r.lookup, parts)) / float64(lib.Lookup) / float64(cores)))
 }
 
 // walk returns the cycles that a kernel takes which walks its rows in steps of 1024 columns.

@@ -109,7 +109,7 @@ func TestMachineIsNew(t *testing.T) {
 // The peaks that the vendors publish follow from the parts: operations are cores × units × 2 × clock.
 // A100: NVIDIA A100 80GB data sheet (2021). H100: NVIDIA H100 data sheet (2023), without
 // sparsity, and those of H200 and HGX B200 (2024); its 67 TFLOP/s in fp32 are at the highest boost clock. TPU v4: Jouppi et al.,
-// ISCA 2023, table 4. SN40L: arXiv 2405.07518, table II.
+// ISCA 2023, table 4. SN40L: arXiv 2405.07518, table II. RTX A6000: NVIDIA Ampere GA102 GPU Architecture (2021), appendix.
 func TestPeaks(t *testing.T) {
 	for _, c := range []struct {
 		machine, dtype string
@@ -134,6 +134,9 @@ func TestPeaks(t *testing.T) {
 		{"a100-sxm-40gb", "bf16", 108 * 1024 * 2 * 1.41e9, 312e12},
 		{"sn40l", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
 		{"sn40l-16", "bf16", 1040 * 192 * 2 * 1.6e9, 638e12},
+		{"rtx-a6000", "fp16", 84 * 512 * 2 * 1.8e9, 154.8e12},
+		{"rtx-a6000", "int8", 84 * 1024 * 2 * 1.8e9, 309.7e12},
+		{"rtx-a6000", "fp32", 84 * 128 * 2 * 1.8e9, 38.7e12},
 		{"tpu-v4", "bf16", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 		{"tpu-v4", "int8", 2 * 4 * 128 * 128 * 2 * 1.05e9, 275e12},
 	} {
@@ -170,11 +173,12 @@ func TestMemories(t *testing.T) {
 		{"a100-sxm-40gb", 1555e9, 40 << 30, 40<<20 + 108*164<<10},
 		{"sn40l", 1800e9, 64 << 30, 520 << 20},
 		{"sn40l-16", 1800e9, 64 << 30, 520 << 20},
+		{"rtx-a6000", 768e9, 48 << 30, 6<<20 + 84*100<<10},
 		{"tpu-v4", 1200e9, 32 << 30, 128<<20 + 2*16<<20},
 	} {
 		m := preset(t, c.machine)
 		off := m.OffChip()
-		if off.Name != "hbm" || off.Peak(m.Chip.Clock) != c.bandwidth || off.Capacity != c.capacity {
+		if off.Kind != off.Name || off.Peak(m.Chip.Clock) != c.bandwidth || off.Capacity != c.capacity {
 			t.Errorf("%s: %+v", c.machine, off)
 		}
 		var on units.Bytes

@@ -96,9 +96,3 @@ func TestPublishedDecodeIsComplete(t *testing.T) {
 		t.Error("no rows")
 	}
 }
-
-// TestPublishedNarrowDecode: 3-bit weights on one A100 (Frantar et al., GPTQ, arXiv 2210.17323, table 6, Hugging Face
-// accelerate, so one operator after the other). The operations of widening 3 bits are estimated.
-func TestPublishedNarrowDecode(t *testing.T) {
-	(&compiled{"opt-175b", "int3-g128", 1, 1000. / 71, 0.06}).off(t, oracle.New(oracle.Options{}), 64, "eager")
-}

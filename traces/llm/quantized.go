@@ -107,14 +107,14 @@ func (q *quantized) set(m *Model, d traces.DType) { m.WeightDType = d.String() }
 // integers finds the format of so many bits with a scale for each group along the reduction; a group of
 // -1 is a whole column.
 func (q *quantized) integers(m *Model, bits, group int64, bitsKey, groupKey string) {
-	formats := map[[2]int64]traces.DType{{8, -1}: traces.INT8, {8, 128}: traces.INT8G128, {4, 128}: traces.INT4, {4, 64}: traces.INT4G64, {4, 32}: traces.INT4G32, {3, 128}: traces.INT3}
+	formats := map[[2]int64]traces.DType{{8, -1}: traces.INT8, {8, 128}: traces.INT8G128, {4, 128}: traces.INT4, {4, 64}: traces.INT4G64, {4, 32}: traces.INT4G32, {3, 128}: traces.INT3, {3, -1}: traces.INT3Channel}
 	d, ok := formats[[2]int64{bits, group}]
 	if ok {
 		q.set(m, d)
 		return
 	}
 	var groups []string
-	for _, k := range [][2]int64{{8, -1}, {8, 128}, {4, 32}, {4, 64}, {4, 128}, {3, 128}} {
+	for _, k := range [][2]int64{{8, -1}, {8, 128}, {4, 32}, {4, 64}, {4, 128}, {3, -1}, {3, 128}} {
 		if k[0] == bits {
 			groups = append(groups, fmt.Sprint(k[1]))
 		}
