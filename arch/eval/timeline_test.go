@@ -45,6 +45,16 @@ func drawn(t *testing.T, r eval.Request) ([]traceEvent, *eval.Result) {
 	return file.TraceEvents, res
 }
 
+// offChip is the name of a machine's memory off the chip.
+func offChip(t *testing.T, machine string) string {
+	t.Helper()
+	m, err := presets.Machine(machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.OffChip().Name
+}
+
 func product(t *testing.T, machine string, m, n, k int64) eval.Request {
 	t.Helper()
 	mach, err := presets.Machine(machine)
@@ -117,8 +127,8 @@ func TestTimelineOfOneProduct(t *testing.T) {
 			t.Errorf("%s: %d loads, %d computes, %d stores; overlaps %t and %t; a tile waits: %t", machine, len(loads), len(computes), len(stores),
 				overlap(loads, computes), overlap(stores, computes), waits)
 		}
-		if counters["hbm [GB/s]"] < 2 {
-			t.Errorf("%s: no bandwidth of hbm is drawn: %v", machine, counters)
+		if off := offChip(t, machine); counters[off+" [GB/s]"] < 2 {
+			t.Errorf("%s: no bandwidth of %s is drawn: %v", machine, off, counters)
 		}
 	}
 }
@@ -140,10 +150,11 @@ func TestTimelineCountsEveryByte(t *testing.T) {
 					rate[e.Name] = v.(float64)
 				}
 			}
-			tier := slices.IndexFunc(res.Memory, func(m eval.Tier) bool { return m.Tier == "hbm" })
+			off := offChip(t, machine)
+			tier := slices.IndexFunc(res.Memory, func(m eval.Tier) bool { return m.Tier == off })
 			want := float64(res.Memory[tier].ReadBytes + res.Memory[tier].WrittenBytes)
-			if got := moved["hbm [GB/s]"]; math.Abs(got-want) > 0.005*want {
-				t.Errorf("%s %v: the counter of hbm adds up to %.4g bytes, %.4g are moved", machine, shape, got, want)
+			if got := moved[off+" [GB/s]"]; math.Abs(got-want) > 0.005*want {
+				t.Errorf("%s %v: the counter of %s adds up to %.4g bytes, %.4g are moved", machine, shape, off, got, want)
 			}
 		}
 	}

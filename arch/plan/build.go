@@ -411,6 +411,14 @@ func (b *builder) counter(name, unit string) int {
 	return i
 }
 
+// forget takes back all counters but the first n.
+func (b *builder) forget(n int) {
+	for _, c := range b.p.Counters[n:] {
+		delete(b.counters, c.Name)
+	}
+	b.p.Counters = b.p.Counters[:n]
+}
+
 func (b *builder) count(name, unit string, n int64) Count { return Count{b.counter(name, unit), n} }
 
 func (b *builder) use(resource string, amount int64) Use {

@@ -212,6 +212,7 @@ func (d *Decision) sortOthers() {
 
 // otherTilings lists the best tilings of the library's menu that were not taken, each tile with its best split.
 func (b *builder) otherTilings(g *gemm, taken *tiling) []Alternative {
+	defer b.forget(len(b.p.Counters)) // what is only looked at counts nothing
 	var d Decision
 	seen := map[tileChoice]bool{}
 	for _, s := range g.lib.Menu(g.m) {
