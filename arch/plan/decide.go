@@ -282,7 +282,7 @@ func (b *builder) tiledLevels(g *gemm, t *tiling, whole []Held) []Level {
 		case keepB:
 			shared.Holds = append(shared.Holds, Held{"B's part for the wave, while rows sweep past", units.Bytes(p.b)})
 		case keepBoth:
-			shared.Holds = append(shared.Holds, Held{"both operands, as far as the next waves need them", units.Bytes(p.both)})
+			shared.Holds = append(shared.Holds, Held{"both operands, with what passes until they are needed again", units.Bytes(p.both)})
 		}
 		levels = append(levels, shared)
 	} else {

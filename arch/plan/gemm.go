@@ -29,10 +29,6 @@ type gemm struct {
 	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
 }
 
-// operandShare is the part of the shared on-chip memory in which operands survive from one wave of
-// tiles to the next; the rest holds what streams through. Half is the usual double-buffering rule.
-const operandShare = 0.5
-
 // tileChoice is what the planner decides about a tiled product; everything else follows from it.
 type tileChoice struct {
 	rows, cols int64 // of the output tile
@@ -343,10 +339,10 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 // traffic decides what to keep on chip, so that the least operand bytes come from off chip, and counts these; it reports
 // whether there is room for what a pin says to keep. The tiles of one wave cover a patch of the output and walk the
 // reduction together, so an operand is read once per wave at most. Over waves, an operand is read once in all if its part
-// for the patch stays on chip while the other operand sweeps past; both are if one stays whole beside the patch's part of
-// the other.
+// for the patch is still on chip when the next wave needs it, while the other operand sweeps past; both are if one is
+// still there as a whole when the next sweep begins.
 func (b *builder) traffic(g *gemm, t *tiling) bool {
-	a, w, _ := g.operands()
+	a, w, c := g.operands()
 	want := t.keep
 	fetch := func(k keep, ofA, ofB int64) bool {
 		t.keep, t.fetchA, t.fetchB, t.read = k, ofA, ofB, a*ofA+w*ofB
@@ -360,7 +356,7 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		}
 		return fetch(keepNothing, ofA, ofB) && want <= keepNothing
 	}
-	if room := b.keepRoom(); want == keepFree && (a+w <= room || g.batch > 1 && (a+w)/g.batch <= room) {
+	if all := a + w + c; want == keepFree && all/g.batch <= int64(b.shared.Capacity) {
 		return fetch(keepBoth, 1, 1)
 	}
 	n := b.parts(g, t)
@@ -369,34 +365,34 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 	case keepNothing:
 		return fetch(keepNothing, sweepsA, sweepsB)
 	case keepA:
-		return n.a <= n.room && fetch(keepA, 1, sweepsB)
+		return n.wave <= n.room && fetch(keepA, 1, sweepsB)
 	case keepB:
-		return n.b <= n.room && fetch(keepB, sweepsA, 1)
+		return n.wave <= n.room && fetch(keepB, sweepsA, 1)
 	case keepBoth:
 		return n.both <= n.room && fetch(keepBoth, 1, 1)
 	}
-	if n.both <= n.room {
+	switch {
+	case n.both <= n.room:
 		return fetch(keepBoth, 1, 1)
+	case n.wave > n.room:
+		return fetch(keepNothing, sweepsA, sweepsB)
+	case w+a*sweepsA < a+w*sweepsB:
+		return fetch(keepB, sweepsA, 1)
 	}
-	fetch(keepNothing, sweepsA, sweepsB)
-	if n.a <= n.room && a+w*sweepsB < t.read {
-		fetch(keepA, 1, sweepsB)
-	}
-	if n.b <= n.room && w+a*sweepsA < t.read {
-		fetch(keepB, sweepsA, 1)
-	}
-	return true
+	return fetch(keepA, 1, sweepsB)
 }
 
-// parts are the bytes that have to stay in the shared on-chip memory, to keep one operand or both, and the room for them.
+// parts are the bytes that a product keeps in the shared on-chip memory, and what else passes through it until they are
+// needed again: a cache that drops what was not used for longest has them still if there is room for all of it.
 type parts struct {
-	m, n       int64 // tiles of a wave's patch
-	a, b, both int64
+	m, n int64 // tiles of a wave's patch
+	a, b int64 // parts of the operands for it
+	// wave is what passes from one wave to the next: the parts of both operands and the results. both is what
+	// passes in one sweep at the least: an operand as a whole, the part of the other for this sweep and for the
+	// next, and the results of the sweep; or all there is.
+	wave, both int64
 	room       int64
 }
-
-// keepRoom is the part of the shared on-chip memory in which operands stay.
-func (b *builder) keepRoom() int64 { return int64(float64(b.shared.Capacity) * operandShare) }
 
 // patch is what a wave covers: m×n tiles, as square in elements as the grid allows.
 func (b *builder) patch(t *tiling) (m, n int64) {
@@ -407,19 +403,25 @@ func (b *builder) patch(t *tiling) (m, n int64) {
 }
 
 func (b *builder) parts(g *gemm, t *tiling) (p parts) {
-	a, w, _ := g.operands()
-	p.room = b.keepRoom()
+	a, w, c := g.operands()
+	p.room = int64(b.shared.Capacity)
 	p.m, p.n = b.patch(t)
 	part := units.CeilDiv(g.k, t.split)
 	p.a, p.b = g.piece(g.a, part, p.m*t.rows), g.piece(g.w, part, p.n*t.cols)
-	oneA, oneB := a/g.batch, w
+	if t.split > 1 {
+		c = 4 * g.batch * g.m * g.n // each part of the reduction leaves its sums
+	}
+	oneA, oneB, oneC := a/g.batch, w, c/g.batch
 	if !g.shared {
 		oneB /= g.batch
 	}
-	p.both = min(oneA+p.b, oneB+p.a, a+w)
-	if g.batch > 1 {
-		p.both = min(p.both, (a+w)/g.batch)
+	// Results of one wave, of a band of rows and of a band of columns.
+	results := func(rows, cols int64) int64 {
+		n, _ := units.MulDivCeil(oneC, min(rows, g.m)*min(cols, g.n), g.m*g.n)
+		return n
 	}
+	p.wave = p.a + p.b + results(p.m*t.rows, p.n*t.cols)
+	p.both = min(oneB+2*p.a+results(p.m*t.rows, g.n), oneA+2*p.b+results(g.m, p.n*t.cols), oneA+oneB+oneC)
 	return p
 }
 

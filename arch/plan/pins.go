@@ -930,7 +930,7 @@ func (b *builder) refuseKeep(g *gemm, v *pinned, menu []string, want tileChoice)
 			continue
 		}
 		n := b.parts(g, &t)
-		least, room = min(least, [...]int64{keepA: n.a, keepB: n.b, keepBoth: n.both}[want.keep]), n.room
+		least, room = min(least, [...]int64{keepA: n.wave, keepB: n.wave, keepBoth: n.both}[want.keep]), n.room
 	}
 	if b.shared == nil {
 		b.refuse(v, pinKeep, g.name, "keep: none", "%s has no on-chip memory that its cores share", b.m.Name)
