@@ -245,3 +245,42 @@ func TestMachines(t *testing.T) {
 		}
 	}
 }
+
+// TestCompositionFrom: of two memories below HBM, experts live in the one that is asked for.
+func TestCompositionFrom(t *testing.T) {
+	host, err := MachineOf("a100-sxm-80gb", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := MachineOf("sn40l", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.System.Host = host.System.Host
+	for from, want := range map[string]struct {
+		cause  sim.Cause
+		copied float64 // of an expert, seconds; norms, 0.03 % of it, are on every chip whole
+	}{"": {sim.DDR, 13.4768e9 / 1e12}, "ddr": {sim.DDR, 13.4768e9 / 1e12}, "host": {sim.Link, 10e-6 + 13.4768e9/8/24.8e9}} {
+		c := composition(t, fewExperts)
+		c.From = from
+		p := &Point{Machine: m, Model: c.Kinds[0].Model, Composition: c, Options: Options{TP: 8, Batch: 4, Fidelity: eval.Analytic}}
+		p.Defaults()
+		r, err := p.Request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.Compose(t.Context(), &r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := a.Composition
+		if math.Abs(d.CopySeconds/want.copied-1) > 1e-3 || math.Abs(d.SwitchTime.Max/want.copied-1) > 1e-3 {
+			t.Errorf("from %q: a copy takes %g s, want %g", from, d.CopySeconds, want.copied)
+		}
+		for _, op := range a.Operators {
+			if op.Name == "switch" && op.BoundBy != want.cause.String() {
+				t.Errorf("from %q: switching is bound by %s", from, op.BoundBy)
+			}
+		}
+	}
+}
