@@ -102,7 +102,7 @@ func statusOf(a *answer) Status {
 
 // jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
 func jobSize(j *job) int64 {
-	return 700 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora))
+	return 900 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora))
 }
 
 // batch answers the requests of an array, several at a time, in their order.
@@ -166,6 +166,13 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 			return failed(err), nil
 		}
 		return encode(arrayAnswer{OK, cycles}, nil), nil
+	}
+	if q.dram.Standard != "" {
+		a, err := OfDRAM(ctx, &q.dram, q.fidelity)
+		if err != nil {
+			return nil, err
+		}
+		return encode(a, a.figures()), nil
 	}
 	m, bad := o.resolve.machine(q.archAt, q.arch)
 	if bad != nil {

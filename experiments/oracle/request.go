@@ -19,6 +19,7 @@ type job struct {
 	arch, model       string // canonical JSON of the members; model "" for an operator
 	op                Op
 	array             systolicArray
+	dram              dramStream
 	phase             string
 	batch, context    int64 // context is the prompt, in phase decode the cached tokens
 	generate, layers  int64
@@ -73,19 +74,21 @@ func readRequest(v *value, q *request) *Error {
 	var err *Error
 	f := open(v, "", &err)
 	q.readID(f)
-	f.refuse("dram", "a DRAM request")
 	f.refuse("network", "a network request")
-	op, model, array := f.get("op"), f.get("model"), f.get("systolic")
+	op, model, array, stream := f.get("op"), f.get("model"), f.get("systolic"), f.get("dram")
 	switch {
 	case err != nil:
-	case op != nil && model != nil || array != nil && (op != nil || model != nil):
-		err = invalid("conflict", "", "", "op, model and systolic exclude one another")
+	case given(op, model, array, stream) > 1:
+		err = invalid("conflict", "", "", "op, model, systolic and dram exclude one another")
 	case op != nil:
 		q.readOp(f, op)
 	case model != nil:
 		q.readModel(f, model)
 	case array != nil:
 		q.array.read(open(array, "/systolic", &err))
+	case stream != nil:
+		q.fidelity = f.word("fidelity", eval.Event, eval.Analytic)
+		q.readDRAM(open(stream, "/dram", &err))
 	default:
 		f.arch(q)
 		f.misplaced()
@@ -94,9 +97,12 @@ func readRequest(v *value, q *request) *Error {
 		}
 	}
 	if v := f.typed("mapping", object); v != nil {
-		if array != nil {
+		switch {
+		case array != nil:
 			f.fail(invalid("conflict", "/mapping", "leave it out", "a systolic array alone has no mapping"))
-		} else {
+		case stream != nil:
+			f.fail(invalid("conflict", "/mapping", "the address map is a member of dram", "accesses to DRAM have no mapping of operators"))
+		default:
 			q.mapping = f.canonical(v, "/mapping")
 		}
 	}
@@ -106,6 +112,16 @@ func readRequest(v *value, q *request) *Error {
 	}
 	f.close()
 	return err
+}
+
+// given is how many members are there.
+func given(members ...*value) (n int) {
+	for _, v := range members {
+		if v != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // readID takes the id, which may be any string or number.
