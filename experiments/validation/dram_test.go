@@ -14,13 +14,13 @@ import (
 
 // dramRow is a row of data/dram with the answer for it.
 type dramRow struct {
-	row                         map[string]string
-	fraction, latency           float64 // what the simulator of the row says
-	FractionOfPeak              float64 `json:"fraction_of_peak"`
-	LatencyNS                   float64 `json:"latency_ns"`
-	ActivatesPerLine            float64 `json:"activates_per_line"`
-	PicojoulesPerBit            float64 `json:"picojoules_per_bit"`
-	Status                      string  `json:"status"`
+	row                 map[string]string
+	fraction, latency   float64 // what the simulator of the row says
+	FractionOfPeak      float64 `json:"fraction_of_peak"`
+	LatencyNS           float64 `json:"latency_ns"`
+	ActivatesPerLine    float64 `json:"activates_per_line"`
+	PicojoulesPerBit    float64 `json:"picojoules_per_bit"`
+	Status              string  `json:"status"`
 	controller, mapping string
 }
 
