@@ -82,10 +82,11 @@ func writeHelp(w io.Writer, c *cobra.Command) error {
 		about = c.Short
 	}
 	b.WriteString(about + "\n\nUsage:\n")
+	if c.Runnable() || !c.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s\n", strings.Replace(c.UseLine(), " [flags]", " [FLAGS]", 1))
+	}
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "  %s COMMAND\n", c.CommandPath())
-	} else {
-		fmt.Fprintf(&b, "  %s\n", strings.Replace(c.UseLine(), " [flags]", " [FLAGS]", 1))
 	}
 	helpCommands(&b, c)
 	helpFlags(&b, c)

@@ -41,6 +41,7 @@ strata op all-reduce --arch a100-sxm-80gb --bytes 1048576 --ranks 8 -o json`,
 		RunE:              o.run,
 	}
 	o.register(c)
+	c.AddCommand(newOpDRAM())
 	return c
 }
 

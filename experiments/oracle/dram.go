@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/stratasim/strata/arch/eval"
@@ -35,6 +36,7 @@ func (q *request) readDRAM(f *fields) {
 	s.Outstanding = int(f.integer("outstanding", 0, dram.MaxOutstanding, 0))
 	s.Requests = f.integer("requests", 1, dram.MaxRequests, dram.UsualRequests)
 	s.Seed = f.integer("seed", 0, 1<<53, 1)
+	s.Exact = f.flag("exact", false)
 	f.close()
 	if *f.err != nil {
 		return
@@ -121,4 +123,16 @@ func (a *DRAMAnswer) figures() []figure {
 		list = append(list, figure{"joules", a.Joules})
 	}
 	return list
+}
+
+// DRAMJSON is the accesses as the member "dram" of a request, with nothing left out.
+func DRAMJSON(q *dram.Request) []byte {
+	to := fmt.Appendf(nil, `{"standard":%q,"channels":%d,"controller":%q,"mapping":%q,"refresh":%q,"kind":%q,"streams":%d,"chunk_bytes":%d,"stride_bytes":%d,"read_fraction":%s,"load":`,
+		q.Standard, q.Channels, q.Controller, q.Mapping, q.Refresh, q.Kind, q.Streams, q.ChunkBytes, q.StrideBytes, strconv.FormatFloat(q.ReadFraction, 'g', -1, 64))
+	if q.Load == 0 {
+		to = append(to, `"sat"`...)
+	} else {
+		to = strconv.AppendFloat(to, q.Load, 'g', -1, 64)
+	}
+	return fmt.Appendf(to, `,"outstanding":%d,"requests":%d,"seed":%d,"exact":%t}`, q.Outstanding, q.Requests, q.Seed, q.Exact)
 }

@@ -53,7 +53,9 @@ func Mappings() []string {
 // Map says where each line of the memory behind a number of channels lies. Sizes are powers of two.
 type Map struct {
 	shift, width [fields]uint
-	xor          bool
+	mask         [fields]int64 // of the value
+	at           [fields]uint  // where the value stands in the number of a bank
+	fold         int64         // bits of the row that are exclusive-ored into the number of the bank
 	lines        int64
 }
 
@@ -69,45 +71,49 @@ func NewMap(name string, s *Standard, channels int) *Map {
 	if i < 0 {
 		return nil
 	}
-	m := &Map{xor: layouts[i].xor}
+	m := &Map{}
 	var at uint
 	for _, f := range layouts[i].order {
 		n := [fields]int{channel: channels, pseudo: s.PseudoChannels, rank: s.Ranks, group: s.Groups, bank: s.Banks, row: s.Rows, column: int(s.RowBytes / Line)}[f]
 		m.shift[f], m.width[f] = at, uint(bits.Len(uint(n))-1)
+		m.mask[f] = int64(n) - 1
 		at += m.width[f]
 	}
 	m.lines = 1 << at
+	m.at[group] = m.width[bank]
+	m.at[rank] = m.at[group] + m.width[group]
+	m.at[pseudo] = m.at[rank] + m.width[rank]
+	if layouts[i].xor {
+		m.fold = 1<<m.at[rank] - 1
+	}
 	return m
 }
 
 // Lines is the capacity in lines; addresses wrap around at it.
 func (m *Map) Lines() int64 { return m.lines }
 
-func (m *Map) get(line int64, f field) int { return int(line>>m.shift[f]) & (1<<m.width[f] - 1) }
+// locate returns the channel of a line, the number of its bank there, and its row.
+func (m *Map) locate(line int64) (to, at int, r int32) {
+	high := line >> m.shift[row] & m.mask[row]
+	b := line>>m.shift[bank]&m.mask[bank] | line>>m.shift[group]&m.mask[group]<<m.at[group] |
+		line>>m.shift[rank]&m.mask[rank]<<m.at[rank] | line>>m.shift[pseudo]&m.mask[pseudo]<<m.at[pseudo]
+	return int(line >> m.shift[channel] & m.mask[channel]), int(b ^ high&m.fold), int32(high)
+}
 
 // Place returns where a line lies.
 func (m *Map) Place(line int64) Place {
-	line &= m.lines - 1
-	p := Place{Channel: m.get(line, channel), PseudoChannel: m.get(line, pseudo), Rank: m.get(line, rank), Group: m.get(line, group), Bank: m.get(line, bank),
-		Row: m.get(line, row), Column: m.get(line, column)}
-	m.fold(&p)
-	return p
-}
-
-// fold exclusive-ors bits of the row into bank group and bank; doing it twice changes nothing.
-func (m *Map) fold(p *Place) {
-	if m.xor {
-		p.Bank ^= p.Row & (1<<m.width[bank] - 1)
-		p.Group ^= p.Row >> m.width[bank] & (1<<m.width[group] - 1)
-	}
+	to, b, r := m.locate(line)
+	part := func(f field) int { return b >> m.at[f] & int(m.mask[f]) }
+	return Place{Channel: to, PseudoChannel: part(pseudo), Rank: part(rank), Group: part(group), Bank: part(bank), Row: int(r), Column: int(line >> m.shift[column] & m.mask[column])}
 }
 
 // Line is the inverse of Place.
 func (m *Map) Line(p Place) int64 {
-	m.fold(&p)
+	b := p.Bank | p.Group<<m.at[group] | p.Rank<<m.at[rank] | p.PseudoChannel<<m.at[pseudo]
+	b ^= p.Row & int(m.fold)
 	var line int64
-	for f, v := range [fields]int{channel: p.Channel, pseudo: p.PseudoChannel, rank: p.Rank, group: p.Group, bank: p.Bank, row: p.Row, column: p.Column} {
-		line |= int64(v) << m.shift[f]
+	for _, f := range []field{bank, group, rank, pseudo} {
+		line |= int64(b) >> m.at[f] & m.mask[f] << m.shift[f]
 	}
-	return line
+	return line | int64(p.Channel)<<m.shift[channel] | int64(p.Row)<<m.shift[row] | int64(p.Column)<<m.shift[column]
 }

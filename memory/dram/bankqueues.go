@@ -12,7 +12,7 @@ type bankQueues struct {
 	out          outcome
 	recorded     bool
 	queues       [][]entry // by bank
-	nonEmpty     [2]uint64
+	nonEmpty     bankSet
 	hits         []int // accesses since the row of a bank was opened
 	reads        []waiting
 	writes       []waiting
@@ -186,7 +186,7 @@ func (c *bankQueues) ready(b int, t int64, wake *int64) (what int8, at int) {
 	}
 	for i := range q {
 		if q[i].row == open {
-			if r := c.readyColumn(b, q[i].write); r > t {
+			if r := c.readyColumn(b, index(q[i].write)); r > t {
 				*wake = min(*wake, r)
 				continue
 			}
@@ -224,11 +224,11 @@ func (c *bankQueues) give(b, at int, what int8, t int64) {
 		copy(q[at:], q[at+1:])
 		c.queues[b] = q[:len(q)-1]
 		if len(q) == 1 {
-			c.nonEmpty[b>>6] &^= 1 << (b & 63)
+			c.nonEmpty.remove(b)
 		}
 		c.queued--
 		c.hits[b]++
-		c.column(b, e.write, t)
+		c.column(b, index(e.write), t)
 		if e.write {
 			c.out.last = max(c.out.last, t+int64(c.s.CWL+c.s.BL))
 			return
@@ -257,7 +257,7 @@ func (c *bankQueues) move() bool {
 			continue
 		}
 		c.queues[w.bank] = append(c.queues[w.bank], w.entry)
-		c.nonEmpty[w.bank>>6] |= 1 << (w.bank & 63)
+		c.nonEmpty.put(w.bank)
 		c.queued++
 		copy((*list)[i:], (*list)[i+1:])
 		*list = (*list)[:len(*list)-1]

@@ -45,9 +45,9 @@ func ClosedForm(q *Request) (*Result, error) {
 	for range windows {
 		for range each {
 			line, write := p.next()
-			at := m.Place(line)
-			w, b := &views[at.Channel], d.bank(at)
-			w.bursts[at.PseudoChannel] += bursts
+			to, b, row := m.locate(line)
+			w := &views[to]
+			w.bursts[int(d.banks[b].bus)/s.Ranks] += bursts
 			between := d.readL
 			if write {
 				between, writes = d.writeL, writes+1
@@ -57,8 +57,8 @@ func ClosedForm(q *Request) (*Result, error) {
 			if len(w.rows[b]) == 0 {
 				w.dirty = append(w.dirty, b)
 			}
-			if !slices.Contains(w.rows[b], int32(at.Row)) {
-				w.rows[b] = append(w.rows[b], int32(at.Row))
+			if !slices.Contains(w.rows[b], row) {
+				w.rows[b] = append(w.rows[b], row)
 			}
 		}
 		lines += each

@@ -59,13 +59,17 @@ func (s *Standard) rules() rules {
 
 // bankState is when a bank may take each command, and its open row, -1 for none.
 type bankState struct {
-	row                   int32
-	domain, bus, groupAt  int32 // indices of the bank's activation domain, rank on its data bus, and bank group
-	read, write, act, pre int64
+	column               [2]int64 // read, write
+	act, pre             int64
+	row                  int32
+	domain, bus, groupAt int32 // indices of the bank's activation domain, rank on its data bus, and bank group
 }
 
 // spanState is the same for what banks share: a bank group or a rank.
-type spanState struct{ read, write, act int64 }
+type spanState struct {
+	column [2]int64 // read, write
+	act    int64
+}
 
 // domainState is what limits ACT and PRE commands together.
 type domainState struct {
@@ -91,6 +95,24 @@ type device struct {
 // counts are the commands of a channel.
 type counts struct {
 	acts, pres, reads, writes, refreshes, bankRefreshes int64
+}
+
+// parts is the number of parts that are refreshed at a time: ranks, or pseudo-channels with all their stack IDs.
+func (d *device) parts() int {
+	if d.s.ActsAcrossRanks {
+		return d.s.PseudoChannels
+	}
+	return len(d.ranks)
+}
+
+// plus adds others, a number of times.
+func (c *counts) plus(o *counts, times int64) {
+	c.acts += times * o.acts
+	c.pres += times * o.pres
+	c.reads += times * o.reads
+	c.writes += times * o.writes
+	c.refreshes += times * o.refreshes
+	c.bankRefreshes += times * o.bankRefreshes
 }
 
 func newDevice(s *Standard) *device {
@@ -121,18 +143,16 @@ func newDevice(s *Standard) *device {
 	return d
 }
 
-func (d *device) bank(p Place) int {
-	return ((p.PseudoChannel*d.s.Ranks+p.Rank)*d.s.Groups+p.Group)*d.s.Banks + p.Bank
-}
+// Directions of a column command.
+const (
+	reading = iota
+	writing
+)
 
-// readyColumn is when a read or write of the open row of a bank may start, for all but the command bus.
-func (d *device) readyColumn(i int, write bool) int64 {
+// readyColumn is when a column command to the open row of a bank may start, for all but the command bus.
+func (d *device) readyColumn(i, dir int) int64 {
 	b := &d.banks[i]
-	g, r := &d.groups[b.groupAt], &d.ranks[b.bus]
-	if write {
-		return max(b.write, g.write, r.write)
-	}
-	return max(b.read, g.read, r.read)
+	return max(b.column[dir], d.groups[b.groupAt].column[dir], d.ranks[b.bus].column[dir])
 }
 
 func (d *device) readyAct(i int) int64 {
@@ -146,33 +166,32 @@ func (d *device) readyPre(i int) int64 {
 	return max(b.pre, d.domains[b.domain].pre)
 }
 
-func (d *device) column(i int, write bool, t int64) {
+func (d *device) column(i, dir int, t int64) {
 	b := &d.banks[i]
-	g := &d.groups[b.groupAt]
-	first := int(b.bus) / d.s.Ranks * d.s.Ranks
-	if write {
+	g, own := &d.groups[b.groupAt], &d.ranks[b.bus]
+	if dir == reading {
+		d.reads++
+		b.pre = max(b.pre, t+d.readPre)
+		g.column[reading] = t + d.readL
+		own.column[reading], own.column[writing] = t+d.readS, max(own.column[writing], t+d.turnW)
+	} else {
 		d.writes++
 		b.pre = max(b.pre, t+d.writePre)
-		g.write, g.read = t+d.writeL, max(g.read, t+d.turnRL)
-		for r := range d.s.Ranks {
-			o := &d.ranks[first+r]
-			if first+r == int(b.bus) {
-				o.write, o.read = max(o.write, t+d.writeS), max(o.read, t+d.turnRS)
-			} else {
-				o.write, o.read = max(o.write, t+d.writeO), max(o.read, t+d.turnRO)
-			}
-		}
+		g.column[writing], g.column[reading] = t+d.writeL, max(g.column[reading], t+d.turnRL)
+		own.column[writing], own.column[reading] = t+d.writeS, max(own.column[reading], t+d.turnRS)
+	}
+	if d.s.Ranks == 1 {
 		return
 	}
-	d.reads++
-	b.pre = max(b.pre, t+d.readPre)
-	g.read = t + d.readL
-	for r := range d.s.Ranks {
-		o := &d.ranks[first+r]
-		if first+r == int(b.bus) {
-			o.read, o.write = max(o.read, t+d.readS), max(o.write, t+d.turnW)
-		} else {
-			o.read, o.write = max(o.read, t+d.readO), max(o.write, t+d.turnWO)
+	first := int(b.bus) / d.s.Ranks * d.s.Ranks
+	for r := first; r < first+d.s.Ranks; r++ {
+		o := &d.ranks[r]
+		switch {
+		case o == own:
+		case dir == reading:
+			o.column[reading], o.column[writing] = max(o.column[reading], t+d.readO), max(o.column[writing], t+d.turnWO)
+		default:
+			o.column[writing], o.column[reading] = max(o.column[writing], t+d.writeO), max(o.column[reading], t+d.turnRO)
 		}
 	}
 }
@@ -184,7 +203,8 @@ func (d *device) activate(i int, row int32, t int64) {
 	if d.open[b.bus]++; d.open[b.bus] == 1 {
 		d.since[b.bus] = t
 	}
-	b.read, b.write, b.pre, b.act = t+d.actRead, t+d.actWrite, t+d.actPre, t+d.actAct
+	b.column[reading], b.column[writing] = t+d.actRead, t+d.actWrite
+	b.pre, b.act = t+d.actPre, t+d.actAct
 	d.groups[b.groupAt].act = t + d.actL
 	m := &d.domains[b.domain]
 	m.act = max(m.act, t+d.actS)

@@ -207,6 +207,44 @@ func TestClosedFormIsNear(t *testing.T) {
 	}
 }
 
+// TestWriters: of three streams one writes, however two thirds are rounded.
+func TestWriters(t *testing.T) {
+	for _, reads := range []float64{0.66, 2.0 / 3, 0.667} {
+		q := request("DDR4-3200")
+		q.Kind, q.Streams, q.ReadFraction, q.Requests = dram.Multiple, 3, reads, 3000
+		if got := simulate(t, q).Commands.Writes; got != 1000 {
+			t.Errorf("%g reads: %d of 3000 lines are written", reads, got)
+		}
+	}
+}
+
+// TestSteadyStreams: a long stream of which the middle is not played is as one that is played whole.
+func TestSteadyStreams(t *testing.T) {
+	for _, controller := range dram.Controllers() {
+		for i, standard := range dram.Standards(controller) {
+			for _, reads := range []float64{float64((i + 1) % 2)} { // reads of one, writes of the next
+				q := request(standard)
+				q.Controller, q.ReadFraction, q.Requests = controller, reads, 200_000
+				short := simulate(t, q)
+				q.Exact = true
+				whole := simulate(t, q)
+				if e := short.Seconds/whole.Seconds - 1; math.Abs(e) > 0.01 {
+					t.Errorf("%s of %s, %g reads: %.3f %% off in time", standard, controller, reads, e*100)
+				}
+				if e := short.Latency/whole.Latency - 1; math.Abs(e) > 0.03 {
+					t.Errorf("%s of %s, %g reads: %.3f %% off in latency", standard, controller, reads, e*100)
+				}
+				if e := float64(short.Commands.Activates)/float64(whole.Commands.Activates) - 1; math.Abs(e) > 0.04 {
+					t.Errorf("%s of %s, %g reads: %.3f %% off in rows opened", standard, controller, reads, e*100)
+				}
+				if short.Commands.Reads != whole.Commands.Reads || short.Commands.Writes != whole.Commands.Writes {
+					t.Errorf("%s of %s: %+v, whole %+v", standard, controller, short.Commands, whole.Commands)
+				}
+			}
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		field, message string
@@ -249,7 +287,7 @@ func BenchmarkSequential(b *testing.B) {
 	for _, standard := range []string{"DDR4-3200", "DDR5-4800", "HBM3-6400"} {
 		b.Run(standard, func(b *testing.B) {
 			q := request(standard)
-			q.Requests = 1 << 18
+			q.Requests = dram.MaxRequests
 			for b.Loop() {
 				simulate(b, q)
 			}

@@ -1,27 +1,44 @@
 package dram
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
+
+// bankSet is a set of banks, of which a channel has at most 128.
+type bankSet [2]uint64
+
+func (s *bankSet) put(b int)    { s[b>>6&1] |= 1 << (b & 63) }
+func (s *bankSet) remove(b int) { s[b>>6&1] &^= 1 << (b & 63) }
 
 // entry is one burst in a queue.
 type entry struct {
-	arrived    int64 // tick
-	seq        int64
-	prev, next int32 // in the queue of its bank
-	row        int32
-	write      bool
+	arrived      int64 // tick
+	seq          int64
+	prev, next   int32 // in the queue of its bank
+	older, newer int32 // in its direction and pseudo-channel
+	row, bank    int32
+	write        bool
 }
 
 // none is the index of no entry.
 const none = int32(-1)
 
 // lane is what waits for one bank in one direction, oldest first.
-type lane struct{ head, tail, hit int32 } // hit: the oldest that wants the open row
+type lane struct {
+	seq        int64 // of hit
+	head, tail int32
+	hit        int32 // the oldest that wants the open row
+}
+
+// ages are the ends of a list of entries by age.
+type ages struct{ oldest, newest int32 }
 
 // channelModel is a controller with the DRAM behind it.
 type channelModel interface {
 	// room reports whether a burst of a direction can be taken.
 	room(write bool) bool
-	// add takes a burst at a tick.
+	// add takes a burst at a tick. All that starts before it has been done.
 	add(t int64, bank int, row int32, write bool)
 	// advance does all that starts at tick t or before.
 	advance(t int64)
@@ -52,31 +69,33 @@ type frfcfs struct {
 	entries   []entry
 	free      []int32
 	lanes     [2][]lane
-	busy      [2][2]uint64 // banks with something in a lane
+	ages      [2][]ages  // by direction and pseudo-channel
+	hits      [2]bankSet // banks with a request for the open row
+	cold      [2]bankSet // banks whose oldest request wants another row, or finds none open
 	waiting   [2]int
 	limit     [2]int
 	high, low int // marks of the write queue
 	writing   bool
 	active    []int32 // entry by bank whose row was opened for it, or none
-	activeSet [2]uint64
+	activeSet bankSet
 	actives   int
 
-	now               int64 // of the last step
-	busColumn, busRow int64 // when each command bus is free; one bus: busRow is not used
-	seq               int64
-
+	now         int64 // of the last step
+	freeColumn  int64 // when the bus of column commands is free, or the only command bus
+	freeRow     int64
+	seq         int64
+	separate    bool // there are two command buses
+	busBits     int  // of the number of a bank below its pseudo-channel
 	refresh     string
 	nextRefresh int64
 	nextBank    int
 	due         []due
-
-	halfActs int   // ACTs whose second half is to come
-	halfDue  int64 // when it must
-	clockOn  int64 // the data clock runs until then
-
-	cached   bool
-	choice   choice
-	recorded bool // departures are kept
+	halfActs    int   // ACTs whose second half is to come
+	halfDue     int64 // when it must
+	clockOn     int64 // the data clock runs until then
+	cached      bool
+	choice      choice
+	recorded    bool // departures are kept
 }
 
 // due is a refresh to do: of a domain or a bank, from a tick on.
@@ -87,38 +106,40 @@ type due struct {
 
 // choice is a command that was picked.
 type choice struct {
-	t     int64
-	class int8 // 0: row was opened for it; 1: refresh; 2: others
-	what  int8
-	bank  int
-	seq   int64
-	entry int32
+	t    int64
+	bank int
+	what int8
 }
 
 const (
 	doNothing int8 = iota
-	doColumn
+	doActive       // the column command that a row was opened for
+	doColumn       // another column command
 	doActivate
 	doPrecharge
 	doCloseAll
 	doRefresh
-	doHalf
+	doHalf    // the second half of an ACT
 	doRequest // a refresh falls due
 )
 
 func newFRFCFS(d *device, refresh string, reads, writes int, recorded bool) *frfcfs {
-	c := &frfcfs{device: d, limit: [2]int{reads, writes}, refresh: refresh, recorded: recorded}
+	c := &frfcfs{device: d, limit: [2]int{reads, writes}, refresh: refresh, recorded: recorded, separate: d.s.RowBus,
+		busBits: bits.Len(uint(len(d.banks)/d.s.PseudoChannels)) - 1}
 	c.high, c.low = writes*4/5, (writes+4)/5
 	n := len(c.banks)
 	c.entries = make([]entry, reads+writes+n)
 	for i := len(c.entries) - 1; i >= 0; i-- {
 		c.free = append(c.free, int32(i))
 	}
+	for dir := range c.ages {
+		c.ages[dir] = slices.Repeat([]ages{{none, none}}, d.s.PseudoChannels)
+	}
 	c.active = make([]int32, n)
 	for dir := range c.lanes {
 		c.lanes[dir] = make([]lane, n)
 		for i := range c.lanes[dir] {
-			c.lanes[dir][i] = lane{none, none, none}
+			c.lanes[dir][i] = lane{head: none, tail: none, hit: none}
 		}
 	}
 	for i := range c.active {
@@ -136,9 +157,9 @@ func newFRFCFS(d *device, refresh string, reads, writes int, recorded bool) *frf
 
 func index(write bool) int {
 	if write {
-		return 1
+		return writing
 	}
-	return 0
+	return reading
 }
 
 func (c *frfcfs) room(write bool) bool { d := index(write); return c.waiting[d] < c.limit[d] }
@@ -154,20 +175,36 @@ func (c *frfcfs) add(t int64, bank int, row int32, write bool) {
 	e := c.free[len(c.free)-1]
 	c.free = c.free[:len(c.free)-1]
 	l := &c.lanes[dir][bank]
-	c.entries[e] = entry{arrived: t, seq: c.seq, prev: l.tail, next: none, row: row, write: write}
-	c.seq++
+	age := &c.ages[dir][bank>>c.busBits]
+	c.entries[e] = entry{t, c.seq, l.tail, none, age.newest, none, row, int32(bank), write}
+	if age.newest == none {
+		age.oldest = e
+	} else {
+		c.entries[age.newest].newer = e
+	}
+	age.newest = e
 	if l.tail == none {
 		l.head = e
-		c.busy[dir][bank>>6] |= 1 << (bank & 63)
 	} else {
 		c.entries[l.tail].next = e
 	}
 	l.tail = e
-	if l.hit == none && c.banks[bank].row == row {
-		l.hit = e
-	}
 	c.waiting[dir]++
-	c.cached = false
+	if l.hit == none && c.banks[bank].row == row {
+		l.hit, l.seq = e, c.seq
+		c.hits[dir].put(bank)
+		c.cached = false
+	}
+	if l.head == e && l.hit != e && c.active[bank] == none {
+		c.cold[dir].put(bank)
+		c.cached = false
+	}
+	c.seq++
+	// The new burst may start a tick later, and so may all others: what could start before has started.
+	c.freeColumn = max(c.freeColumn, t+1)
+	if write || c.waiting[dir] == 1 {
+		c.cached = false // the direction may change
+	}
 }
 
 // take removes an entry from its lane.
@@ -183,50 +220,56 @@ func (c *frfcfs) take(dir, bank int, e int32) {
 	} else {
 		c.entries[x.next].prev = x.prev
 	}
-	if l.head == none {
-		c.busy[dir][bank>>6] &^= 1 << (bank & 63)
+	age := &c.ages[dir][bank>>c.busBits]
+	if x.older == none {
+		age.oldest = x.newer
+	} else {
+		c.entries[x.older].newer = x.newer
 	}
-	if l.hit == e {
-		l.hit = c.find(x.next, c.banks[bank].row)
+	if x.newer == none {
+		age.newest = x.older
+	} else {
+		c.entries[x.newer].older = x.older
 	}
 	c.waiting[dir]--
 }
 
-// find returns the first entry from e on that wants a row.
-func (c *frfcfs) find(e, row int32) int32 {
+// look finds the oldest request of a lane, from an entry on, for the open row of its bank, and sorts the bank in.
+func (c *frfcfs) look(dir, bank int, e int32) {
+	l, row := &c.lanes[dir][bank], c.banks[bank].row
+	if row < 0 {
+		e = none
+	}
 	for e != none && c.entries[e].row != row {
 		e = c.entries[e].next
 	}
-	return e
+	if l.hit = e; e == none {
+		c.hits[dir].remove(bank)
+	} else {
+		l.seq = c.entries[e].seq
+		c.hits[dir].put(bank)
+	}
+	if l.head == e || c.active[bank] != none {
+		c.cold[dir].remove(bank)
+	} else {
+		c.cold[dir].put(bank)
+	}
 }
 
+// relook does so for both directions.
+func (c *frfcfs) relook(bank int) {
+	c.look(reading, bank, c.lanes[reading][bank].head)
+	c.look(writing, bank, c.lanes[writing][bank].head)
+}
+
+// mode is the direction that is served.
 func (c *frfcfs) mode() int {
 	if !c.writing {
-		c.writing = c.waiting[1] > c.high || c.waiting[0] == 0
-	} else if c.waiting[0] > 0 && c.waiting[1] < c.low {
+		c.writing = c.waiting[writing] > c.high || c.waiting[reading] == 0
+	} else if c.waiting[reading] > 0 && c.waiting[writing] < c.low {
 		c.writing = false
 	}
 	return index(c.writing)
-}
-
-// better reports whether a command comes before another.
-func better(t int64, class int8, seq int64, than *choice) bool {
-	if t != than.t {
-		return t < than.t
-	}
-	if class != than.class {
-		return class < than.class
-	}
-	return seq < than.seq
-}
-
-// pick returns what comes next.
-func (c *frfcfs) pick() choice {
-	best := c.scan()
-	if best.t >= c.nextRefresh {
-		return choice{t: c.nextRefresh, what: doRequest}
-	}
-	return best
 }
 
 func (c *frfcfs) requestRefresh() {
@@ -242,89 +285,146 @@ func (c *frfcfs) requestRefresh() {
 		c.nextRefresh += c.refiBank
 		return
 	}
-	for i := range c.refreshDomains() {
+	for i := range c.parts() {
 		c.due = append(c.due, due{i, c.nextRefresh})
 	}
 	c.nextRefresh += c.refi
 }
 
-// refreshDomains is the number of parts that are refreshed at a time: ranks, or pseudo-channels with all their stack IDs.
-func (c *frfcfs) refreshDomains() int {
-	if c.s.ActsAcrossRanks {
-		return c.s.PseudoChannels
+// pick returns what comes next: of the commands that may start first, one whose row was opened for it, then one towards a refresh,
+// then the oldest.
+func (c *frfcfs) pick() choice {
+	c.freeColumn = max(c.freeColumn, c.now)
+	best, seq := c.pickColumn()
+	row, rowSeq := c.pickRow()
+	if c.halfActs > 0 && (best.t > c.freeColumn || c.freeColumn >= c.halfDue) {
+		best = choice{t: c.freeColumn, what: doHalf}
+	} else if row.t < best.t || !c.separate && row.t == best.t && best.what != doActive && rowSeq < seq {
+		best = row
 	}
-	return len(c.ranks)
+	if best.t >= c.nextRefresh {
+		return choice{t: c.nextRefresh, what: doRequest}
+	}
+	return best
 }
 
-func (c *frfcfs) scan() choice {
-	column := choice{t: never}
-	c.busColumn, c.busRow = max(c.busColumn, c.now), max(c.busRow, c.now)
-	rowBus := &c.busColumn
-	rowChoice := &column
-	var separate choice
-	if c.s.RowBus {
-		separate.t = never
-		rowBus, rowChoice = &c.busRow, &separate
+// peeks is how many of the oldest are looked at before all banks are.
+const peeks = 6
+
+// peek looks for the next column command among the oldest entries of a direction: in a stream one of them may start as soon as a
+// data bus is free, and nothing comes before it unless it starts by tick before. It returns none if it has to be searched for.
+func (c *frfcfs) peek(dir int, free, before int64) (found int32, at int64) {
+	n := c.s.Ranks
+	first := int64(never)
+	for i := range c.ranks {
+		first = min(first, c.ranks[i].column[dir])
 	}
-	// Requests whose row was opened for them.
-	for w, set := range c.activeSet {
-		for ; set != 0; set &= set - 1 {
-			b := w<<6 + bits.TrailingZeros64(set)
-			e := &c.entries[c.active[b]]
-			if t := c.aligned(max(c.readyColumn(b, e.write), c.busColumn)); better(t, 0, e.seq, &column) {
-				column = choice{t, 0, doColumn, b, e.seq, c.active[b]}
+	if first = c.aligned(max(first, free)); first >= before {
+		return none, 0
+	}
+	found = none
+	for bus := range c.ages[dir] {
+		idle := false
+		for _, r := range c.ranks[bus*n : (bus+1)*n] {
+			idle = idle || r.column[dir] <= first
+		}
+		if !idle {
+			continue
+		}
+		e := c.ages[dir][bus].oldest
+		if e == none {
+			continue
+		}
+		for range peeks {
+			x := &c.entries[e]
+			if b := int(x.bank); c.lanes[dir][b].hit == e && c.readyColumn(b, dir) <= first {
+				if found == none || x.seq < c.entries[found].seq {
+					found = e
+				}
+				break
+			}
+			if e = x.newer; e == none {
+				break
+			}
+		}
+		if found == none {
+			return none, 0 // one further back may be older than those of the next bus
+		}
+	}
+	return found, first
+}
+
+func (c *frfcfs) pickColumn() (choice, int64) {
+	free := c.aligned(c.freeColumn)
+	t, seq, bank, what := int64(never), int64(never), 0, doNothing
+	if c.actives > 0 {
+		for w, set := range c.activeSet {
+			for ; set != 0; set &= set - 1 {
+				b := w<<6 + bits.TrailingZeros64(set)
+				e := &c.entries[c.active[b]]
+				if at := c.aligned(max(c.readyColumn(b, index(e.write)), free)); at < t || at == t && e.seq < seq {
+					t, seq, bank, what = at, e.seq, b, doActive
+				}
 			}
 		}
 	}
 	if len(c.due) > 0 {
-		if m := c.maintenance(*rowBus); m.what != doNothing && better(m.t, m.class, m.seq, rowChoice) {
-			*rowChoice = m
-		}
-	} else {
-		dir := c.mode()
-		write := dir == 1
-		for w, set := range c.busy[dir] {
-			for ; set != 0; set &= set - 1 {
-				b := w<<6 + bits.TrailingZeros64(set)
-				l := &c.lanes[dir][b]
-				if l.hit != none {
-					e := &c.entries[l.hit]
-					if t := c.aligned(max(c.readyColumn(b, write), c.busColumn, e.arrived+1)); better(t, 2, e.seq, &column) {
-						column = choice{t, 2, doColumn, b, e.seq, l.hit}
-					}
-				}
-				if l.hit == l.head || c.active[b] != none {
-					continue
-				}
-				e := &c.entries[l.head]
-				if c.banks[b].row >= 0 {
-					if t := max(c.readyPre(b), *rowBus, e.arrived+1); better(t, 2, e.seq, rowChoice) {
-						*rowChoice = choice{t, 2, doPrecharge, b, e.seq, l.head}
-					}
-				} else if c.halfActs == 0 {
-					if t := c.aligned(max(c.readyAct(b), *rowBus, e.arrived+1)); better(t, 2, e.seq, rowChoice) {
-						*rowChoice = choice{t, 2, doActivate, b, e.seq, l.head}
-					}
-				}
+		return choice{t, bank, what}, seq
+	}
+	dir := c.mode()
+	lanes := c.lanes[dir]
+	if e, at := c.peek(dir, free, t); e != none {
+		return choice{at, int(c.entries[e].bank), doColumn}, c.entries[e].seq
+	}
+	for w, set := range c.hits[dir] {
+		for ; set != 0; set &= set - 1 {
+			b := w<<6 + bits.TrailingZeros64(set)
+			at := c.aligned(max(c.readyColumn(b, dir), free))
+			if at < t || at == t && what != doActive && lanes[b].seq < seq {
+				t, seq, bank, what = at, lanes[b].seq, b, doColumn
 			}
 		}
 	}
-	if c.halfActs > 0 && (column.t > c.busColumn || c.busColumn >= c.halfDue) {
-		return choice{t: c.busColumn, what: doHalf}
+	return choice{t, bank, what}, seq
+}
+
+func (c *frfcfs) pickRow() (choice, int64) {
+	free := c.freeColumn
+	if c.separate {
+		free = max(c.freeRow, c.now)
 	}
-	if c.s.RowBus && separate.t < column.t {
-		return separate
+	best, seq := choice{t: never}, int64(never)
+	if len(c.due) > 0 {
+		return c.maintenance(free), -1
 	}
-	return column
+	dir := index(c.writing)
+	for w, set := range c.cold[dir] {
+		for ; set != 0; set &= set - 1 {
+			b := w<<6 + bits.TrailingZeros64(set)
+			e := &c.entries[c.lanes[dir][b].head]
+			at, what := max(free, e.arrived+1), doPrecharge
+			if c.banks[b].row >= 0 {
+				at = max(at, c.readyPre(b))
+			} else if c.halfActs > 0 {
+				continue
+			} else {
+				at, what = c.aligned(max(at, c.readyAct(b))), doActivate
+			}
+			if at < best.t || at == best.t && e.seq < seq {
+				best, seq = choice{at, b, what}, e.seq
+			}
+		}
+	}
+	return best, seq
 }
 
 // maintenance returns the next command towards the refresh that is due first.
-func (c *frfcfs) maintenance(bus int64) choice {
+func (c *frfcfs) maintenance(free int64) choice {
 	first, last := c.refreshed(c.due[0].of)
 	open, pre, act := false, c.due[0].at+1, c.due[0].at+1
 	for b := first; b < last; b++ {
 		if c.active[b] != none {
-			return choice{} // its request comes first
+			return choice{t: never} // its request comes first
 		}
 		if c.banks[b].row >= 0 {
 			open = true
@@ -332,9 +432,9 @@ func (c *frfcfs) maintenance(bus int64) choice {
 		pre, act = max(pre, c.banks[b].pre), max(act, c.banks[b].act)
 	}
 	if open {
-		return choice{t: max(pre, c.domains[c.banks[first].domain].pre, bus), class: 1, what: doCloseAll}
+		return choice{t: max(pre, c.domains[c.banks[first].domain].pre, free), what: doCloseAll}
 	}
-	return choice{t: c.aligned(max(act, bus)), class: 1, what: doRefresh}
+	return choice{t: c.aligned(max(act, free)), what: doRefresh}
 }
 
 // refreshed is the range of banks of a refresh.
@@ -342,81 +442,77 @@ func (c *frfcfs) refreshed(i int) (first, last int) {
 	if c.refresh == PerBank {
 		return i, i + 1
 	}
-	n := len(c.banks) / c.refreshDomains()
+	n := len(c.banks) / c.parts()
 	return i * n, (i + 1) * n
 }
 
 func (c *frfcfs) advance(t int64) {
-	for c.next().t <= t {
+	for {
+		if !c.cached {
+			c.choice, c.cached = c.pick(), true
+		}
+		if c.choice.t > t {
+			return
+		}
 		c.step()
 	}
 }
 
-func (c *frfcfs) next() *choice {
-	if !c.cached {
-		c.choice, c.cached = c.pick(), true
-	}
-	return &c.choice
-}
-
 func (c *frfcfs) step() int64 {
-	n := *c.next()
+	if !c.cached {
+		c.choice = c.pick()
+	}
+	n := c.choice
 	if n.t >= never {
+		c.cached = true
 		return never
 	}
 	c.cached, c.now = false, n.t
 	t, b := n.t, n.bank
-	rowBus := &c.busColumn
-	if c.s.RowBus {
-		rowBus = &c.busRow
+	row := &c.freeColumn
+	if c.separate {
+		row = &c.freeRow
 	}
 	switch n.what {
-	case doRequest:
-		c.requestRefresh()
-	case doHalf:
-		c.halfActs--
-		c.busColumn = t + 1
+	case doActive:
+		e := c.active[b]
+		c.active[b] = none
+		c.activeSet.remove(b)
+		c.actives--
+		c.serve(b, e, t)
+		c.relook(b)
 	case doColumn:
-		if c.s.Sync {
-			if t >= c.clockOn {
-				t++ // the data clock is started first
-			}
-			lead := int64(c.s.CL)
-			if c.entries[n.entry].write {
-				lead = int64(c.s.CWL)
-			}
-			c.clockOn = max(c.clockOn, t+lead+c.syncHold)
-		}
-		c.serve(n, t)
-		c.busColumn = t + c.device.busColumn
+		dir := index(c.writing)
+		e := c.lanes[dir][b].hit
+		c.take(dir, b, e)
+		c.look(dir, b, c.entries[e].next)
+		c.serve(b, e, t)
 	case doActivate:
-		e := &c.entries[n.entry]
-		dir := index(e.write)
-		c.activate(b, e.row, t)
-		c.take(dir, b, n.entry)
-		c.active[b] = n.entry
-		c.activeSet[b>>6] |= 1 << (b & 63)
+		dir := index(c.writing)
+		e := c.lanes[dir][b].head
+		c.activate(b, c.entries[e].row, t)
+		c.take(dir, b, e)
+		c.active[b] = e
+		c.activeSet.put(b)
 		c.actives++
-		for d := range c.lanes {
-			c.lanes[d][b].hit = c.find(c.lanes[d][b].head, e.row)
-		}
-		*rowBus = t + c.busAct
+		c.relook(b)
+		*row = t + c.busAct
 		if c.split > 0 {
 			c.halfActs, c.halfDue = 1, t+c.split
 		}
 	case doPrecharge:
 		c.precharge(b, t)
-		c.lanes[0][b].hit, c.lanes[1][b].hit = none, none
-		*rowBus = t + c.busPre
+		c.relook(b)
+		*row = t + c.busPre
 	case doCloseAll:
 		first, last := c.refreshed(c.due[0].of)
 		for i := first; i < last; i++ {
 			if c.banks[i].row >= 0 {
 				c.precharge(i, t)
-				c.lanes[0][i].hit, c.lanes[1][i].hit = none, none
+				c.relook(i)
 			}
 		}
-		*rowBus = t + c.busPre
+		*row = t + c.busPre
 	case doRefresh:
 		first, last := c.refreshed(c.due[0].of)
 		if c.refresh == PerBank {
@@ -431,28 +527,38 @@ func (c *frfcfs) step() int64 {
 			}
 		}
 		c.due = c.due[1:]
-		*rowBus = t + c.busPre
+		*row = t + c.busPre
+	case doHalf:
+		c.halfActs--
+		c.freeColumn = t + 1
+	case doRequest:
+		c.requestRefresh()
 	}
 	return n.t
 }
 
-// serve moves the data of a burst.
-func (c *frfcfs) serve(n choice, t int64) {
-	e := &c.entries[n.entry]
-	c.device.column(n.bank, e.write, t)
-	if n.class == 0 {
-		c.active[n.bank] = none
-		c.activeSet[n.bank>>6] &^= 1 << (n.bank & 63)
-		c.actives--
-	} else {
-		c.take(index(e.write), n.bank, n.entry)
+// serve moves the data of a burst, with a command that may start at t.
+func (c *frfcfs) serve(bank int, e int32, t int64) {
+	x := &c.entries[e]
+	dir := index(x.write)
+	if c.s.Sync {
+		if t >= c.clockOn {
+			t++ // the data clock is started first
+		}
+		lead := int64(c.s.CL)
+		if x.write {
+			lead = int64(c.s.CWL)
+		}
+		c.clockOn = max(c.clockOn, t+lead+c.syncHold)
 	}
-	c.free = append(c.free, n.entry)
-	if e.write {
+	c.column(bank, dir, t)
+	c.freeColumn = t + c.busColumn
+	c.free = append(c.free, e)
+	if x.write {
 		c.out.last = max(c.out.last, t+int64(c.s.CWL+c.s.BL)*c.align)
 		return
 	}
-	c.out.latency += t + c.latency - e.arrived
+	c.out.latency += t + c.latency - x.arrived
 	c.out.served++
 	c.out.last = max(c.out.last, t+c.latency)
 	if c.recorded {

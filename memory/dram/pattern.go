@@ -1,5 +1,7 @@
 package dram
 
+import "math"
+
 // pattern yields the accesses of a request in their order.
 type pattern struct {
 	kind         string
@@ -36,8 +38,10 @@ func newPattern(q *Request, m *Map) *pattern {
 	p.streams = make([]stream, n)
 	if n > 1 {
 		p.period = max(q.Requests/placements, 1)
+		// Whole streams write, as many as come nearest to the share, spread evenly.
+		writers := int(math.Round(float64(n) * (1 - q.ReadFraction)))
 		for i := range p.streams {
-			p.streams[i].write = p.mix()
+			p.streams[i].write = (i+1)*writers/n > i*writers/n
 		}
 	}
 	return p

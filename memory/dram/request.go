@@ -61,6 +61,7 @@ type Request struct {
 	Outstanding                                  int     // bursts under way at most; 0: as many as the queues take
 	Requests                                     int64   // lines
 	Seed                                         int64
+	Exact                                        bool // every line is played, also of a steady stream
 }
 
 // Invalid says what is wrong with a request.

@@ -57,12 +57,13 @@ func Simulate(ctx context.Context, q *Request) (*Result, error) {
 		every = Line / (peak * q.Load) / tick
 	}
 	p := newPattern(q, m)
-	for i := range q.Requests {
+	steady := steadiness{r: r}
+	for i := int64(0); i < q.Requests; i++ {
+		i += steady.skip(i)
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		line, write := p.next()
-		at := m.Place(line)
 		if q.Load > 0 {
 			due := float64(float64(i)*every) + late
 			r.now = max(r.now, int64(due))
@@ -70,12 +71,12 @@ func Simulate(ctx context.Context, q *Request) (*Result, error) {
 				late += behind
 			}
 		}
-		bank := r.devices[at.Channel].bank(at)
+		to, at, row := m.locate(line)
 		for range bursts {
-			r.send(at.Channel, bank, int32(at.Row), write)
+			r.send(to, at, row, write)
 		}
 	}
-	return r.finish(s, tick, peak), nil
+	return r.finish(s, tick, peak, &steady), nil
 }
 
 // rig is a source in front of channels, which it feeds in order: an access that finds its queue full holds up all that follow.
@@ -110,7 +111,7 @@ func (r *rig) send(to, bank int, row int32, write bool) {
 	c.add(r.now, bank, row, write)
 }
 
-func (r *rig) finish(s *Standard, tick, peak float64) *Result {
+func (r *rig) finish(s *Standard, tick, peak float64, more *steadiness) *Result {
 	res := &Result{}
 	var last, latency, served int64
 	for _, c := range r.channels {
@@ -121,7 +122,12 @@ func (r *rig) finish(s *Standard, tick, peak float64) *Result {
 		o := c.result()
 		last, latency, served = max(last, o.last), latency+o.latency, served+o.served
 	}
-	for _, d := range r.devices {
+	last, latency, served = last+more.skipped.tick, latency+more.skipped.latency, served+more.skipped.served
+	for i, d := range r.devices {
+		if i == 0 {
+			d.counts.plus(&more.skipped.counts, 1)
+			d.opened += more.skipped.opened
+		}
 		n := &res.Commands
 		n.Activates += d.acts
 		n.Precharges += d.pres
@@ -148,4 +154,81 @@ func (r *rig) finish(s *Standard, tick, peak float64) *Result {
 		res.Latency = float64(latency) / float64(served) * tick
 	}
 	return res
+}
+
+// moment is how far a rig is when a refresh falls due.
+type moment struct {
+	line, tick, latency, served, opened int64
+	counts                              counts // of all channels
+}
+
+// steadiness finds out when a stream of consecutive lines in one direction goes on as before: what happens between refreshes,
+// after the first few, is then not played again but counted as often as it comes.
+type steadiness struct {
+	r       *rig
+	seen    int64    // how often all of the first channel was refreshed
+	marks   []moment // at each of them
+	skipped moment
+	done    bool
+}
+
+// played is how many lines of a channel are played before any is left out.
+const played = 1 << 16
+
+// alike is by which part of them the lines of the first and the second half of what was played may differ: 0.5 %.
+const alike = 200
+
+// skip returns how many lines need not be played from line i on.
+func (s *steadiness) skip(i int64) int64 {
+	q := s.r.q
+	if s.done {
+		return 0
+	}
+	d := s.r.devices[0]
+	all := d.refreshes/int64(d.parts()) + d.bankRefreshes/int64(len(d.banks))
+	if all == s.seen {
+		return 0
+	}
+	s.seen = all
+	if q.Exact || q.Kind != Sequential || q.Load > 0 || q.Outstanding > 0 || q.ReadFraction != 0 && q.ReadFraction != 1 {
+		s.done = true
+		return 0
+	}
+	s.marks = append(s.marks, s.r.moment(i))
+	n := len(s.marks)
+	if n < 5 || i < played*int64(q.Channels) {
+		return 0
+	}
+	first := 1 + n%2 // an even number of spans
+	from, middle, to := &s.marks[first], &s.marks[(first+n-1)/2], &s.marks[n-1]
+	span := to.line - from.line
+	if e := to.line - 2*middle.line + from.line; e*alike > span || -e*alike > span {
+		return 0
+	}
+	times := (q.Requests - i - 1) / span
+	if times == 0 {
+		s.done = true
+		return 0
+	}
+	s.done = true
+	s.skipped = moment{times * span, times * (to.tick - from.tick), times * (to.latency - from.latency), times * (to.served - from.served), times * (to.opened - from.opened), counts{}}
+	s.skipped.counts.plus(&to.counts, times)
+	s.skipped.counts.plus(&from.counts, -times)
+	// The queues hold a little more or less at one end than at the other; what goes in comes out.
+	bursts := s.skipped.line * (Line / d.s.BurstBytes)
+	if s.skipped.counts.reads = bursts; q.ReadFraction == 0 {
+		s.skipped.counts.reads, s.skipped.counts.writes = 0, bursts
+	}
+	return s.skipped.line
+}
+
+func (r *rig) moment(line int64) moment {
+	m := moment{line: line, tick: r.now}
+	for i, c := range r.channels {
+		o := c.result()
+		m.latency, m.served = m.latency+o.latency, m.served+o.served
+		m.opened += r.devices[i].openTicks(r.now)
+		m.counts.plus(&r.devices[i].counts, 1)
+	}
+	return m
 }
