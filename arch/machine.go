@@ -132,6 +132,9 @@ type Profile struct {
 	// Resident is there if a program of one operator first copies its operands on chip whole, as
 	// XLA does, and copies the result back after it.
 	Resident *Resident `yaml:"resident,omitempty"`
+	// Intermediates is there if tensors wait in the shared on-chip memory for the kernels that read them, as compilers
+	// arrange it that place tensors in scratchpads. A cache may do the same by chance: it is left out.
+	Intermediates *Intermediates `yaml:"intermediates,omitempty"`
 	// Pipeline is how a fused block runs, for profiles with the fusion "decoder-pipeline".
 	Pipeline *Pipeline `yaml:"pipeline,omitempty"`
 }
@@ -217,6 +220,12 @@ func (h *Host) Launches(kind, phase string) units.Time {
 type Resident struct {
 	Load  float64 `yaml:"load" spec:"required,gt=0,max=1"`
 	Store float64 `yaml:"store" spec:"required,gt=0,max=1"`
+}
+
+// Intermediates is the share of the shared on-chip memory in which tensors wait; the rest is for operands that
+// stay while a product runs.
+type Intermediates struct {
+	Room float64 `yaml:"room" spec:"required,gt=0,max=1"`
 }
 
 // GemmVariant is the kernel of products that the matrix unit multiplies in certain formats.
@@ -441,6 +450,9 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
 		p.Gemm.validate(at+".gemm", report)
 		m.validateFetch(p, at, report)
+		if p.Intermediates != nil && m.SharedSRAM() == nil {
+			report(at+".intermediates", "there is no on-chip memory that all cores share", "add a tier of kind sram and scope shared, or leave it out")
+		}
 		p.validateVariants(at, report)
 		if p.MoE != nil {
 			for _, t := range p.MoE.Tiles {

@@ -303,6 +303,16 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	}
 	r.power(res, e)
 	r.placement(res)
+	for _, w := range p.Staying {
+		what := fmt.Sprintf("%d tensors wait in %s for the kernels that read them, at most %s at once", len(w.Tensors), m.SharedSRAM().Name, plan.Human(w.Peak))
+		switch len(w.Tensors) {
+		case 0:
+			continue
+		case 1:
+			what = fmt.Sprintf("one tensor waits in %s for the kernel that reads it, %s", m.SharedSRAM().Name, plan.Human(w.Peak))
+		}
+		a.Notes = append(a.Notes, fmt.Sprintf("of each %s in %s %s: not written to %s, nor read from there", w.Block, w.Phase, what, m.OffChip().Name))
+	}
 	if slices.Contains(r.Ideal, "refresh") {
 		a.Notes = append(a.Notes, refreshIdeal)
 	}

@@ -29,6 +29,8 @@ type attention struct {
 	relative       traces.Relative
 	t, kv          traces.DType
 	lib            *arch.AttentionKernel
+	inHere         bool // queries wait on chip, and results are left there
+	outHere        bool
 	made           bool // lib takes keys and values in their format
 }
 
@@ -92,7 +94,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 		pin = b.pins.of(b.matchAttention(&a))
 	}
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
-		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin.choice(), keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative}
+		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin.choice(), keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative, inHere: truth(a.inHere), outHere: truth(a.outHere)}
 	if k := b.known(&key); k != nil {
 		return []*Body{k}, nil
 	}
@@ -326,7 +328,11 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	// Resident blocks of a core take turns on its matrix unit.
 	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys) * resident, widen: b.widenTile(a, c.keys) * resident}
 	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
-	s.load = b.off.Sectors(units.CeilDiv(a.cached()+qBytes, rounds))
+	loaded := qBytes
+	if a.inHere {
+		loaded = 0
+	}
+	s.load = b.off.Sectors(units.CeilDiv(a.cached()+loaded, rounds))
 	s.stream = units.CeilDiv(visited*a.tileBytes(c.rows, c.keys)+qBytes, rounds)
 	starts := units.CeilDiv(blocks, slots)
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
@@ -334,8 +340,9 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	k.then(b.flashLoop(at, rounds, s))
 	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	// Most blocks store while others still work; the last ones of each slot do not.
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(b.off.Name, units.CeilDiv(out, starts))},
-		Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
+	to := b.holds(a.outHere)
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(to, units.CeilDiv(out, starts))},
+		Counts: []Count{b.count(to+".write", "B", out)}}})
 	b.countAttention(k, a, visited*c.rows*c.keys)
 	return nil
 }
@@ -377,7 +384,8 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
 		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
 	}
-	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, qBytes)}, Counts: []Count{b.count(b.off.Name+".read", "B", qBytes)}}})
+	from := b.holds(a.inHere)
+	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(from, qBytes)}, Counts: []Count{b.count(from+".read", "B", qBytes)}}})
 	k.then(Node{Name: "block starts", Step: b.starts(at, waves, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
@@ -391,7 +399,8 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
 	}
 	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, out)}, Counts: []Count{b.count(b.off.Name+".write", "B", out)}}})
+	to := b.holds(a.outHere)
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(to, out)}, Counts: []Count{b.count(to+".write", "B", out)}}})
 	b.countAttention(k, a, a.batch*a.heads*a.qlen*kv)
 	return nil
 }

@@ -65,9 +65,12 @@ type builder struct {
 	kernels  map[kernelKey]*Body
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
+	waiting  map[waitKey][]bool
 
 	onChip *onChip // between cores and memories; nil if nothing of it is modelled
 
+	blk       *traces.Block // that is being planned, and which of its tensors wait on chip; nil for none
+	stays     []bool
 	blockName string // of the block that is being planned
 	place     *Placement
 	cached    int64 // tokens that the sequences of the block have in the cache, where a step copies it
@@ -110,6 +113,7 @@ type kernelKey struct {
 	relative              traces.Relative
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
+	inHere, outHere       int64  // bytes of operands and results that wait on chip, or 1
 	pin                   Choice // what is given of it
 }
 
@@ -121,7 +125,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	b := &builder{m: m, profile: profile, mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		pins: pins, place: pl, steps: map[stepKey]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}}
+		pins: pins, place: pl, steps: map[stepKey]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
@@ -301,7 +305,7 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		return body, nil
 	}
 	blk := &g.Blocks[run.Block]
-	b.blockName = blk.Name
+	b.blockName, b.blk, b.stays = blk.Name, blk, nil
 	if b.cached = 0; b.profile.CopiedCache {
 		for i := range blk.Ops {
 			if op := &blk.Ops[i]; op.Kind == traces.Attention && !op.Cross {
@@ -313,6 +317,10 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		body, err := b.pipelined(blk, run)
 		b.blocks[key] = body
 		return body, err
+	}
+	var err error
+	if b.stays, err = b.waits(blk, run); err != nil {
+		return nil, fmt.Errorf("block %s: %w", blk.Name, err)
 	}
 	firstKey := blockKey{block: run.Block, phase: run.Phase}
 	body, err := b.again(blk, run, b.firsts[firstKey])
@@ -433,6 +441,10 @@ func (b *builder) useAt(resource string, amount int64, share float64) Use {
 // operator plans one operator of the graph as a list of kernels that follow each other.
 func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, error) {
 	tp := b.mapping.TP
+	inHere, outHere, err := b.onChipBytes(op)
+	if err != nil {
+		return nil, err
+	}
 	elem := func(d traces.DType, n int64) int64 { return int64(d.Bytes(n)) }
 	var out []*Body
 	emit := func(k *Body, err error) error {
@@ -443,7 +455,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	}
 	switch op.Kind {
 	case traces.Gemm:
-		g := gemm{name: op.Name, phase: run.Phase, batch: max(op.Batch, 1), m: op.M, n: op.N, k: op.K, a: op.DType, w: op.WeightDType, shared: max(op.Batch, 1) == 1}
+		g := gemm{name: op.Name, phase: run.Phase, batch: max(op.Batch, 1), m: op.M, n: op.N, k: op.K, a: op.DType, w: op.WeightDType, shared: max(op.Batch, 1) == 1, inHere: inHere > 0, outHere: outHere > 0}
 		parts := op.Parts
 		if len(parts) == 0 {
 			parts = []int64{op.N}
@@ -497,7 +509,9 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		}
 		return out, nil
 	case traces.Attention:
-		return b.attention(attentionOf(op, run.Phase, run.Past, tp))
+		a := attentionOf(op, run.Phase, run.Past, tp)
+		a.inHere, a.outHere = inHere > 0, outHere > 0
+		return b.attention(a)
 	case traces.MoE:
 		return b.moe(op, run.Phase)
 	case traces.AllReduce, traces.AllGather, traces.ReduceScatter, traces.AllToAll, traces.Broadcast, traces.SendRecv:
@@ -519,6 +533,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		}
 		r.read, r.write = r.read+old, r.write+old
 	}
+	r.inHere, r.outHere = inHere, outHere
 	if op.Kind != traces.Embedding { // whose rows of the table are read once each
 		r.weights = int64(w.WeightBytes)
 	}
@@ -539,7 +554,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		r.write += int64(f.WriteBytes)
 		r.vector += int64(f.VectorOps)
 		r.special += int64(f.SpecialOps)
+		_, more, err := b.onChipBytes(fused)
+		if err != nil {
+			return nil, err
+		}
+		r.outHere += more
 	}
+	r.inHere, r.outHere = min(r.inHere, r.read-r.weights), min(r.outHere, r.write)
 	if err := emit(b.rowKernel(r)); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,7 @@ func machine(t *rapid.T) *arch.Machine {
 	if rapid.IntRange(0, 2).Draw(t, "on chip") == 0 {
 		drawOnChip(t, m)
 	}
+	drawIntermediates(t, m)
 	for i := range m.Runtime.Profiles {
 		if h := m.Runtime.Profiles[i].Host; h != nil { // fast ones too, so that launches run ahead of some kernels
 			h.Operator = units.Time(float64(h.Operator) * rapid.SampledFrom([]float64{0, 0.01, 0.1, 0.3, 1}).Draw(t, "host"))

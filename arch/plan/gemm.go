@@ -26,6 +26,8 @@ type gemm struct {
 	added   int64        // columns of C that the product is added to
 	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
 	lib     *arch.GemmKernel
+	inHere  bool // A waits on chip, and C is left there
+	outHere bool
 	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
 }
 
@@ -113,7 +115,7 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, pin: pin.choice()}
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, inHere: truth(g.inHere), outHere: truth(g.outHere), pin: pin.choice()}
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}
@@ -161,6 +163,12 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 	case vectorWay:
 		x, w, y := g.operands()
 		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w + g.reads(y), write: y, vector: g.batch * g.n * g.k}
+		if g.inHere {
+			r.inHere = x
+		}
+		if g.outHere {
+			r.outHere = y
+		}
 		b.widenRow(k, g, c.lib, &r)
 		b.rows(k, &r, c.lib, b.resident(0))
 	case residentWay:
@@ -169,6 +177,14 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 		b.tiledGemm(k, g, &c.tiling)
 	}
 	return k
+}
+
+// truth is 1 for true, in a key.
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // mul multiplies, reporting overflow.
@@ -345,6 +361,9 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 	a, w, c := g.operands()
 	want := t.keep
 	fetch := func(k keep, ofA, ofB int64) bool {
+		if g.inHere {
+			ofA = 0
+		}
 		t.keep, t.fetchA, t.fetchB, t.read = k, ofA, ofB, a*ofA+w*ofB
 		return true
 	}
@@ -356,7 +375,7 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		}
 		return fetch(keepNothing, ofA, ofB) && want <= keepNothing
 	}
-	if all := a + w + c; want == keepFree && all/g.batch <= int64(b.shared.Capacity) {
+	if all := a + w + c; want == keepFree && all/g.batch <= b.keepRoom() {
 		return fetch(keepBoth, 1, 1)
 	}
 	n := b.parts(g, t)
@@ -404,7 +423,7 @@ func (b *builder) patch(t *tiling) (m, n int64) {
 
 func (b *builder) parts(g *gemm, t *tiling) (p parts) {
 	a, w, c := g.operands()
-	p.room = int64(b.shared.Capacity)
+	p.room = b.keepRoom()
 	p.m, p.n = b.patch(t)
 	part := units.CeilDiv(g.k, t.split)
 	p.a, p.b = g.piece(g.a, part, p.m*t.rows), g.piece(g.w, part, p.n*t.cols)
@@ -554,6 +573,9 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
 	tier, sums, result := b.splitSums(g, t)
+	if g.outHere {
+		return b.time(b.res[tier.Name], 2*sums+result)
+	}
 	return max(b.time(b.res[tier.Name], 2*sums), b.time(b.at.off, result+g.reads(result)))
 }
 
@@ -561,11 +583,14 @@ func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	tier, sums, result := b.splitSums(g, t)
 	old := g.reads(result)
 	uses := []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result+old)}
-	if tier == b.off {
+	to := b.off
+	if g.outHere {
+		to, uses = tier, []Use{b.use(tier.Name, 2*sums+result)}
+	} else if tier == b.off {
 		uses = []Use{b.use(tier.Name, 2*sums+result+old)}
 	}
 	step := &Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
-		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(b.off.Name+".write", "B", result)}}
+		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(to.Name+".write", "B", result)}}
 	if old > 0 {
 		step.Counts = append(step.Counts, b.count(b.off.Name+".read", "B", old))
 	}
@@ -657,7 +682,8 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	body.then(Node{Name: "reduction", Body: stream, Times: t.stages})
 	if t.split == 1 {
 		old := g.reads(w.store)
-		store := &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, w.store+old)}, Counts: []Count{b.count(b.off.Name+".write", "B", w.store)}, Cores: w.cores}
+		to := b.holds(g.outHere)
+		store := &Step{Kind: "store", Uses: []Use{b.use(to, w.store+old)}, Counts: []Count{b.count(to+".write", "B", w.store)}, Cores: w.cores}
 		if old > 0 {
 			store.Counts = append(store.Counts, b.count(b.off.Name+".read", "B", old))
 		}

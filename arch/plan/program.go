@@ -18,10 +18,12 @@ type Program struct {
 	Resources []Resource    // what steps use; at their best rates
 	Counters  []sim.Counter // what steps count
 	Ops       []OpInfo      // the operators, for reports
-	Sections  []Section     // top-level sections (phases and steps), one per node of Entry
-	Entry     *Body         // runs once
-	Asked     []Asked       // what a Coster was asked for, in order; nil without one
-	Placement *Placement    // what lives where
+	// Staying says what waits on chip between the kernels of each block.
+	Staying   []Staying
+	Sections  []Section  // top-level sections (phases and steps), one per node of Entry
+	Entry     *Body      // runs once
+	Asked     []Asked    // what a Coster was asked for, in order; nil without one
+	Placement *Placement // what lives where
 
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one

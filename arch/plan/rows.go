@@ -18,6 +18,7 @@ type rows struct {
 	dtype           traces.DType
 	wtype, kvtype   traces.DType // of weights and of cached keys and values
 	read, write     int64        // bytes
+	inHere, outHere int64        // the parts of read and of write that are on chip
 	weights         int64        // the part of read that all rows share
 	vector, special int64        // operations
 	whole           int64        // operations on whole numbers, beside the others
@@ -70,7 +71,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	}
 	key := kernelKey{op: b.op(r.phase, r.name, kind), kind: kind, fused: r.fused, rows: r.rows, cols: r.cols, dtype: r.dtype, weight: r.wtype, kv: r.kvtype,
 		read: units.Bytes(r.read), write: units.Bytes(r.write),
-		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), pin: pin.choice()}
+		vectorOps: units.Ops(r.vector), specialOps: units.Ops(r.special), inHere: r.inHere, outHere: r.outHere, pin: pin.choice()}
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}
@@ -110,14 +111,15 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 		buffers = lib.Buffers
 	}
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
-	load, store := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write))
-	again := load * b.rereads(r, lib)
-	issue := max(b.issue(lib, load+again+store, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks), b.lookups(r, lib, cores, chunks))
+	load, store := b.off.Sectors(per(r.read-r.inHere)), b.off.Sectors(per(r.write-r.outHere))
+	taken, left := per(r.inHere), per(r.outHere)
+	again := (load + taken) * b.rereads(r, lib)
+	issue := max(b.issue(lib, load+taken+again+store+left, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks), b.lookups(r, lib, cores, chunks))
 	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	var stream Body
 	stream.Name, stream.Op = "stream", -1
-	stream.Buffers = []Buffer{{Name: "rows", Capacity: buffers, Token: units.Bytes(units.CeilDiv(load+store, cores))}}
+	stream.Buffers = []Buffer{{Name: "rows", Capacity: buffers, Token: units.Bytes(units.CeilDiv(load+taken+store+left, cores))}}
 	reads := []Use{b.useAt(b.off.Name, load, lib.Efficiency)}
 	readCounts := []Count{b.count(b.off.Name+".read", "B", load)}
 	writes := []Use{b.useAt(b.off.Name, store, lib.Efficiency)}
@@ -129,8 +131,12 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	}
 	if b.shared != nil { // which fills through a port of its own
 		readCounts = append(readCounts, b.count(b.shared.Name+".write", "B", load))
-		work = append(work, b.use(b.shared.Name, load+again))
-		done = append(done, b.count(b.shared.Name+".read", "B", load+again))
+		work = append(work, b.use(b.shared.Name, load+taken+again))
+		done = append(done, b.count(b.shared.Name+".read", "B", load+taken+again))
+		if left > 0 {
+			writes = append(writes, b.use(b.shared.Name, left))
+			writeCounts = append(writeCounts, b.count(b.shared.Name+".write", "B", left))
+		}
 	}
 	stream.Nodes = []Node{
 		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Counts: readCounts, Cores: cores}, Acquire: []Tokens{{0, 1}}},
