@@ -47,11 +47,15 @@ type Chip struct {
 }
 
 // Dies are the parts of a chip, alike, over which its cores and all that these share are spread evenly:
-// of what a core reads and writes, (count − 1)/count is on another die.
+// of what a core writes, and without copies of what it reads, (count − 1)/count is on another die.
 type Dies struct {
 	Count int64 `yaml:"count,omitempty" spec:"min=2,max=64"`
 	// Link is what crosses from die to die, all directions together.
 	Link units.BytesPerSecond `yaml:"link,omitempty" spec:"gt=0 B/s"`
+	// Copies says that each die's part of the shared memory keeps copies of what its own cores read, wherever that
+	// lives: then what is brought on chip crosses, and not what cores read of it, and there is room for
+	// 1/count of the shared memory in different data. Else every byte is in one place.
+	Copies bool `yaml:"copies,omitempty"`
 	// Latency is what a load from another die waits more than one from the die of the core.
 	Latency units.Time `yaml:"latency,omitempty" spec:"min=0 ns,max=1 ms"`
 }

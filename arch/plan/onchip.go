@@ -111,6 +111,7 @@ func (o *onChip) extend(s *Step) {
 		return // memories off chip move tensors among themselves
 	}
 	s.Uses = slices.Clone(s.Uses)
+	off = o.exposed(s, off)
 	o.ports(s, b.shared, shared, off)
 	if b.private != nil && b.private.Ports != "" {
 		o.ports(s, b.private, o.ofOneCore(s, private), off)
@@ -139,7 +140,18 @@ func (o *onChip) extend(s *Step) {
 		if in < out {
 			from = to
 		}
-		far, _ := units.MulDivCeil(in+out, d.Count-1, d.Count)
+		crosses := in + out
+		if d.Copies && b.shared != nil {
+			// What several dies need of what a load brings goes to each; what is on chip is at hand.
+			crosses = out + in - shared.read
+			if s.Kind == "load" {
+				crosses += max(direct, min(shared.read, d.Count*direct))
+			}
+			if from = to; s.Kind == "load" {
+				from = b.off
+			}
+		}
+		far, _ := units.MulDivCeil(crosses, d.Count-1, d.Count)
 		o.follow(s, from, arch.DieResource, far)
 	}
 	if s.Kind == "load" && in > 0 && o.latency > 0 {
@@ -147,6 +159,20 @@ func (o *onChip) extend(s *Step) {
 		s.Charge = sim.SRAM
 		s.Latency += o.latency
 	}
+}
+
+// exposed is what of the traffic with the memory off chip a step waits for: some count more than they occupy it for,
+// as the rest passes while others work.
+func (o *onChip) exposed(s *Step, all traffic) traffic {
+	i, sum := o.find(s, o.b.off), all.read+all.written
+	if i < 0 || s.Uses[i].Amount >= sum {
+		return all
+	}
+	part := func(n int64) int64 {
+		n, _ = units.MulDivCeil(n, s.Uses[i].Amount, sum)
+		return n
+	}
+	return traffic{part(all.read), part(all.written)}
 }
 
 // ofOneCore is the traffic of the busiest core with its private tier: what it reads is what the step

@@ -33,7 +33,7 @@ func drawOnChip(t *rapid.T, m *arch.Machine) {
 	}
 	if rapid.Bool().Draw(t, "dies") {
 		m.Chip.Dies = &arch.Dies{Count: rapid.Int64Range(2, 4).Draw(t, "dies"), Link: units.BytesPerSecond(rapid.SampledFrom([]float64{1e11, 1e13}).Draw(t, "die link")),
-			Latency: units.Time(rapid.Int64Range(0, 500).Draw(t, "far")) * units.Nanosecond}
+			Latency: units.Time(rapid.Int64Range(0, 500).Draw(t, "far")) * units.Nanosecond, Copies: rapid.Bool().Draw(t, "copies")}
 	}
 }
 
@@ -119,6 +119,22 @@ func TestDies(t *testing.T) {
 			t.Errorf("%d dies: %d B cross, want %d of %d", d, got, want, cores)
 		}
 	}
+	// Dies that keep copies get each byte that is brought on chip once each, as all of them need it; what cores read
+	// of it is at hand. Results go to where they live.
+	for _, d := range []int64{2, 4} {
+		p := productOn(t, func(m *arch.Machine) {
+			m.Chip.Dies = &arch.Dies{Count: d, Link: 10e12, Copies: true}
+			m.Tier("l2").Capacity *= units.Bytes(d)
+		})
+		n := counts(p)
+		want := (d*n["hbm.read"] + n["hbm.write"]) * (d - 1) / d
+		if got := p.Occupied(arch.DieResource); got < want || got > want+1000 {
+			t.Errorf("%d dies with copies: %d B cross, want %d", d, got, want)
+		}
+		if one := counts(productOn(t, func(*arch.Machine) {})); n["hbm.read"] != one["hbm.read"] {
+			t.Errorf("%d dies with as much L2 each read %d B, one reads %d", d, n["hbm.read"], one["hbm.read"])
+		}
+	}
 	near := productOn(t, func(*arch.Machine) {})
 	wide := productOn(t, func(m *arch.Machine) { m.Chip.Dies = &arch.Dies{Count: 2, Link: 1e15} })
 	nearA, nearE := makespan(t, near)
@@ -173,6 +189,19 @@ func TestNetwork(t *testing.T) {
 	n = counts(bare)
 	if got, want := bare.Occupied(arch.NetworkResource), n["hbm.read"]; got != want {
 		t.Errorf("without shared memory %d B come to the cores, want %d", got, want)
+	}
+}
+
+// Where only a part of the stores is waited for, since others go on beside the work, the network is waited for that
+// much.
+func TestExposedStores(t *testing.T) {
+	m := preset(t, "a100-sxm-80gb")
+	m.Chip.Network = &interconnect.OnChip{Topology: "mesh", Dimensions: []int64{12, 9}, Width: 64}
+	p := alone(t, m, traces.Op{Name: "attention", Kind: traces.Attention, Batch: 8, Heads: 32, KVHeads: 32, HeadDim: 128, QLen: 2048, Causal: true, DType: traces.BF16, KVDType: traces.BF16}, "")
+	n := counts(p)
+	// 8·32·2048/64 = 8192 thread blocks follow one another in 38 rounds on 216 slots.
+	if got, want := p.Occupied(arch.NetworkResource+arch.WriteSuffix), (n["hbm.write"]+37)/38; got != want {
+		t.Errorf("%d B of %d stored are waited for, want %d", got, n["hbm.write"], want)
 	}
 }
 

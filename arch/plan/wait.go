@@ -83,7 +83,7 @@ func (b *builder) waits(blk *traces.Block, run *traces.Run) ([]bool, error) {
 	slices.SortStableFunc(list, func(x, y *life) int {
 		return cmp.Compare(y.uses*int64(x.last-x.first), x.uses*int64(y.last-y.first))
 	})
-	room := int64(float64(b.shared.Capacity) * in.Room)
+	room := int64(float64(b.sharedRoom()) * in.Room)
 	used := make([]int64, len(blk.Ops))
 	stays := make([]bool, len(blk.Tensors))
 	for _, l := range list {
@@ -183,9 +183,17 @@ func (b *builder) holds(onChip bool) string {
 // keepRoom is the part of the shared on-chip memory in which operands of a product stay from wave to wave: what does
 // not wait there from kernel to kernel.
 func (b *builder) keepRoom() int64 {
-	room := int64(b.shared.Capacity)
+	room := b.sharedRoom()
 	if in := b.profile.Intermediates; in != nil && !b.mapping.Alone {
-		room -= int64(float64(b.shared.Capacity) * in.Room)
+		room -= int64(float64(room) * in.Room)
 	}
 	return room
+}
+
+// sharedRoom is how much different data has room in the shared on-chip memory.
+func (b *builder) sharedRoom() int64 {
+	if d := b.m.Chip.Dies; d != nil && d.Copies {
+		return int64(b.shared.Capacity) / d.Count
+	}
+	return int64(b.shared.Capacity)
 }

@@ -78,6 +78,9 @@ func (d *machineReport) chip() {
 	}
 	if n := c.Dies; n != nil {
 		text := fmt.Sprintf("%d dies, %s between them", n.Count, Rate(float64(n.Link)))
+		if n.Copies {
+			text += ", each keeps copies"
+		}
 		if n.Latency > 0 {
 			text += fmt.Sprintf(", %s further", n.Latency)
 		}
