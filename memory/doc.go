@@ -19,6 +19,7 @@
 //
 // # Not modelled
 //
-// Banks, rows, refresh and read/write turnaround as events: their average effect is in the
-// sustained share. Reads and writes cost the same.
+// Banks, rows, refresh and read/write turnaround as events: their average effect on one kernel is in the
+// sustained share, and what several lose that use a tier at once is in the table of its DRAM, if it names one; package dram plays
+// them. Reads and writes of one kernel cost the same.
 package memory

@@ -3,7 +3,9 @@ package memory
 import (
 	"fmt"
 	"math"
+	"strings"
 
+	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 )
@@ -40,7 +42,14 @@ type Spec struct {
 	// many bytes is in bank w mod Banks. See Conflict.
 	Banks     int64       `yaml:"banks,omitempty" spec:"min=0,max=65536"`
 	BankWidth units.Bytes `yaml:"bank_width,omitempty" spec:"min=0 B,max=64 KiB"`
+	// DRAM names the table of package dram nearest to the chips behind an off-chip tier, e.g. "HBM3-6400". The tier's own figures
+	// say what one kernel gets; the table says what is lost when streams of several kernels or copies meet, and what refresh
+	// takes. When it is absent they share the sustained rate and lose nothing.
+	DRAM string `yaml:"dram,omitempty"`
 }
+
+// Chips returns the table of the DRAM behind the tier, nil where it is not known or there is none.
+func (s Spec) Chips() *dram.Standard { return dram.ByName(s.DRAM) }
 
 // How reads and writes share an on-chip tier.
 const (
@@ -60,6 +69,13 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 	}
 	if s.Scope == "private" && s.Kind != "sram" {
 		report("scope", "only sram can be private to a core", `leave scope out or say "shared"`)
+	}
+	switch {
+	case s.DRAM == "":
+	case s.Kind == "sram":
+		report("dram", "sram has none", "leave it out")
+	case s.Chips() == nil:
+		report("dram", fmt.Sprintf("%q has no table", s.DRAM), "known: "+strings.Join(dram.Standards(dram.FirstReady), ", "))
 	}
 	if s.Kind != "sram" {
 		for _, f := range []struct {
@@ -119,6 +135,16 @@ func (s Spec) Peak(clock units.Hertz) int64 {
 // Rate returns the sustained rate in whole bytes per second at the given core clock.
 func (s Spec) Rate(clock units.Hertz) int64 {
 	return whole(float64(s.Peak(clock)) * s.SustainedShare())
+}
+
+// RateWithoutRefresh returns the rate that would be sustained if the chips needed no refresh; Rate where it is not known what
+// refresh takes.
+func (s Spec) RateWithoutRefresh(clock units.Hertz) int64 {
+	chips := s.Chips()
+	if chips == nil {
+		return s.Rate(clock)
+	}
+	return min(s.Peak(clock), whole(float64(s.Rate(clock))/(1-chips.RefreshShare())))
 }
 
 // WriteRate returns the sustained rate of writes where they have a port of their own.

@@ -17,6 +17,9 @@ func TestValidate(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{"{name: hbm, kind: hbm, capacity: 80 GiB, bandwidth: 2039 GB/s}", ""},
 		{"{name: hbm, kind: hbm, standard: HBM2E, scope: shared, capacity: 80 GiB, bandwidth: 2039 GB/s, efficiency: 0.83, sector: 64 B}", ""},
+		{"{name: hbm, kind: hbm, capacity: 80 GiB, bandwidth: 2039 GB/s, dram: HBM2E-3200}", ""},
+		{"{name: hbm, kind: hbm, capacity: 80 GiB, bandwidth: 2039 GB/s, dram: HBM9}", `dram: "HBM9" has no table (known: DDR4-3200, DDR4-3200-2R, DDR5-4800, DDR5-6400, LPDDR5-6400, GDDR6-14000, HBM2-2000, HBM2E-3200, HBM3-6400, HBM3E-9200)`},
+		{"{name: l1, kind: sram, capacity: 164 KiB, width: 64 B/cycle, dram: HBM3-6400}", "dram: sram has none (leave it out)"},
 		{"{name: l1, kind: sram, scope: private, capacity: 164 KiB, width: 64 B/cycle}", ""},
 		{"{name: l1, kind: sram, capacity: 164 KiB, bandwidth: 1 TB/s}", ""},
 		{"{name: hbm, kind: hbm, capacity: 80 GiB}",
@@ -171,5 +174,22 @@ func TestRequired(t *testing.T) {
 		if !strings.Contains(text(err), field+": is missing") {
 			t.Errorf("%s may be left out: %v", field, err)
 		}
+	}
+}
+
+// TestRateWithoutRefresh: JESD238 HBM3 of 16 Gb: 350 ns, and 16.25 ns to close the rows before, of every 3.9 µs.
+func TestRateWithoutRefresh(t *testing.T) {
+	half := 0.5
+	s := memory.Spec{Name: "hbm", Kind: "hbm", Capacity: 1 << 30, Bandwidth: 1e12, Efficiency: &half, DRAM: "HBM3-6400"}
+	share := (350 + 16.25) / 3900
+	if got, want := float64(s.RateWithoutRefresh(1e9)), 0.5e12/(1-share); math.Abs(got/want-1) > 1e-9 {
+		t.Errorf("%g B/s without refresh, want %g", got, want)
+	}
+	s.Efficiency = nil
+	if got := s.RateWithoutRefresh(1e9); got != 1e12 {
+		t.Errorf("%d B/s, more than the peak", got)
+	}
+	if s.DRAM = ""; s.RateWithoutRefresh(1e9) != s.Rate(1e9) {
+		t.Error("refresh of unknown chips is left out")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stratasim/strata/arch/analytic"
 	"github.com/stratasim/strata/arch/event"
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -35,7 +36,7 @@ const (
 var ideals = []string{"contention", "refresh", "launch", "power"}
 
 // refreshIdeal says why leaving out refresh changes nothing.
-const refreshIdeal = "ideal refresh leaves nothing out: what refresh costs is part of the sustained share of each memory's bandwidth"
+const refreshIdeal = "ideal refresh leaves nothing out: the machine does not say what DRAM its memories are of (dram: …)"
 
 // MaxPowerLimit is the largest limit of a chip that a request may set.
 const MaxPowerLimit units.Watts = 1e6
@@ -165,8 +166,14 @@ func (r *Request) mapping() plan.Mapping {
 	}
 	for _, i := range r.Ideal {
 		p.IdealLaunch = p.IdealLaunch || i == "launch"
+		p.IdealRefresh = p.IdealRefresh || i == "refresh" && refreshes(r.Machine)
 	}
 	return p
+}
+
+// refreshes says whether it is known what refresh costs a memory of the machine.
+func refreshes(m *arch.Machine) bool {
+	return slices.ContainsFunc(m.Chip.Memory, func(t memory.Spec) bool { return t.Chips() != nil })
 }
 
 // check refuses what is not known.
@@ -313,7 +320,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		}
 		a.Notes = append(a.Notes, fmt.Sprintf("of each %s in %s %s: not written to %s, nor read from there", w.Block, w.Phase, what, m.OffChip().Name))
 	}
-	if slices.Contains(r.Ideal, "refresh") {
+	if slices.Contains(r.Ideal, "refresh") && !refreshes(m) {
 		a.Notes = append(a.Notes, refreshIdeal)
 	}
 	if m.Cost != nil {

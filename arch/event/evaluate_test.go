@@ -3,6 +3,7 @@ package event_test
 import (
 	"context"
 	"errors"
+	"math"
 	"reflect"
 	"runtime"
 	"sort"
@@ -13,6 +14,7 @@ import (
 	"github.com/stratasim/strata/arch/event"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/plan/plantest"
+	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/kernel"
 	"github.com/stratasim/strata/sim/units"
@@ -38,6 +40,55 @@ func TestSkippingIsExact(t *testing.T) {
 			t.Errorf("skipping: %v %v %v\nexact:    %v %v %v", fast.Makespan, fast.Stalls, fast.Work, exact.Makespan, exact.Stalls, exact.Work)
 		}
 	})
+}
+
+// TestKernelsAndCopiesMeet: a kernel and a copy into the memory that it reads share what is left of the memory's rate; alone, as parts
+// of one kernel, without the table of its chips, or if contention is left out, they lose nothing.
+func TestKernelsAndCopiesMeet(t *testing.T) {
+	hbm3 := dram.ByName("HBM3-6400")
+	const second = int64(units.Second)
+	program := func(chips *dram.Standard, ops [2]int) *plan.Program {
+		step := func(n int64, write bool) *plan.Body {
+			return &plan.Body{Name: "b", Op: 0, Nodes: []plan.Node{{Name: "s", Step: &plan.Step{Kind: "load", Charge: sim.Launch, Uses: []plan.Use{{Resource: 0, Amount: n, Write: write}}}}}}
+		}
+		// Both ask for all of the memory; they end together.
+		kernel, copy := step(3e9, false), step(3e9, true)
+		kernel.Op, copy.Op = ops[0], ops[1]
+		p := &plan.Program{Machine: "m", Ranks: 1, Resources: []plan.Resource{{Name: "hbm", Cause: sim.HBM, Unit: "B", Rate: 3e9}}, DRAM: []*dram.Standard{chips},
+			Ops:   []plan.OpInfo{{Name: "x", Kind: "gemm"}, {Name: "y", Kind: plan.MoveKind}},
+			Entry: &plan.Body{Name: "e", Op: -1, Nodes: []plan.Node{{Name: "k", Body: kernel, Times: 1}, {Name: "c", Body: copy, Times: 1}}}}
+		if err := p.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	run := func(p *plan.Program, o event.Options) float64 {
+		out, err := event.Evaluate(t.Context(), p, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(out.Makespan) / float64(second)
+	}
+	kept := hbm3.Together(2, 0.5, 0.5)
+	if kept > 0.9 || kept < 0.4 {
+		t.Fatalf("a reader and a writer of HBM3 keep %g", kept)
+	}
+	for _, c := range []struct {
+		name string
+		p    *plan.Program
+		o    event.Options
+		want float64
+	}{
+		{"a kernel and a copy", program(hbm3, [2]int{0, 1}), event.Options{}, 2 / kept},
+		{"played whole", program(hbm3, [2]int{0, 1}), event.Options{Exact: true}, 2 / kept},
+		{"parts of one kernel", program(hbm3, [2]int{0, 0}), event.Options{}, 2},
+		{"chips unknown", program(nil, [2]int{0, 1}), event.Options{}, 2},
+		{"no contention", program(hbm3, [2]int{0, 1}), event.Options{IdealContention: true}, 1},
+	} {
+		if got := run(c.p, c.o); math.Abs(got/c.want-1) > 1e-6 {
+			t.Errorf("%s: %g s, want %g", c.name, got, c.want)
+		}
+	}
 }
 
 // TestRepeatable: the same program gives the same outcome, whatever the number of processors.

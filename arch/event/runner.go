@@ -68,6 +68,7 @@ type service struct {
 type share struct {
 	resource int
 	part     float64
+	write    bool
 }
 
 // frame is one run of a body as a loop.
@@ -198,7 +199,7 @@ func (r *runner) serviceOf(s *plan.Step) *service {
 	if v.alone > 0 {
 		for _, u := range s.Uses {
 			if part := float64(u.Time(r.p.Resources)) / float64(v.alone); part > 0 {
-				v.shares = append(v.shares, share{u.Resource, part})
+				v.shares = append(v.shares, share{u.Resource, part, u.Write})
 			}
 		}
 	}
@@ -582,9 +583,13 @@ func (r *runner) fill(group []*node) ([]float64, []sim.Cause) {
 	by := make([]sim.Cause, len(group))
 	fixed := make([]bool, len(group))
 	levels := make([]float64, len(r.p.Resources))
+	kept := make([]float64, len(levels))
+	for res := range kept {
+		kept[res] = r.kept(group, res)
+	}
 	for range group {
 		for res := range levels {
-			levels[res] = level(group, speeds, fixed, res)
+			levels[res] = level(group, speeds, fixed, res, kept[res])
 		}
 		slowest, speed, limit := -1, 2.0, -1
 		for i, n := range group {
@@ -609,10 +614,46 @@ func (r *runner) fill(group []*node) ([]float64, []sim.Cause) {
 	return speeds, by
 }
 
-// level returns the equal part of a resource: what each step gets that asks for more. Steps whose
-// speed is fixed have taken theirs.
-func level(group []*node, speeds []float64, fixed []bool, res int) float64 {
-	free := 1.0
+// kept is the part of its rate that a resource keeps while the steps of a group use it. What the reads and writes of one kernel
+// cost each other is in the rate; of DRAM of which it is known what several streams cost each other, kernels and copies that
+// meet lose that.
+func (r *runner) kept(group []*node, res int) float64 {
+	if res >= len(r.p.DRAM) || r.p.DRAM[res] == nil {
+		return 1
+	}
+	type stream struct {
+		op   int // operator, -1 for a step of none
+		part float64
+	}
+	var buf [8]stream
+	streams := buf[:0]
+	var all, largest, written float64
+	for _, n := range group {
+		for _, s := range n.svc.shares {
+			if s.resource != res {
+				continue
+			}
+			all += s.part
+			if s.write {
+				written += s.part
+			}
+			at := slices.IndexFunc(streams, func(x stream) bool { return x.op >= 0 && x.op == n.f.op })
+			if at < 0 {
+				at, streams = len(streams), append(streams, stream{op: n.f.op})
+			}
+			streams[at].part += s.part
+			largest = max(largest, streams[at].part)
+		}
+	}
+	if len(streams) < 2 {
+		return 1
+	}
+	return r.p.DRAM[res].Together(len(streams), 1-largest/all, written/all)
+}
+
+// level returns the equal part of a resource, of which so much is free at first: what each step gets that asks for more. Steps
+// whose speed is fixed have taken theirs.
+func level(group []*node, speeds []float64, fixed []bool, res int, free float64) float64 {
 	var buf [16]float64
 	asked := buf[:0]
 	for i, n := range group {

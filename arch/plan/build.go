@@ -7,6 +7,7 @@ import (
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -137,7 +138,15 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	add(Resource{"special", sim.Compute, "cycle", int64(clock), true, true})
 	add(Resource{"issue", sim.SRAM, "cycle", int64(clock), true, true})
 	for _, t := range m.Chip.Memory {
-		add(Resource{t.Name, t.Cause(), "B", t.Rate(clock), t.Private(), t.Width > 0})
+		rate := t.Rate(clock)
+		if p.IdealRefresh {
+			rate = t.RateWithoutRefresh(clock)
+		}
+		add(Resource{t.Name, t.Cause(), "B", rate, t.Private(), t.Width > 0})
+		if chips := t.Chips(); chips != nil {
+			b.p.DRAM = append(b.p.DRAM, make([]*dram.Standard, len(b.p.Resources)-len(b.p.DRAM))...)
+			b.p.DRAM[len(b.p.Resources)-1] = chips
+		}
 	}
 	b.at.matrix, b.at.vector, b.at.off = b.res["matrix"], b.res["vector"], b.res[b.off.Name]
 	if b.shared != nil {

@@ -24,6 +24,8 @@ type Mapping struct {
 	Overfull bool `json:"overfull,omitempty"`
 	// IdealLaunch leaves out what starting kernels costs.
 	IdealLaunch bool `json:"ideal_launch,omitempty"`
+	// IdealRefresh leaves out what refresh costs memories whose DRAM is known.
+	IdealRefresh bool `json:"ideal_refresh,omitempty"`
 	// Offload says which memories below the fastest may hold what does not fit there: OffloadChip, OffloadNone or
 	// OffloadHost. Placement is how that is chosen: Greedy or Solved.
 	Offload   string `json:"offload,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 )
@@ -24,6 +25,9 @@ type Program struct {
 	Entry     *Body      // runs once
 	Asked     []Asked    // what a Coster was asked for, in order; nil without one
 	Placement *Placement // what lives where
+	// DRAM is the table of the chips behind a resource, nil where none is known or there are none; the
+	// last resources may be left out.
+	DRAM []*dram.Standard
 
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
@@ -219,6 +223,9 @@ type Use struct {
 	// Series says that the use is a part of the way of what the use before it moves: the slower of the
 	// two sets the pace of both, while other uses overlap imperfectly.
 	Series bool
+	// Write says that the use is a copy that writes the memory. Kernels do not say so: what their own mix of reads and
+	// writes costs is in the rate of the memory.
+	Write bool
 }
 
 // Occupied is the amount that could be served at the full rate while the use is.

@@ -273,7 +273,9 @@ func (b *builder) move(phase traces.Phase, name string, tier int, bytes units.By
 	if !in {
 		read, write, way = b.off.Name, low.Name, HostOut
 	}
-	s := &Step{Kind: MoveKind, Latency: low.Latency, Charge: sim.DDR, Uses: []Use{b.use(low.Name, n), b.use(b.off.Name, n)},
+	below, above := b.use(low.Name, n), b.use(b.off.Name, n)
+	below.Write, above.Write = !in, in
+	s := &Step{Kind: MoveKind, Latency: low.Latency, Charge: sim.DDR, Uses: []Use{below, above},
 		Counts: []Count{b.count(read+".read", "B", n), b.count(write+".write", "B", n)}}
 	if low.Host {
 		s.Uses = append(s.Uses, b.use(way, n))

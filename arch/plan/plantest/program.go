@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 )
@@ -52,6 +53,11 @@ func (g *generator) resource() int {
 	i := len(g.p.Resources)
 	cause := sim.Cause(g.int("cause", 0, int64(sim.Link)))
 	g.p.Resources = append(g.p.Resources, plan.Resource{Name: fmt.Sprintf("r%d", i), Cause: cause, Unit: "B", Rate: rate})
+	var chips *dram.Standard
+	if rapid.Bool().Draw(g.t, "dram") {
+		chips = dram.ByName("HBM3-6400")
+	}
+	g.p.DRAM = append(g.p.DRAM, chips)
 	return i
 }
 
@@ -70,7 +76,7 @@ func (g *generator) uses() []plan.Use {
 			again = again || u.Resource == r
 		}
 		if !again {
-			uses = append(uses, plan.Use{Resource: r, Amount: g.int("amount", 0, 2000), Series: len(uses) > 0 && g.int("series", 0, 3) == 0})
+			uses = append(uses, plan.Use{Resource: r, Amount: g.int("amount", 0, 2000), Series: len(uses) > 0 && g.int("series", 0, 3) == 0, Write: g.int("write", 0, 3) == 0})
 		}
 	}
 	return uses
