@@ -689,16 +689,24 @@ func (m *Machine) OffChip() *memory.Spec {
 	return best
 }
 
-// SharedSRAM returns the on-chip tier that all cores share, nil if there is none.
-func (m *Machine) SharedSRAM() *memory.Spec { return m.sram(false) }
+// SharedSRAM returns the on-chip tier that all cores share, the one next to them if there are two; nil if there is none.
+func (m *Machine) SharedSRAM() *memory.Spec { return m.sram(false, 0) }
+
+// OuterSRAM returns the second on-chip tier that all cores share, between the first one and memory off chip; nil if
+// there is none.
+func (m *Machine) OuterSRAM() *memory.Spec { return m.sram(false, 1) }
 
 // PrivateSRAM returns the on-chip tier that each core has to itself, nil if there is none.
-func (m *Machine) PrivateSRAM() *memory.Spec { return m.sram(true) }
+func (m *Machine) PrivateSRAM() *memory.Spec { return m.sram(true, 0) }
 
-func (m *Machine) sram(private bool) *memory.Spec {
+// sram returns the on-chip tier of a scope that has so many of it before it.
+func (m *Machine) sram(private bool, before int) *memory.Spec {
 	for i := range m.Chip.Memory {
 		if t := &m.Chip.Memory[i]; t.Kind == "sram" && t.Private() == private {
-			return t
+			if before == 0 {
+				return t
+			}
+			before--
 		}
 	}
 	return nil

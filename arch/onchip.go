@@ -5,26 +5,32 @@ import "fmt"
 // validateOnChip reports levels on chip that the planner has no use for, and names that stand for
 // something else in a program.
 func (m *Machine) validateOnChip(report func(path, message, hint string)) {
-	first := map[bool]string{}
+	var private, shared []string
 	for i := range m.Chip.Memory {
 		t := &m.Chip.Memory[i]
 		at := fmt.Sprintf("chip.memory[%s]", t.Name)
 		if m.Chip.Network != nil && t.Name == NetworkResource || m.Chip.Dies != nil && t.Name == DieResource {
 			report(at+".name", fmt.Sprintf("%q stands for what lies between cores and memories", t.Name), "take another name")
 		}
-		if t.Kind != "sram" {
-			continue
-		}
-		if by, ok := first[t.Private()]; ok {
-			what := "shared by all cores"
-			if t.Private() {
-				what = "private to each core"
+		switch {
+		case t.Kind != "sram":
+		case t.Private():
+			if len(private) > 0 {
+				report(at+".scope", fmt.Sprintf("a second on-chip tier private to each core, after %s: only one is modelled, and this one would stand idle", private[0]),
+					"leave out the smaller one, or give one tier what both come to")
 			}
-			report(at+".scope", fmt.Sprintf("a second on-chip tier %s, after %s: only one of each is modelled, and this one would stand idle", what, by),
-				"leave out the smaller one, or give one tier what both come to")
-			continue
+			private = append(private, t.Name)
+		default:
+			if len(shared) > 1 {
+				report(at+".scope", fmt.Sprintf("a third on-chip tier shared by all cores, after %s and %s: only two are modelled, and this one would stand idle", shared[0], shared[1]),
+					"leave out the smallest one, or give one tier what two come to")
+			}
+			shared = append(shared, t.Name)
 		}
-		first[t.Private()] = t.Name
+	}
+	if inner, outer := m.SharedSRAM(), m.OuterSRAM(); outer != nil && outer.Capacity <= inner.Capacity {
+		report(fmt.Sprintf("chip.memory[%s].capacity", outer.Name), fmt.Sprintf("not more than the %s of %s, which lies between it and the cores", inner.Capacity, inner.Name),
+			"tiers go from the core outwards: put the larger one after the smaller one")
 	}
 	if d := m.Chip.Dies; d != nil && d.Count >= 2 && m.Chip.Cores.Count < d.Count {
 		report("chip.dies.count", fmt.Sprintf("%d dies for %d cores", d.Count, m.Chip.Cores.Count), "each die has cores")

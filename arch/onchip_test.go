@@ -17,10 +17,18 @@ func TestOnChipErrors(t *testing.T) {
 	}{
 		{"two shared tiers", func(m *arch.Machine) {
 			m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: "l3", Kind: "sram", Capacity: 1 << 30, Width: 100})
-		}, "chip.memory[l3].scope: a second on-chip tier shared by all cores, after l2: only one of each is modelled, and this one would stand idle"},
+		}, ""},
+		{"the larger one next to the cores", func(m *arch.Machine) {
+			m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: "l3", Kind: "sram", Capacity: 1 << 20, Width: 100})
+		}, "chip.memory[l3].capacity: not more than the 40 MiB of l2, which lies between it and the cores"},
+		{"three shared tiers", func(m *arch.Machine) {
+			for _, name := range []string{"l3", "l4"} {
+				m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: name, Kind: "sram", Capacity: 1 << 30, Width: 100})
+			}
+		}, "chip.memory[l4].scope: a third on-chip tier shared by all cores, after l2 and l3: only two are modelled, and this one would stand idle"},
 		{"two private tiers", func(m *arch.Machine) {
 			m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: "registers", Kind: "sram", Scope: "private", Capacity: 1 << 18, Width: 100})
-		}, "chip.memory[registers].scope: a second on-chip tier private to each core, after smem: only one of each is modelled, and this one would stand idle"},
+		}, "chip.memory[registers].scope: a second on-chip tier private to each core, after smem: only one is modelled, and this one would stand idle"},
 		{"a tier named as the network", func(m *arch.Machine) {
 			m.Chip.Memory[1].Name = "noc"
 			m.Chip.Network = &interconnect.OnChip{Topology: "ring", Dimensions: []int64{108}, Width: 64}

@@ -57,6 +57,7 @@ type builder struct {
 	p        *Program
 	private  *memory.Spec // on-chip tiers, nil if the machine has none
 	shared   *memory.Spec
+	outer    *memory.Spec // second shared tier on chip, between the first one and memory off chip
 	off      *memory.Spec
 	alone    bool // the graph is one operator, timed by itself
 	res      map[string]int
@@ -124,7 +125,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		return nil, &Invalid{"runtime", err.Error(), ""}
 	}
 	b := &builder{m: m, profile: profile, mapping: p,
-		private: m.PrivateSRAM(), shared: m.SharedSRAM(), off: m.OffChip(),
+		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
 		pins: pins, place: pl, steps: map[stepKey]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP, Placement: pl}

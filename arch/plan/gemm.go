@@ -63,6 +63,7 @@ type tiling struct {
 	stages         int64 // pipeline iterations of one tile
 	fetchA, fetchB int64 // how often each operand comes from off chip
 	read           int64 // operand bytes that come from off chip, whole product
+	into           int64 // operand bytes that are brought to the shared on-chip memory
 	store          int64 // result bytes of a full tile
 	cycles         int64 // matrix cycles of one stage on one core
 	widen          int64 // vector operations of one stage of one tile that widen narrow operands
@@ -349,6 +350,9 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	if !b.traffic(g, &t) {
 		return t, errNoRoom
 	}
+	if b.outer != nil {
+		b.outerTraffic(g, &t)
+	}
 	return t, nil
 }
 
@@ -364,7 +368,8 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		if g.inHere {
 			ofA = 0
 		}
-		t.keep, t.fetchA, t.fetchB, t.read = k, ofA, ofB, a*ofA+w*ofB
+		t.keep, t.fetchA, t.fetchB, t.into = k, ofA, ofB, a*ofA+w*ofB
+		t.read = t.into
 		return true
 	}
 	if b.shared == nil {
@@ -374,6 +379,9 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 			ofA, ofB = units.CeilDiv(t.nt, n), units.CeilDiv(t.mt, m)
 		}
 		return fetch(keepNothing, ofA, ofB) && want <= keepNothing
+	}
+	if t.split > 1 {
+		c = 4 * g.batch * g.m * g.n // each part of the reduction leaves its sums
 	}
 	if all := a + w + c; want == keepFree && all/g.batch <= b.keepRoom() {
 		return fetch(keepBoth, 1, 1)
@@ -399,6 +407,24 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		return fetch(keepB, sweepsA, 1)
 	}
 	return fetch(keepA, 1, sweepsB)
+}
+
+// outerTraffic counts what of the operands comes from off chip where a second shared memory lies before it. Waves are in the
+// order that suits the first one.
+func (b *builder) outerTraffic(g *gemm, t *tiling) {
+	a, w, c := g.operands()
+	if g.inHere {
+		a = 0
+	}
+	n, room := b.parts(g, t), int64(b.outer.Capacity)
+	sweepsA, sweepsB := units.CeilDiv(t.nt, n.n), units.CeilDiv(t.mt, n.m)
+	switch {
+	case (a+w+c)/g.batch <= room || n.both <= room:
+		t.read = a + w
+	case n.wave <= room && t.keep == keepNothing:
+		t.read = min(w+a*sweepsA, a+w*sweepsB)
+	}
+	t.read = min(t.read, t.into)
 }
 
 // parts are the bytes that a product keeps in the shared on-chip memory, and what else passes through it until they are
@@ -449,6 +475,7 @@ type wave struct {
 	tiles, cores  int64 // tiles, and the cores they are on
 	perCore       int64 // tiles of the busiest core
 	load, operand int64 // off-chip bytes and on-chip bytes of one stage, all tiles
+	into          int64 // bytes that are brought to the shared on-chip memory
 	store         int64
 }
 
@@ -457,6 +484,10 @@ func (b *builder) wave(t *tiling, tiles int64) wave {
 	w := wave{tiles: tiles, cores: min(tiles, cores), perCore: units.CeilDiv(tiles, cores)}
 	share, _ := units.MulDivCeil(t.read, tiles, t.tiles)
 	w.load = b.off.Sectors(units.CeilDiv(share, t.stages))
+	if w.into = w.load; t.into > t.read {
+		share, _ = units.MulDivCeil(t.into, tiles, t.tiles)
+		w.into = max(w.load, units.CeilDiv(share, t.stages))
+	}
 	w.operand = tiles * t.feed
 	w.store = b.off.Sectors(tiles * t.store)
 	return w
@@ -508,6 +539,7 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 // operands: each tile widens its own, so a weight as often as there are tiles along the rows.
 func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
 	if b.onChip != nil {
+		defer b.forget(len(b.p.Counters)) // what is only looked at counts nothing
 		return b.onChip.parts(b.stage(g, t, w))
 	}
 	ts[0] = b.time(b.at.off, w.load)
@@ -539,9 +571,15 @@ func (b *builder) time(resource int, amount int64) units.Time {
 func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
 	read := []Use{b.use(b.off.Name, w.load)}
 	counts := []Count{b.count(b.off.Name+".read", "B", w.load)}
+	if w.into > w.load {
+		read = append(read, Use{Resource: b.res[b.outer.Name], Amount: w.into, Series: true})
+	}
 	if b.shared != nil {
 		read = append(read, b.useAt(b.shared.Name, w.operand, g.lib.SharedShare))
-		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.load))
+		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.into))
+		if w.into > w.load {
+			counts = append(counts, b.count(b.outer.Name+".read", "B", w.into), b.count(b.outer.Name+".write", "B", w.load))
+		}
 	}
 	work := []Use{b.use("matrix", t.cycles*w.perCore)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}

@@ -168,7 +168,7 @@ func (b *builder) bestGrouped(g *grouped, flat *gemm, rows, experts int64) (tili
 			t.mt += l.Experts * units.CeilDiv(l.Tokens, t.rows)
 		}
 		t.tiles = t.mt * t.nt
-		t.read, t.fetchA, t.fetchB = read, 1, 1
+		t.read, t.into, t.fetchA, t.fetchB = read, read, 1, 1
 		// What pads is not written; rows of experts on other ranks are, with zeros.
 		t.store = units.CeilDiv(int64(g.a.Result().Bytes(g.all*g.n)), t.tiles)
 		t.cycles = int64(math.Ceil(float64(t.cycles) / share))

@@ -25,8 +25,8 @@ type onChip struct {
 // newOnChip adds the resources that the machine describes, and returns nil if there are none.
 func newOnChip(b *builder, add func(Resource)) *onChip {
 	o := &onChip{b: b, clocked: true}
-	clock, some := b.m.Chip.Clock, false
-	for _, t := range []*memory.Spec{b.private, b.shared} {
+	clock, some := b.m.Chip.Clock, b.outer != nil
+	for _, t := range []*memory.Spec{b.private, b.shared, b.outer} {
 		if t == nil || t.Ports == "" {
 			continue
 		}
@@ -111,7 +111,11 @@ func (o *onChip) extend(s *Step) {
 		return // memories off chip move tensors among themselves
 	}
 	s.Uses = slices.Clone(s.Uses)
-	off = o.exposed(s, off)
+	all := off
+	off = o.exposed(s, all)
+	if b.outer != nil {
+		off.read = o.behind(s, all, off)
+	}
 	o.ports(s, b.shared, shared, off)
 	if b.private != nil && b.private.Ports != "" {
 		o.ports(s, b.private, o.ofOneCore(s, private), off)
@@ -159,6 +163,23 @@ func (o *onChip) extend(s *Step) {
 		s.Charge = sim.SRAM
 		s.Latency += o.latency
 	}
+}
+
+// behind makes all that goes to and from memory off chip pass the second shared memory on chip, and returns what the
+// step gets from there. A step that counts what it gets has worked that out itself.
+func (o *onChip) behind(s *Step, all, off traffic) int64 {
+	outer := o.b.outer
+	if m := o.traffic(s, outer); m != (traffic{}) {
+		o.ports(s, outer, m, off)
+		return m.read
+	}
+	if n := all.read + all.written; n > 0 { // every byte once in and once out
+		s.Counts = append(slices.Clone(s.Counts), o.b.count(outer.Name+".read", "B", n), o.b.count(outer.Name+".write", "B", n))
+	}
+	n := off.read + off.written
+	o.follow(s, o.b.off, outer.Name, n)
+	o.ports(s, outer, traffic{n, n}, off)
+	return off.read
 }
 
 // exposed is what of the traffic with the memory off chip a step waits for: some count more than they occupy it for,

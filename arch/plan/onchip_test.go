@@ -24,6 +24,10 @@ func drawOnChip(t *rapid.T, m *arch.Machine) {
 			}
 		}
 	}
+	if inner := m.SharedSRAM(); inner != nil && rapid.Bool().Draw(t, "outer") {
+		m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: "l3", Kind: "sram", Capacity: 4 * inner.Capacity, Width: inner.Width / 2,
+			Ports: rapid.SampledFrom([]string{"", memory.PortsShared, memory.PortsSeparate}).Draw(t, "ports of l3")})
+	}
 	if rapid.Bool().Draw(t, "network") {
 		m.Chip.Network = &interconnect.OnChip{Topology: "mesh", Dimensions: []int64{8, 6}, Width: units.BytesPerCycle(rapid.SampledFrom([]float64{4, 64, 1000}).Draw(t, "links")),
 			Hop: units.Cycles(rapid.Int64Range(0, 20).Draw(t, "hop"))}
@@ -202,6 +206,52 @@ func TestExposedStores(t *testing.T) {
 	// 8·32·2048/64 = 8192 thread blocks follow one another in 38 rounds on 216 slots.
 	if got, want := p.Occupied(arch.NetworkResource+arch.WriteSuffix), (n["hbm.write"]+37)/38; got != want {
 		t.Errorf("%d B of %d stored are waited for, want %d", got, n["hbm.write"], want)
+	}
+}
+
+// A second shared memory takes all that goes to and from memory off chip, once in and once out, and is asked again for
+// what the first one had no room to keep.
+func TestOuterLevel(t *testing.T) {
+	l3 := func(capacity units.Bytes, width float64) func(*arch.Machine) {
+		return func(m *arch.Machine) {
+			m.Chip.Memory = append(m.Chip.Memory, memory.Spec{Name: "l3", Kind: "sram", Capacity: capacity, Width: units.BytesPerCycle(width)})
+		}
+	}
+	product := func(change func(*arch.Machine)) *plan.Program {
+		m := preset(t, "a100-sxm-80gb")
+		change(m)
+		m.Runtime.Profiles[0].Gemm.Tiles, m.Runtime.Profiles[0].Gemm.Splits = []string{"128x256"}, []int64{1}
+		return alone(t, m, traces.Op{Name: "gemm", Kind: traces.Gemm, Batch: 1, M: 8192, N: 16384, K: 4096, DType: traces.BF16, WeightDType: traces.BF16}, "")
+	}
+	one, large, small := product(func(*arch.Machine) {}), product(l3(1<<30, 2000)), product(l3(41<<20, 2000))
+	n, with, little := counts(one), counts(large), counts(small)
+	const operands, result = (8192 + 16384) * 4096 * 2, 8192 * 16384 * 2
+	if n["hbm.read"] <= 2*operands {
+		t.Fatalf("L2 alone is to read operands again: %d B", n["hbm.read"])
+	}
+	if with["hbm.read"] != operands {
+		t.Errorf("behind 1 GiB %d B come from off chip, want each operand once: %d", with["hbm.read"], operands)
+	}
+	if with["l3.read"] != n["hbm.read"]+result || with["l3.write"] != operands+result || with["l2.write"] != n["l2.write"] || with["l2.read"] != n["l2.read"] {
+		t.Errorf("l3 reads %d and takes %d, l2 takes %d; want %d, %d and %d", with["l3.read"], with["l3.write"], with["l2.write"], n["hbm.read"]+result, operands+result, n["l2.write"])
+	}
+	if little["hbm.read"] != n["hbm.read"] || little["l3.read"] != n["hbm.read"]+result {
+		t.Errorf("behind little more than L2 %d B come from off chip and %d from l3, want %d", little["hbm.read"], little["l3.read"], n["hbm.read"])
+	}
+	// As fast as memory is the last level a limit, and never faster than its bytes allow.
+	slow := product(l3(1<<30, 500))
+	bound := units.Time(float64(slow.Occupied("l3")) / (500 * 1410e6) * 1e12)
+	oneA, _ := makespan(t, one)
+	if a, e := makespan(t, slow); a < bound || e < bound || a <= oneA {
+		t.Errorf("a slow last level: %v and %v, its bytes alone need %v, without it %v", a, e, bound, oneA)
+	}
+	rows := func(change func(*arch.Machine)) map[string]int64 {
+		m := preset(t, "a100-sxm-80gb")
+		change(m)
+		return counts(alone(t, m, traces.Op{Name: "norm", Kind: traces.RMSNorm, Rows: 4096, Cols: 8192, DType: traces.BF16}, ""))
+	}
+	if r := rows(l3(1<<30, 2000)); r["l3.read"] != r["hbm.read"]+r["hbm.write"] || r["l3.write"] != r["l3.read"] || r["hbm.read"] != rows(func(*arch.Machine) {})["hbm.read"] {
+		t.Errorf("rows: %v", r)
 	}
 }
 

@@ -67,8 +67,7 @@ func TestIntermediatesByHand(t *testing.T) {
 	}
 }
 
-// What waits has room at each operator of its life, as a sum over the graph shows, and writes nothing off chip that was
-// not written there before.
+// What waits has room at each operator of its life, as a sum over the graph shows.
 func TestIntermediatesFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, g := machine(t), graph(t)
@@ -85,15 +84,8 @@ func TestIntermediatesFit(t *testing.T) {
 				m.Runtime.Profiles[i].Intermediates = in
 			}
 		}
-		set(nil)
-		before := counts(build(t, m, g, mp))
 		set(&arch.Intermediates{Room: room})
 		p := build(t, m, g, mp)
-		off := m.OffChip().Name
-		// Rounding to sectors and chunks may add some to what is left.
-		if after := counts(p); after[off+".write"] > before[off+".write"]+before["launches"]*256*int64(max(1, m.OffChip().Sector)) {
-			t.Errorf("%d B written off chip, %d where nothing waits", after[off+".write"], before[off+".write"])
-		}
 		for _, s := range p.Staying {
 			if float64(s.Peak) > room*float64(m.SharedSRAM().Capacity) {
 				t.Errorf("%s: %d B wait at once, there is room for %g of %d", s.Block, s.Peak, room, m.SharedSRAM().Capacity)
