@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -40,12 +41,14 @@ type Point struct {
 
 // Options are the parts of a point that are small enough to be written down in one line.
 type Options struct {
-	Phase       string   `json:"phase,omitempty"`
-	Batch       int64    `json:"batch,omitempty"`
-	Prompt      int64    `json:"prompt,omitempty"`
-	Generate    int64    `json:"generate,omitempty"`
-	Layers      int64    `json:"layers,omitempty"`
-	Arrivals    string   `json:"arrivals,omitempty"`
+	Phase    string `json:"phase,omitempty"`
+	Batch    int64  `json:"batch,omitempty"`
+	Prompt   int64  `json:"prompt,omitempty"`
+	Generate int64  `json:"generate,omitempty"`
+	Layers   int64  `json:"layers,omitempty"`
+	Arrivals string `json:"arrivals,omitempty"`
+	// Skew is the exponent of the power law by which the experts of a mixture are chosen; 0: all as likely.
+	Skew        float64  `json:"skew,omitempty"`
 	DType       string   `json:"dtype,omitempty"`
 	WeightDType string   `json:"weight_dtype,omitempty"`
 	KVDType     string   `json:"kv_dtype,omitempty"`
@@ -147,6 +150,10 @@ func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 		w.Generate = 1 // to find what else is wrong
 	}
 	w.DType, w.WeightDType, w.KVDType = p.formats(p.Model, &problems)
+	var wrong string
+	if w.SkewMilli, wrong = Skew(p.Skew); wrong != "" {
+		problems.Add(&Invalid{Field: "skew", Message: wrong})
+	}
 	if p.Draft != nil {
 		s := &llm.Speculation{Draft: p.Draft, Tokens: p.DraftTokens, Acceptance: p.Acceptance}
 		s.DType, s.WeightDType, s.KVDType = p.formats(p.Draft, new(Problems)) // what is wrong was said of the model
@@ -183,6 +190,16 @@ func (p *Point) formats(m *llm.Model, problems *Problems) (d, weight, kv traces.
 	d = dtype("dtype", p.DType, usual, problems)
 	weight = dtype("weight-dtype", p.WeightDType, m.Weights(d), problems)
 	return d, weight, dtype("kv-dtype", p.KVDType, m.Cache(d), problems)
+}
+
+// Skew returns the exponent of the power law by which experts are chosen in thousandths, 0 for experts that are all
+// as likely, and what is wrong with it, or "".
+func Skew(a float64) (milli int64, wrong string) {
+	m := math.Round(a * 1000)
+	if m != 0 && !(m >= traces.MinSkew && m <= traces.MaxSkew) {
+		return 0, fmt.Sprintf("%g: must be from %g to %g, or 0 for experts that are all as likely", a, traces.MinSkew/1000.0, traces.MaxSkew/1000.0)
+	}
+	return int64(m), ""
 }
 
 // dtype reads an optional data type.

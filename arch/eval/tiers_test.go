@@ -219,3 +219,51 @@ func mustRun(t rapid.TB, r eval.Request) *eval.Answer {
 	}
 	return a
 }
+
+// Cold experts live below. Mixtral 8x7B has 8 experts of 3·4096·14336 weights, 352 MB each, in each of 32 layers;
+// so much HBM that 4 of each layer's have room. A single token goes to 2 of 8: where all are as likely, half of them
+// are below; where the most popular live above, both are found there.
+func TestColdExperts(t *testing.T) {
+	const expert = 3 * 4096 * 14336 * 2
+	// 46.7 B parameters: 45.1 B in experts. What is left of HBM beside everything else holds half of the experts.
+	w := llm.Workload{Phase: "decode", Batch: 1, Prompt: 16}
+	cold := func(skew int64, lookahead float64) *eval.Answer {
+		w.SkewMilli = skew
+		r := streamed(t, "mixtral-8x7b", w, 46.6)
+		r.Mapping.Lookahead = &lookahead
+		return mustRun(t, r)
+	}
+	even := cold(0, 1)
+	var below, above int64
+	for _, p := range even.Placement {
+		switch {
+		case p.Class != "experts" && p.Tier == "ddr" && p.Class != "weights":
+			t.Errorf("%+v lives below", p)
+		case p.Class == "experts" && p.Tier == "ddr":
+			below = p.Bytes
+		case p.Class == "experts":
+			above = p.Bytes
+		}
+	}
+	if below+above != 32*8*expert || below < 32*3.5*expert || below > 32*4.5*expert {
+		t.Fatalf("%d bytes of experts below, %d above", below, above)
+	}
+	// Two of eight experts, of which below/(below+above) live in DDR; the table of embeddings goes down by rows too.
+	want := float64(below) * 2 / 8
+	if got := float64(even.Streaming.FetchedBytes); math.Abs(got/want-1) > 0.01 {
+		t.Errorf("%g bytes fetched, want %g", got, want)
+	}
+	if hot := cold(2000, 1); float64(hot.Streaming.FetchedBytes) > 0.01*want {
+		t.Errorf("%d bytes fetched although the popular experts live above", hot.Streaming.FetchedBytes)
+	}
+	// What the router is not known to choose in time is fetched when it has chosen, and nothing runs meanwhile.
+	late, half := cold(0, 0), cold(0, 0.5)
+	if even.Streaming.FetchedBytes > late.Streaming.FetchedBytes+1000 || late.Seconds <= half.Seconds || half.Seconds < even.Seconds {
+		t.Errorf("known ahead %g s, half of them %g s, none %g s", even.Seconds, half.Seconds, late.Seconds)
+	}
+	rate := 125e9
+	layers := run(t, streamed(t, "mixtral-8x7b", w, 200)).Answer.Seconds
+	if sum := layers + float64(late.Streaming.FetchedBytes)/rate; math.Abs(late.Seconds/sum-1) > 0.01 {
+		t.Errorf("%g s, one after the other they take %g s", late.Seconds, sum)
+	}
+}

@@ -214,8 +214,8 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	return mem, nil
 }
 
-// peakActivations returns the most bytes of activations alive at one operator: a tensor lives from
-// the operator that writes it to the last that reads it. Attention that is not fused also holds its
+// peakActivations returns the size of the arena for a block's activations: a tensor lives from the operator that
+// writes it to the last that reads it. Attention that is not fused also holds its
 // scores, before and after the softmax.
 func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) bool) (units.Bytes, error) {
 	first, last := make([]int, len(blk.Tensors)), make([]int, len(blk.Tensors))
@@ -234,7 +234,7 @@ func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) b
 			divided[id] = op.Split == traces.Column || op.Split == traces.Heads || op.Split == traces.Sharded
 		}
 	}
-	change := make([]int64, len(blk.Ops)+1)
+	var lives []life
 	for t := range blk.Tensors {
 		if last[t] < 0 || blk.Tensors[t].Role != traces.Activation {
 			continue
@@ -247,33 +247,26 @@ func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) b
 		if divided[t] {
 			bytes = units.CeilDiv(bytes, tp)
 		}
-		if change[first[t]], ok = units.Add(change[first[t]], bytes); !ok {
-			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
-		}
-		change[last[t]+1] -= bytes
+		lives = append(lives, life{bytes, first[t], last[t]})
 	}
-	var alive, most int64
-	for j, c := range change {
-		var ok bool
-		if alive, ok = units.Add(alive, c); !ok {
-			return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
+	for j := range blk.Ops {
+		op := &blk.Ops[j]
+		if op.Kind != traces.Attention || fused(op) {
+			continue
 		}
-		here := alive
-		if j < len(blk.Ops) && blk.Ops[j].Kind == traces.Attention && !fused(&blk.Ops[j]) {
-			op := &blk.Ops[j]
-			heads := op.Heads
-			if op.Split == traces.Heads {
-				heads = units.CeilDiv(heads, tp)
-			}
-			scores, ok := mul(2, op.Batch, heads, op.QLen, op.SeenPast(past)+op.NewKeys())
-			if !ok || scores > traces.MaxElements {
-				return 0, fmt.Errorf("scores of %s: %w", op.Name, ErrTooLarge)
-			}
-			if here, ok = units.Add(here, int64(op.DType.Bytes(scores))); !ok {
-				return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
-			}
+		heads := op.Heads
+		if op.Split == traces.Heads {
+			heads = units.CeilDiv(heads, tp)
 		}
-		most = max(most, here)
+		scores, ok := mul(2, op.Batch, heads, op.QLen, op.SeenPast(past)+op.NewKeys())
+		if !ok || scores > traces.MaxElements {
+			return 0, fmt.Errorf("scores of %s: %w", op.Name, ErrTooLarge)
+		}
+		lives = append(lives, life{int64(op.DType.Bytes(scores)), j, j})
 	}
-	return units.Bytes(most), nil
+	_, size, ok := allocate(lives)
+	if !ok {
+		return 0, fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
+	}
+	return units.Bytes(size), nil
 }

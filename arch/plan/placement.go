@@ -447,18 +447,40 @@ func (pl *Placement) spill(down []int, more units.Bytes) (units.Bytes, error) {
 			return 0, errFull // more is pinned there than it holds
 		}
 	}
-	for _, i := range down {
-		it := &pl.Items[i]
+	for len(down) > 0 {
+		// Matrices of experts go down together, in the same share: an expert is here or there.
+		n := 1
+		for pl.Items[down[0]].Class == Experts && n < len(down) && pl.Items[down[n]].Class == Experts {
+			n++
+		}
+		group := down[:n]
+		down = down[n:]
 		for t := range room {
 			if need <= 0 {
 				return 0, nil
 			}
-			rest := it.Each - it.Lower()
-			each := units.Bytes(math.Min(float64(rest), math.Ceil(need/float64(it.Layers))))
-			each = min(rest, (each+sector-1)/sector*sector, room[t]/units.Bytes(it.Layers))
-			it.Below[t] += each
-			room[t] -= each * units.Bytes(it.Layers)
-			need -= float64(each) * float64(it.Layers)
+			var rest, least float64
+			for _, i := range group {
+				it := &pl.Items[i]
+				rest += float64(it.Each-it.Lower()) * float64(it.Layers)
+				least += sector * float64(it.Layers)
+			}
+			if rest == 0 {
+				break
+			}
+			// No more than there is room for, with parts rounded up to sectors.
+			share := math.Min(1, need/rest)
+			if free := float64(room[t]); float64(share*rest)+least > free {
+				share = math.Max(0, math.Min(share, (free-least)/rest))
+			}
+			for _, i := range group {
+				it := &pl.Items[i]
+				here := it.Each - it.Lower()
+				each := min(here, (units.Bytes(math.Ceil(float64(here)*share))+sector-1)/sector*sector)
+				it.Below[t] += each
+				room[t] -= each * units.Bytes(it.Layers)
+				need -= float64(each) * float64(it.Layers)
+			}
 		}
 	}
 	return units.Bytes(math.Min(math.Max(need, 0), math.MaxInt64/2)), nil

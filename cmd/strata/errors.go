@@ -180,9 +180,23 @@ func errorText(err error, code int) string {
 func unfitText(e *plan.DoesNotFit) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "does not fit: each chip of %s needs %s of %s and has %s", e.Machine, plan.Human(e.Total()), e.Tier, plan.Human(e.Capacity))
+	for _, n := range e.Lower {
+		fmt.Fprintf(&b, ", and %s of %s", plan.Human(n.Bytes), n.What)
+	}
 	for _, n := range e.Needs {
 		share := float64(n.Bytes) / float64(e.Capacity)
 		fmt.Fprintf(&b, "\n%-12s %12s  %s of the %s", n.What, plan.Human(n.Bytes), report.Percent(share), e.Tier)
+	}
+	if short := e.Total() - e.Room(); short > 0 {
+		var fits []string
+		for _, n := range e.Needs {
+			if n.Bytes > short {
+				fits = append(fits, fmt.Sprintf("%s of %s", n.What, plan.Human(n.Bytes-short)))
+			}
+		}
+		if len(fits) > 0 {
+			fmt.Fprintf(&b, "\n%-12s %12s  %s would fit", "too much", plan.Human(short), strings.Join(fits, ", or "))
+		}
 	}
 	if e.Hint != "" {
 		fmt.Fprintf(&b, "\nhint: %s", e.Hint)

@@ -54,7 +54,8 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 	fs.Var(&count{name: "layers", into: &o.Layers, min: 1, problems: &f.problems}, "layers", "only `N` layers, without embedding and head (default all)")
 	fs.Var(&choice{"arrivals", &o.Arrivals, []string{traces.Steady, traces.Burst}, &f.problems}, "arrivals", "with phase serve: `HOW` requests come, steady or burst (default steady)")
 	complete(c, "arrivals", func() []string { return []string{traces.Steady, traces.Burst} })
-	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers", "arrivals")
+	fs.Float64Var(&o.Skew, "skew", 0, "experts are chosen by a power law of that `EXPONENT`, e.g. 1.01 (default all as likely)")
+	group(fs, workload, "model", "phase", "batch", "prompt", "generate", "layers", "arrivals", "skew")
 	for _, t := range []struct {
 		name, what string
 		into       *string
@@ -101,7 +102,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 	case f.model != "" && f.trace != "":
 		add("trace", "there is a --model too", "give one of them")
 	case f.trace != "":
-		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "dtype", "weight-dtype", "kv-dtype", "lora", "draft", "draft-tokens", "acceptance"} {
+		for _, name := range []string{"phase", "batch", "prompt", "generate", "layers", "arrivals", "skew", "dtype", "weight-dtype", "kv-dtype", "lora", "draft", "draft-tokens", "acceptance"} {
 			if changed(name) {
 				add(name, "a trace says that itself", "leave it out, or give --model instead of --trace")
 			}

@@ -44,7 +44,7 @@ func (f *manyFlag) composition(c *cobra.Command, p *experiments.Point, options e
 	if changed("phase") && options.Phase != defaultPhase {
 		add("phase", options.Phase+": a composition of experts generates", "leave it out")
 	}
-	for _, name := range []string{"trace", "layers", "arrivals", "lora", "draft", "draft-tokens", "acceptance", "mapping", "host-sync", "offload", "placement", "prefetch", "lookahead", "cost", "cost-command", "timeline", "power-trace", "ablate", "sensitivity"} {
+	for _, name := range []string{"trace", "layers", "arrivals", "skew", "lora", "draft", "draft-tokens", "acceptance", "mapping", "host-sync", "offload", "placement", "prefetch", "lookahead", "cost", "cost-command", "timeline", "power-trace", "ablate", "sensitivity"} {
 		if changed(name) {
 			add(name, "it does not go with a composition of experts", "leave it out; strata run --model shows one expert")
 		}

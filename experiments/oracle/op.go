@@ -2,13 +2,13 @@ package oracle
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -206,12 +206,11 @@ func (o *Op) JSON() []byte {
 // SetSkew takes the exponent of the power law by which experts are chosen, 0 for experts that are all as
 // likely; what is wrong with it is returned, or "".
 func (o *Op) SetSkew(a float64) string {
-	milli := math.Round(a * 1000)
-	if milli != 0 && !(milli >= traces.MinSkew && milli <= traces.MaxSkew) {
-		return fmt.Sprintf("%g: must be from %g to %g, or 0 for experts that are all as likely", a, traces.MinSkew/1000.0, traces.MaxSkew/1000.0)
+	milli, wrong := experiments.Skew(a)
+	if wrong == "" {
+		o.SkewMilli = milli
 	}
-	o.SkewMilli = int64(milli)
-	return ""
+	return wrong
 }
 
 // Conflict says which dimension of a mixture of experts does not go with the others, and why; "" if all do.

@@ -285,6 +285,7 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 func (q *request) workload(a *machine, m *llm.Model) llm.Workload {
 	w := q.formats(a, m)
 	w.Phase, w.Batch, w.Prompt, w.Generate, w.Layers = q.phase, q.batch, q.context, q.generate, q.layers
+	w.SkewMilli = q.skew
 	if q.lora != "" {
 		w.LoRA, _ = llm.ParseLoRA(q.lora) // it was written from adapters that are in order
 		if d, err := traces.ParseDType(w.LoRA.BaseDType); err == nil {

@@ -37,6 +37,7 @@ type job struct {
 	placement         string
 	prefetch          int64
 	lookahead         float64
+	skew              int64 // of the choice of experts, in thousandths
 	fidelity          string
 	arrivals          string // of requests with phase serve, "" for steady
 }
@@ -293,6 +294,10 @@ func (q *request) readModel(f *fields, v *value) {
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	q.powerTrace = f.flag("power_trace", false)
 	q.tiers(f)
+	var wrong string
+	if q.skew, wrong = experiments.Skew(f.real("skew", 0, 1e6, 0)); wrong != "" {
+		f.fail(invalid("range", "/skew", "", "%s", wrong))
+	}
 	for _, m := range notSimulated {
 		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).text) == "none" {
 			continue
@@ -498,7 +503,7 @@ func (q *request) member(field string) string {
 		}
 		return "/prompt"
 	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
-		"offload", "placement", "prefetch", "lookahead":
+		"offload", "placement", "prefetch", "lookahead", "skew":
 		return "/" + field
 	}
 	return wholeModel

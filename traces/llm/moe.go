@@ -74,7 +74,7 @@ func (m *Model) mixture(b *block, in traces.TensorID, tokens int64) traces.Tenso
 		ids = b.ids(in, scores, up, down, b.tensor("experts.bias", traces.Weight, b.w.DType, e.Experts, (m.matrices()-1)*e.FFN+m.Hidden))
 	}
 	b.product(traces.Op{Name: "experts", Kind: traces.MoE, Split: split, WeightDType: b.w.WeightDType, M: tokens, K: m.Hidden, N: e.FFN,
-		Experts: e.Experts, TopK: e.TopK, EP: 1, Gated: m.Gated}, ids, b.ids(routed))
+		Experts: e.Experts, TopK: e.TopK, EP: 1, SkewMilli: b.w.SkewMilli, Gated: m.Gated}, ids, b.ids(routed))
 	if e.SharedFFN > 0 {
 		shared := m.network(b, "shared_", in, tokens, e.SharedFFN, traces.Partial)
 		if e.SharedGate {

@@ -37,6 +37,9 @@ type Workload struct {
 	// Layers, if not 0, runs that many layers only, without embedding and head.
 	Layers int64
 
+	// SkewMilli is the exponent, in thousandths, of the power law by which experts are chosen; 0: all as likely.
+	SkewMilli int64
+
 	// LoRA, if not nil, are adapters beside the weights; it must be normalized.
 	LoRA *LoRA
 	// Speculation, if not nil, is a draft model, with phase decode or generate.
@@ -85,6 +88,13 @@ func (w *Workload) validate(m *Model) error {
 		bad("step_tokens", "leave it out", "the prompts of an encoder-decoder are encoded in one pass")
 	}
 	within("batch", w.Batch, 1, maxDimension)
+	switch {
+	case w.SkewMilli == 0:
+	case m.MoE == nil:
+		bad("skew", "leave it out", "%s has no experts to choose from", shorten(m.Name))
+	default:
+		within("skew", w.SkewMilli, traces.MinSkew, traces.MaxSkew)
+	}
 	switch {
 	case w.Wave == 0:
 	case w.Phase != "generate" || m.Kind == EncoderDecoder || w.Speculation != nil || w.Generate < 2:
