@@ -77,6 +77,7 @@ type builder struct {
 	place     *Placement
 	cached    int64 // tokens that the sequences of the block have in the cache, where a step copies it
 	steps     map[stepKey]*Body
+	joined    map[[2]*Body]*Body
 	pins      *pinning   // nil if nothing is pinned
 	decisions *Decisions // nil unless somebody wants to know them
 }
@@ -127,7 +128,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	b := &builder{m: m, profile: profile, mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		pins: pins, place: pl, steps: map[stepKey]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
+		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {

@@ -36,8 +36,12 @@
 // FlashAttention: Dao, FlashAttention-2, ICLR 2024. Tensor parallelism: Shoeybi et al.,
 // Megatron-LM, arXiv 1909.08053.
 //
+// What lives in which memory is decided first (Place): what the program moves least often for its size goes down
+// when the fastest memory has no room, and streams from there beside the layers. FlexGen (Sheng et al., ICML 2023) streams
+// weights and caches layer by layer.
+//
 // # Not modelled
 //
 // Several streams, a bounded queue of launches, fusion across operators beyond what a
-// runtime profile lists, pipeline, data and expert parallelism, placement across memory tiers.
+// runtime profile lists, pipelines with several batches in flight, data and expert parallelism.
 package plan

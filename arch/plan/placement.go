@@ -405,6 +405,9 @@ func (pl *Placement) fill(activations, capacity units.Bytes, order []string) err
 		if c := cmp.Compare(rank(a), rank(b)); c != 0 {
 			return c
 		}
+		if c := cmp.Compare(b.Layers, a.Layers); c != 0 {
+			return c // so that copies are spread over the step
+		}
 		return cmp.Compare(b.Each, a.Each) // few large copies rather than many small ones
 	})
 	var staging units.Bytes

@@ -171,11 +171,9 @@ func (p *Mapping) lookahead() float64 {
 // ring appends the layers of a step to its section, with what they move.
 func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
 	var total int64
-	starts := make([]int64, len(list))
+	var starts []int64
 	idle := true
-	for i, l := range list {
-		starts[i] = total
-		total += l.times
+	for _, l := range list {
 		idle = idle && l.moves.none()
 	}
 	if idle {
@@ -183,6 +181,13 @@ func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
 			section.then(Node{Name: l.name, Body: l.body, Times: l.times})
 		}
 		return
+	}
+	list = b.merge(list)
+	total = 0
+	starts = starts[:0]
+	for _, l := range list {
+		starts = append(starts, total)
+		total += l.times
 	}
 	ahead := b.place.Prefetch
 	wrap := func(x int64) int64 { return ((x % total) + total) % total }
@@ -202,6 +207,75 @@ func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
 		here := at(from)
 		section.then(b.loopOf(phase, here, at(wrap(from+ahead)).moves, at(wrap(from-1)).moves, times))
 	}
+}
+
+// small is how many times as much the largest fetch of a step is as one that is small.
+const small = 8
+
+// merge joins layers that fetch next to nothing, such as a table of embeddings read by rows or a head that lives
+// above, with the layer before them, and those at the beginning with the one after: what the next layer needs is
+// fetched beside both.
+func (b *builder) merge(list []layers) []layers {
+	var most units.Bytes
+	for _, l := range list {
+		most = max(most, sum(l.moves.fetch))
+	}
+	var out, first []layers
+	for _, l := range list {
+		switch n := len(out); {
+		case l.times == 1 && sum(l.moves.fetch)+sum(l.moves.demand) <= most/small:
+			if n == 0 {
+				first = append(first, l)
+				continue
+			}
+			last := out[n-1]
+			if last.times > 1 {
+				out[n-1].times--
+				last.times = 1
+				out = append(out, last)
+				n++
+			}
+			out[n-1] = b.join(last, l)
+		case len(first) > 0:
+			one, rest := l, l
+			one.times, rest.times = 1, l.times-1
+			for i := len(first) - 1; i >= 0; i-- {
+				one = b.join(first[i], one)
+			}
+			if out, first = append(out, one), nil; rest.times > 0 {
+				out = append(out, rest)
+			}
+		default:
+			out = append(out, l)
+		}
+	}
+	return append(out, first...)
+}
+
+// join is two layers that run one after the other as one.
+func (b *builder) join(x, y layers) layers {
+	v := &moves{fetch: plus(x.moves.fetch, y.moves.fetch), demand: plus(x.moves.demand, y.moves.demand), store: plus(x.moves.store, y.moves.store), what: x.moves.what}
+	if v.what == "" {
+		v.what = y.moves.what
+	}
+	key := [2]*Body{x.body, y.body}
+	body, ok := b.joined[key]
+	if !ok {
+		body = &Body{Name: x.name + ", " + y.name, Op: -1}
+		body.then(Node{Name: x.name, Body: x.body, Times: 1})
+		body.then(Node{Name: y.name, Body: y.body, Times: 1})
+		body.loop()
+		b.joined[key] = body
+	}
+	return layers{name: body.Name, body: body, times: 1, moves: v}
+}
+
+func plus(a, b []units.Bytes) []units.Bytes {
+	n := slices.Clone(a)
+	for i := range n {
+		n[i] += b[i]
+	}
+	return n
 }
 
 // loopOf is alike places in a row: a layer, what is fetched and stored beside it, and what it has to wait for.
