@@ -212,8 +212,8 @@ func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
 // small is how many times as much the largest fetch of a step is as one that is small.
 const small = 8
 
-// merge joins layers that fetch next to nothing, such as a table of embeddings read by rows or a head that lives
-// above, with the layer before them, and those at the beginning with the one after: what the next layer needs is
+// merge joins layers that fetch next to nothing, such as a head that lives above, with the layer before them, and
+// those at the beginning, such as a table of embeddings read by rows, with the one after: what the next layer needs is
 // fetched beside both.
 func (b *builder) merge(list []layers) []layers {
 	var most units.Bytes
@@ -222,12 +222,12 @@ func (b *builder) merge(list []layers) []layers {
 	}
 	var out, first []layers
 	for _, l := range list {
-		switch n := len(out); {
-		case l.times == 1 && sum(l.moves.fetch)+sum(l.moves.demand) <= most/small:
-			if n == 0 {
-				first = append(first, l)
-				continue
-			}
+		n := len(out)
+		bytes := sum(l.moves.fetch) + sum(l.moves.demand)
+		switch {
+		case l.times == 1 && n == 0 && bytes < most:
+			first = append(first, l)
+		case l.times == 1 && bytes <= most/small:
 			last := out[n-1]
 			if last.times > 1 {
 				out[n-1].times--
