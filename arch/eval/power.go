@@ -47,8 +47,12 @@ func (r *Request) limited() bool {
 
 // clock is the clock of a step: 0 is the full clock, clockSteps the lowest one of the curve.
 func (r *Request) clock(step int) units.Hertz {
-	full, low := r.Machine.Chip.Clock, r.Machine.Power.Curve[0].Clock
-	if step == 0 || low >= full {
+	full := r.Machine.Chip.Clock
+	if step == 0 { // as ever on a machine without a curve
+		return full
+	}
+	low := r.Machine.Power.Curve[0].Clock
+	if low >= full {
 		return full
 	}
 	return full - units.Hertz(int64(full-low)*int64(step)/clockSteps)

@@ -117,7 +117,7 @@ func (v *windows) body(b *plan.Body, times int64, at units.Time, repeated int64,
 		} else {
 			v.one.Name = b.Name
 		}
-		return end, v.window(v.c.meter.Node(&plan.Node{Body: b, Times: times}), at, r.Time, r.Stalls.Running(), repeated, period)
+		return end, v.window(v.c.meter.Node(&plan.Node{Body: b, Times: times}), at, r.Time, r.Running(), repeated, period)
 	}
 	if times > 1 { // a layer: its operators once, and how often
 		one, err := v.folder.Body(b, 1)

@@ -2,9 +2,13 @@ package eval_test
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -265,5 +269,33 @@ func TestColdExperts(t *testing.T) {
 	layers := run(t, streamed(t, "mixtral-8x7b", w, 200)).Answer.Seconds
 	if sum := layers + float64(late.Streaming.FetchedBytes)/rate; math.Abs(late.Seconds/sum-1) > 0.01 {
 		t.Errorf("%g s, one after the other they take %g s", late.Seconds, sum)
+	}
+}
+
+// Power over time has all of the energy, also of kernels that run while the critical path is a copy.
+func TestStreamedPower(t *testing.T) {
+	res := run(t, streamed(t, "llama3-8b", llm.Workload{Phase: "generate", Batch: 2, Prompt: 300, Generate: 3}, 10))
+	var b strings.Builder
+	if err := res.PowerTrace(&b); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := func(name string) int { return slices.Index(rows[0], name) }
+	var joules float64
+	for _, row := range rows[1:] {
+		number := func(name string) float64 {
+			v, err := strconv.ParseFloat(row[column(name)], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		joules += number("watts") * number("seconds") * number("times")
+	}
+	if want := res.Answer.Energy.Joules; math.Abs(joules/want-1) > 0.02 {
+		t.Errorf("%g J over time, %g J in all\n%s", joules, want, b.String())
 	}
 }

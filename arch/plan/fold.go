@@ -38,6 +38,17 @@ func (s *Result) AddOp(op int, o *sim.OpStat) {
 	s.parts = append(s.parts, part{op, &Result{Time: o.Time, Stalls: o.Stalls, Work: o.Work}, o.Calls, 1})
 }
 
+// Running is the time in which kernels run. In a body whose nodes overlap they run also while the critical path is a
+// copy between memories.
+func (s *Result) Running() units.Time {
+	t := s.Stalls.Running()
+	var all units.Time
+	for _, q := range s.parts {
+		all += q.of.Stalls.Running() * units.Time(q.runs)
+	}
+	return min(max(t, all), s.Time)
+}
+
 // Timer times the parts of a program that Fold cannot add up by itself.
 type Timer interface {
 	// Serve times one step that runs alone.
