@@ -139,7 +139,7 @@ func (r *runner) play(b *plan.Body, times int64) (*plan.Result, error) {
 	r.ended, r.end = false, instant{}
 	r.work = make(sim.Counts, len(r.p.Counters))
 	if !r.whole {
-		if r.ops = nil; b.Op < 0 {
+		if r.ops = nil; b.Kernel() < 0 {
 			r.ops = r.p.NewOps()
 		}
 	}
@@ -175,8 +175,8 @@ func (r *runner) play(b *plan.Body, times int64) (*plan.Result, error) {
 
 func (r *runner) newFrame(b *plan.Body, times int64, parent *node) *frame {
 	r.frames++
-	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers)), op: b.Op}
-	if f.op < 0 && parent != nil {
+	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers)), op: b.Kernel()}
+	if b.Op < 0 && parent != nil {
 		f.op = parent.f.op
 	}
 	for i := range b.Nodes {

@@ -149,6 +149,7 @@ type Body struct {
 	held units.Bytes // per core, by buffers of a kernel whose time is given
 	like *Body       // a body with the same dependencies and no buffers, whose nodes were checked before
 
+	kernel   int        // 1 more than the operator that the body is part of, 0 for none
 	ahead    bool       // the host launches kernels inside ahead of the device
 	sequence bool       // each node waits for the one before it
 	wraps    bool       // the first node waits for the last one of the iteration before
@@ -175,6 +176,14 @@ func (b *Body) Syncs() bool {
 
 // Ahead reports whether the host launches kernels inside the body, or the body itself, ahead of the device.
 func (b *Body) Ahead() bool { return b.ahead }
+
+// Kernel returns the operator that the body is or is part of, -1 for none.
+func (b *Body) Kernel() int {
+	if b.Op >= 0 {
+		return b.Op
+	}
+	return b.kernel - 1
+}
 
 // Chain reports whether nodes of the body never overlap when it runs times times: each waits for
 // the one before and, in a loop, the first for the last of the iteration before.
@@ -326,6 +335,9 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 	seen[b] = false
 	for n := range b.Nodes {
 		if inner := b.Nodes[n].Body; inner != nil {
+			if op := b.Kernel(); op >= 0 && inner.kernel == 0 {
+				inner.kernel = op + 1
+			}
 			if err := inner.finish(p, seen); err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func TestPrintError(t *testing.T) {
 		{nil, 0, ""},
 		{&plan.Invalid{Field: "tp", Message: "3 is odd", Hint: "try 2"}, 2, "strata: --tp: 3 is odd (try 2)\n"},
 		{fmt.Errorf("row ab: %w", &plan.Invalid{Field: "tp", Message: "3 is odd"}), 2, "strata: row ab: --tp: 3 is odd\n"},
-		{unfit, 3, "strata: does not fit: each chip of m needs 1.50 GiB of hbm and has 1.00 GiB\n  weights          1.50 GiB  150.0 % of the hbm\n  hint: buy more\n"},
+		{unfit, 3, "strata: does not fit: each chip of m needs 1.50 GiB of hbm and has 1.00 GiB\n  weights          1.50 GiB  150.0 % of the hbm\n  too much       512.00 MiB  weights of 1.00 GiB would fit\n  hint: buy more\n"},
 		{&spec.Error{Problems: []spec.Problem{{File: "a.yaml", Line: 3, Path: "chip", Message: "bad"}, {File: "a.yaml", Line: 4, Path: "x", Message: "worse"}}}, 2,
 			"strata: a.yaml:3: chip: bad\n  a.yaml:4: x: worse\n"},
 		{traces.ReadErrors{{File: "t", Line: 7, Path: "op.m", Message: "bad"}}, 2, "strata: t:7: op.m: bad\n"},
@@ -63,7 +63,7 @@ func TestPrintError(t *testing.T) {
 		{experiments.Problems{&store.Error{Path: "r.db", Kind: store.ErrFull, Text: "full"}, fmt.Errorf("x: %w", syscall.EPIPE)}, 1, "strata: r.db: full\n"},
 		// Of several, what can be mended counts.
 		{experiments.Problems{errors.New("x"), &plan.Invalid{Field: "tp", Message: "bad"}}, 2, "strata: x\nstrata: --tp: bad\n"},
-		{experiments.Problems{unfit, &store.Error{Path: "r.db", Kind: store.ErrFull, Text: "full"}}, 3, "strata: does not fit: each chip of m needs 1.50 GiB of hbm and has 1.00 GiB\n  weights          1.50 GiB  150.0 % of the hbm\n  hint: buy more\nstrata: r.db: full\n"},
+		{experiments.Problems{unfit, &store.Error{Path: "r.db", Kind: store.ErrFull, Text: "full"}}, 3, "strata: does not fit: each chip of m needs 1.50 GiB of hbm and has 1.00 GiB\n  weights          1.50 GiB  150.0 % of the hbm\n  too much       512.00 MiB  weights of 1.00 GiB would fit\n  hint: buy more\nstrata: r.db: full\n"},
 	} {
 		var b bytes.Buffer
 		if code := printError(&b, tt.err); code != tt.code || b.String() != tt.text {

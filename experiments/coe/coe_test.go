@@ -135,9 +135,14 @@ func TestPlay(t *testing.T) {
 		batch := rapid.Int64Range(1, 6).Draw(t, "batch")
 		bytes := rapid.Int64Range(1, 1000).Draw(t, "bytes")
 		runs := c.Stream(batch, []int64{bytes}, bytes*rapid.Int64Range(1, 6).Draw(t, "places"))
-		shape := Shape{units.Time(rapid.Int64Range(0, 1000).Draw(t, "prefill")), units.Time(rapid.Int64Range(1, 5000).Draw(t, "decode")), rapid.Int64Range(0, 900).Draw(t, "prefill bytes"), rapid.Int64Range(0, 900).Draw(t, "decode bytes")}
+		fast := rapid.Int64Range(1e12, 4e12).Draw(t, "fast")
+		moves := func(name string, ps int64) int64 { // no more than the memory carries in the time
+			return rapid.Int64Range(0, min(900, ps*(fast/1e12))).Draw(t, name+" bytes")
+		}
+		prefill, decode := rapid.Int64Range(0, 1000).Draw(t, "prefill"), rapid.Int64Range(1, 5000).Draw(t, "decode")
+		shape := Shape{units.Time(prefill), units.Time(decode), moves("prefill", prefill), moves("decode", decode)}
 		times := &Times{Router: func(n int64) units.Time { return units.Time(10 * n) }, Shape: func(int, int64) Shape { return shape }, Bytes: func(int) int64 { return bytes },
-			Way: Way{Latency: units.Time(rapid.Int64Range(0, 300).Draw(t, "latency")), Rate: rapid.Int64Range(1e11, 2e12).Draw(t, "rate"), Fast: rapid.Int64Range(1e12, 4e12).Draw(t, "fast")}}
+			Way: Way{Latency: units.Time(rapid.Int64Range(0, 300).Draw(t, "latency")), Rate: rapid.Int64Range(1e11, 2e12).Draw(t, "rate"), Fast: fast}}
 		sum := func(timed []Timed) (all, slowed, hidden units.Time) {
 			for i := range timed {
 				all += timed[i].Total()
