@@ -141,7 +141,7 @@ func (p *Point) Graph() (*traces.Graph, error) {
 // graph is Graph, with the workload that it is of.
 func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 	if p.Phase == "train" || p.Phase == "finetune" {
-		return nil, llm.Workload{}, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve"}
+		return nil, llm.Workload{}, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve; strata plan memory tells what training holds"}
 	}
 	var problems Problems
 	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}

@@ -17,8 +17,8 @@ import (
 )
 
 func newPlan() *cobra.Command {
-	c := &cobra.Command{Use: "plan", Short: "The plan that run would play, as text"}
-	c.AddCommand(newPlanShow())
+	c := &cobra.Command{Use: "plan", Short: "The plan that run would play, and what lives where"}
+	c.AddCommand(newPlanShow(), newPlanMemory())
 	return family(c)
 }
 

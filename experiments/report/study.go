@@ -92,6 +92,9 @@ func StudyRows(rows []studies.Row) *Table {
 		var e, within any
 		if r.Compared() {
 			published, off = show(r.Published), percentOff(r.Error())
+			if r.Bound != "" {
+				published = r.Bound + " " + published
+			}
 			if r.PublishedTo != 0 {
 				published = show(r.Published) + " to " + show(r.PublishedTo)
 			}
@@ -100,7 +103,10 @@ func StudyRows(rows []studies.Row) *Table {
 		if r.Judged() {
 			within = r.Within()
 			target = fmt.Sprintf("%.0f %%", 100*r.Target)
-			if r.Exact {
+			switch {
+			case r.Bound != "":
+				target = "bound"
+			case r.Exact:
 				target = "exact"
 			}
 			if !r.Within() {

@@ -33,6 +33,12 @@ const (
 	Derived Basis = "derived"
 )
 
+// What is published where a figure is not.
+const (
+	MoreThan = "more than"
+	LessThan = "less than"
+)
+
 // Row is one figure.
 type Row struct {
 	Part string `json:"part"` // of the study, a heading
@@ -44,6 +50,8 @@ type Row struct {
 	// Published is the published figure, or with PublishedTo the lower end of a published range; 0 where there is none.
 	Published   float64 `json:"published,omitempty"`
 	PublishedTo float64 `json:"published_to,omitempty"`
+	// Bound says that only a bound is published: MoreThan or LessThan.
+	Bound string `json:"bound,omitempty"`
 	// Source of the published figure.
 	Source string `json:"source,omitempty"`
 	// Target is the relative error within which the row has to be; 0 for rows that are shown and not judged.
@@ -59,12 +67,18 @@ func (r *Row) Compared() bool { return r.Published != 0 }
 // Judged reports whether the row has a target.
 func (r *Row) Judged() bool { return r.Compared() && (r.Target > 0 || r.Exact) }
 
-// Error is the relative error, ours/published − 1; 0 inside a published range, outside it against the nearer end.
+// Error is the relative error, ours/published − 1; 0 inside a published range or bound, outside it against the nearer end.
 func (r *Row) Error() float64 {
 	if !r.Compared() {
 		return 0
 	}
 	low, high := r.Published, max(r.Published, r.PublishedTo)
+	switch r.Bound {
+	case MoreThan:
+		high = math.Inf(1)
+	case LessThan:
+		low = math.Inf(-1)
+	}
 	return r.Ours/min(max(r.Ours, low), high) - 1
 }
 
@@ -169,6 +183,8 @@ func unusable(r *Row) string {
 		return "it does not say how it was reached"
 	case r.Compared() && r.Source == "":
 		return "the published figure has no source"
+	case r.Bound != "" && (r.Bound != MoreThan && r.Bound != LessThan || r.Published == 0 || r.PublishedTo != 0):
+		return "its bound is none"
 	case r.PublishedTo != 0 && r.PublishedTo < r.Published:
 		return "the published range ends before it begins"
 	case !r.Compared() && (r.Target > 0 || r.Exact):

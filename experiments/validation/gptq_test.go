@@ -15,10 +15,30 @@ var gptq = []struct {
 	chips           int64
 	published, gate float64 // seconds; share
 }{
-	{"a100-sxm-80gb", "fp16", 5, 0.230, 0.06},
-	{"a100-sxm-80gb", "int3-channel", 1, 0.071, 0.02},
-	{"rtx-a6000", "fp16", 8, 0.589, 0.15},
-	{"rtx-a6000", "int3-channel", 2, 0.130, 0.03},
+	{"a100-sxm-80gb", "fp16", 5, 0.230, 0.02},
+	{"a100-sxm-80gb", "int3-channel", 1, 0.071, 0.03},
+	{"rtx-a6000", "fp16", 8, 0.589, 0.10},
+	{"rtx-a6000", "int3-channel", 2, 0.130, 0.04},
+}
+
+// TestGPTQProducts: products with a single row under the gptq profile, on A100 (Vidur), as its efficiency was fitted on every
+// second of them, the first, the third and so on in the order of the file.
+func TestGPTQProducts(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	g := newGates("a single row, fitted on", 0.037, "a single row, the others", 0.059)
+	n := 0
+	for _, row := range table(t, "kernels/vidur_compute.csv") {
+		if row["device"] != "A100-SXM-80GB" || row["op_class"] != "gemm" || row["M"] != "1" {
+			continue
+		}
+		_, op, _ := kernel(t, "vidur_compute", row)
+		half := "a single row, fitted on"
+		if n++; n%2 == 0 {
+			half = "a single row, the others"
+		}
+		g.add(t, half, row["shape"], ask(t, o, fields{"arch": "a100-sxm-80gb", "op": op, "framework": "gptq"}), 1e-6*number(t, row["measured_us"]))
+	}
+	g.check(t)
 }
 
 // TestGPTQ: decoding one sequence of 128 tokens, of which the median is published: with 64 in the cache. Layers run one
