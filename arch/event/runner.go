@@ -622,7 +622,7 @@ func (r *runner) kept(group []*node, res int) float64 {
 		return 1
 	}
 	type stream struct {
-		op   int // operator, -1 for a step of none
+		op   int // operator; steps of none are one stream, as those inside an operator are that is played from within
 		part float64
 	}
 	var buf [8]stream
@@ -637,7 +637,7 @@ func (r *runner) kept(group []*node, res int) float64 {
 			if s.write {
 				written += s.part
 			}
-			at := slices.IndexFunc(streams, func(x stream) bool { return x.op >= 0 && x.op == n.f.op })
+			at := slices.IndexFunc(streams, func(x stream) bool { return x.op == n.f.op })
 			if at < 0 {
 				at, streams = len(streams), append(streams, stream{op: n.f.op})
 			}

@@ -37,10 +37,11 @@ func Program(t *rapid.T, s Shape) *plan.Program {
 }
 
 type generator struct {
-	t     *rapid.T
-	shape Shape
-	p     *plan.Program
-	names int
+	t      *rapid.T
+	shape  Shape
+	p      *plan.Program
+	names  int
+	inside bool // of an operator
 }
 
 func (g *generator) int(name string, low, high int64) int64 {
@@ -102,8 +103,12 @@ func (g *generator) step() *plan.Step {
 func (g *generator) body(depth int, entry bool) *plan.Body {
 	g.names++
 	b := &plan.Body{Name: fmt.Sprintf("b%d", g.names), Op: int(g.int("op", -1, 1))}
-	if entry {
-		b.Op = -1
+	if entry || g.inside {
+		b.Op = -1 // operators are not inside operators
+	}
+	if b.Op >= 0 {
+		g.inside = true
+		defer func() { g.inside = false }()
 	}
 	chain := g.shape.Chains || rapid.Bool().Draw(g.t, "chain")
 	if !chain && g.int("pair", 0, 2) == 0 {
