@@ -99,6 +99,7 @@ type Item struct {
 	// Below is what of each layer lives in the tier Placement.Tiers[1+i]; the rest lives in the first.
 	Below []units.Bytes
 
+	most  units.Bytes // that one run of a layer reads, if all of it lived below
 	role  string
 	first int64 // layer, of caches
 	pin   int   // entry that pins it, -1 for none
@@ -291,7 +292,9 @@ func inventory(g *traces.Graph, p Mapping, page int64) ([]Item, error) {
 						return nil, err
 					}
 					it := at(Item{Class: Weights, Name: t.Name, Each: each})
-					it.Moved += float64(passes * float64(readOf(op, t, each)))
+					read := readOf(op, t, each)
+					it.Moved += float64(passes * float64(read))
+					it.most = max(it.most, read)
 				}
 			}
 			if op.Kind != traces.Attention || g.Phase == "serve" {
@@ -316,6 +319,7 @@ func inventory(g *traces.Graph, p Mapping, page int64) ([]Item, error) {
 				it.Each = max(it.Each, after)
 			}
 			it.Moved += float64(passes * float64(after)) // what was there is read, what is new written
+			it.most = max(it.most, after)
 		}
 	}
 	return slices.DeleteFunc(items, func(it Item) bool { return it.Each == 0 || it.Layers == 0 }), nil
@@ -490,16 +494,35 @@ func (pl *Placement) spill(down []int, more units.Bytes) (units.Bytes, error) {
 }
 
 // staging returns the buffers that streams need: one for the layer that runs, and one for each that is fetched
-// ahead of it, as large as the most that one layer of one block fetches.
+// ahead of it, as large as the most that one layer of one block fetches. What runs once in a step may be fetched
+// together with a layer, and has room besides.
 func (pl *Placement) staging() units.Bytes {
-	blocks := map[string]units.Bytes{}
+	type block struct {
+		fetch units.Bytes
+		once  bool
+	}
+	blocks := map[string]*block{}
+	var names []string
 	var most units.Bytes
 	for i := range pl.Items {
 		it := &pl.Items[i]
-		blocks[it.Block] += it.Lower()
-		most = max(most, blocks[it.Block])
+		b, ok := blocks[it.Block]
+		if !ok {
+			b = &block{once: true}
+			blocks[it.Block], names = b, append(names, it.Block)
+		}
+		n, _ := units.MulDivCeil(int64(it.Lower()), int64(min(it.most, it.Each)), int64(it.Each))
+		b.fetch += units.Bytes(n)
+		b.once = b.once && it.Layers == 1
+		most = max(most, b.fetch)
 	}
-	return most * units.Bytes(pl.Prefetch+1)
+	all := most * units.Bytes(pl.Prefetch+1)
+	for _, name := range names {
+		if b := blocks[name]; b.once && b.fetch < most {
+			all += b.fetch
+		}
+	}
+	return all
 }
 
 // holds sums up what each tier holds by class.

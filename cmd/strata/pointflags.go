@@ -212,8 +212,8 @@ var (
 func tierFlags(c *cobra.Command, o *experiments.Options, problems *experiments.Problems) {
 	const tiers = "Memory tiers"
 	fs := c.Flags()
-	fs.Var(&choice{"offload", &o.Offload, offloads, problems}, "offload", "where what does not fit into the fastest memory may live: auto (other memory of the chip), none, or host (the host's memory too)")
-	fs.Var(&choice{"placement", &o.Placement, placements, problems}, "placement", "how that is chosen: greedy (by time saved for each byte) or solved (the fastest of several plans)")
+	fs.Var(&choice{"offload", &o.Offload, offloads, problems}, "offload", "where what does not fit into the fastest memory may live: auto (other memory of the chip, the default), none, or host (the host's memory too); not with --pp")
+	fs.Var(&choice{"placement", &o.Placement, placements, problems}, "placement", "how that is chosen: greedy (by time saved for each byte, the default) or solved (the fastest of several plans)")
 	fs.Var(&optionalCount{name: "prefetch", into: &o.Prefetch, max: plan.MaxPrefetch, problems: problems}, "prefetch", "fetch what lives elsewhere `N` layers ahead; 0 when its turn has come (default 1)")
 	fs.Var(&share{"lookahead", &o.Lookahead, problems}, "lookahead", "`SHARE` of a layer's cold experts that is known as early as weights are fetched, from 0 to 1 (default 1)")
 	group(fs, tiers, "offload", "placement", "prefetch", "lookahead")

@@ -142,7 +142,7 @@ func TestPlay(t *testing.T) {
 		prefill, decode := rapid.Int64Range(0, 1000).Draw(t, "prefill"), rapid.Int64Range(1, 5000).Draw(t, "decode")
 		shape := Shape{units.Time(prefill), units.Time(decode), moves("prefill", prefill), moves("decode", decode)}
 		times := &Times{Router: func(n int64) units.Time { return units.Time(10 * n) }, Shape: func(int, int64) Shape { return shape }, Bytes: func(int) int64 { return bytes },
-			Way: Way{Latency: units.Time(rapid.Int64Range(0, 300).Draw(t, "latency")), Rate: rapid.Int64Range(1e11, 2e12).Draw(t, "rate"), Fast: fast}}
+			Way: Way{Latency: units.Time(rapid.Int64Range(0, 300).Draw(t, "latency")), Rate: rapid.Int64Range(1e11, fast).Draw(t, "rate"), Fast: fast}}
 		sum := func(timed []Timed) (all, slowed, hidden units.Time) {
 			for i := range timed {
 				all += timed[i].Total()
