@@ -562,9 +562,9 @@ func (pl *Placement) unfit(m *arch.Machine, p Mapping, fp Memory) error {
 	}
 	chips := p.Chips()
 	switch {
-	case len(pl.lower) > 0 && total >= 0 && total <= e.Room():
-		e.Hint = "what is pinned there leaves no room for the rest; pin less, or a smaller --prefetch needs fewer buffers"
-	case fp.Activations > fp.Weights+fp.KV:
+	case fp.Activations <= e.Capacity && len(pl.lower) > 0 && total >= 0 && total <= e.Room():
+		e.Hint = fmt.Sprintf("what has to stay in %s, with the buffers of streams, leaves no room there; pin less to it, or a smaller --prefetch needs fewer buffers", e.Tier)
+	case fp.Activations > fp.Weights+fp.KV || fp.Activations > e.Capacity:
 		e.Hint = "a smaller --batch, a shorter --prompt or a runtime with fused attention would shrink the activations"
 	case chips < m.System.Chips:
 		e.Hint = fmt.Sprintf("spread it over more chips with --tp, up to %d in this node", m.System.Chips)
