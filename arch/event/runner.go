@@ -42,6 +42,10 @@ type runner struct {
 
 	ops []sim.OpStat // nil while one operator is played by itself
 
+	// Of fill, kept for their memory: by resource, and those that the group uses.
+	levels, parts []float64
+	used          []int
+
 	// Only when the whole program is played at once.
 	whole  bool
 	host   instant // when the host has launched all up to now
@@ -579,16 +583,23 @@ func (r *runner) group(changed *node) []*node {
 // all they ask for. Fixing the slowest step first makes this exact: a step that is held back
 // elsewhere leaves the rest of its part to the others, so equal parts only grow.
 func (r *runner) fill(group []*node) ([]float64, []sim.Cause) {
-	speeds := make([]float64, len(group))
-	by := make([]sim.Cause, len(group))
-	fixed := make([]bool, len(group))
-	levels := make([]float64, len(r.p.Resources))
-	kept := make([]float64, len(levels))
-	for res := range kept {
-		kept[res] = r.kept(group, res)
+	speeds, by, fixed := make([]float64, len(group)), make([]sim.Cause, len(group)), make([]bool, len(group))
+	if r.levels == nil {
+		r.levels, r.parts = make([]float64, len(r.p.Resources)), make([]float64, len(r.p.Resources))
 	}
+	levels, kept := r.levels, r.parts
+	used := r.used[:0]
+	for _, n := range group {
+		for _, s := range n.svc.shares {
+			if !slices.Contains(used, s.resource) {
+				used = append(used, s.resource)
+				kept[s.resource] = r.kept(group, s.resource)
+			}
+		}
+	}
+	r.used = used
 	for range group {
-		for res := range levels {
+		for _, res := range used {
 			levels[res] = level(group, speeds, fixed, res, kept[res])
 		}
 		slowest, speed, limit := -1, 2.0, -1

@@ -18,7 +18,8 @@ type snapshot struct {
 	now    units.Time
 	paths  []sim.Stalls // time by cause up to each running step
 	work   sim.Counts
-	ops    []sim.OpStat // nil if nobody asks
+	ops    []sim.OpStat // nil if nobody asks, or the loop is inside an operator
+	inside sim.Counts   // what that operator has done
 	starts []sim.Stalls // paths up to the starts of what runs inside, for its operators
 	delta  []sim.Stalls // change of paths since the same state before; nil the first time
 	period units.Time
@@ -69,10 +70,18 @@ func (b *boundary) Handle(now units.Time) error {
 		f.history = map[string]*snapshot{}
 	}
 	f.tries++
-	now0 := &snapshot{least: f.least, now: now, paths: paths, work: append(sim.Counts(nil), r.work...), ops: copyOps(r.ops)}
-	started := f.starts(nil)
-	for _, at := range started {
-		now0.starts = append(now0.starts, at.stalls)
+	now0 := &snapshot{least: f.least, now: now, paths: paths, work: append(sim.Counts(nil), r.work...)}
+	var started []*instant
+	switch {
+	case r.ops == nil:
+	case f.op >= 0: // no operator ends within
+		now0.inside = append(now0.inside, r.ops[f.op].Work...)
+	default:
+		now0.ops = copyOps(r.ops)
+		for _, at := range f.starts(nil) {
+			started = append(started, at)
+			now0.starts = append(now0.starts, at.stalls)
+		}
 	}
 	old := f.history[string(key)]
 	f.history[string(key)] = now0
@@ -118,7 +127,11 @@ func (b *boundary) Handle(now units.Time) error {
 		at.at += shift
 		at.stalls.Add(&delta, periods)
 	}
-	for i := range r.ops {
+	for c, was := range old.inside {
+		now := &r.ops[f.op].Work[c]
+		*now += (*now - was) * periods
+	}
+	for i := range old.ops {
 		o, was := &r.ops[i], &old.ops[i]
 		if o.Calls == was.Calls && o.Time == was.Time && o.Work.Equal(was.Work) {
 			continue

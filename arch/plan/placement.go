@@ -575,8 +575,8 @@ func (pl *Placement) unfit(m *arch.Machine, p Mapping, fp Memory) error {
 	}
 	room := e.Room()
 	for _, b := range m.Lower(chips) {
-		if p.PP > 1 {
-			break
+		if p.PP > 1 || fp.Activations > e.Capacity {
+			break // activations stay where they are
 		}
 		if slices.ContainsFunc(pl.lower, func(l arch.Below) bool { return l.Name == b.Name }) {
 			continue

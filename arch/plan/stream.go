@@ -218,7 +218,7 @@ const small = 8
 func (b *builder) merge(list []layers) []layers {
 	var most units.Bytes
 	for _, l := range list {
-		most = max(most, sum(l.moves.fetch))
+		most = max(most, sum(l.moves.fetch)+sum(l.moves.demand))
 	}
 	var out, first []layers
 	for _, l := range list {
@@ -227,7 +227,7 @@ func (b *builder) merge(list []layers) []layers {
 		switch {
 		case l.times == 1 && n == 0 && bytes < most:
 			first = append(first, l)
-		case l.times == 1 && bytes <= most/small:
+		case l.times == 1 && n > 0 && bytes <= most/small:
 			last := out[n-1]
 			if last.times > 1 {
 				out[n-1].times--

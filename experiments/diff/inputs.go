@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stratasim/strata/arch"
@@ -24,6 +25,9 @@ type Inputs struct {
 	// Version of the models, and Tool, the program that made the results, are nil where they are the same.
 	Version *Difference `json:"version,omitempty"`
 	Tool    *Difference `json:"tool,omitempty"`
+	// Unnamed says that the keys of the results differ although nothing does that is known of their inputs: answers do
+	// not name all that was asked for, such as how tensors are placed.
+	Unnamed bool `json:"unnamed,omitempty"`
 }
 
 // Compared says how one input compares.
@@ -164,6 +168,7 @@ func compareInputs(a, b *Result) Inputs {
 	if a.tool != "" && b.tool != "" && a.tool != b.tool {
 		in.Tool = &Difference{Path: "tool", Before: a.tool, After: b.tool}
 	}
+	in.Unnamed = a.answer.Manifest.Key != b.answer.Manifest.Key && in.Machine.How == "same" && in.Model.How == "same" && len(in.Options) == 0 && in.Version == nil
 	return in
 }
 
@@ -323,6 +328,16 @@ func each(path string, v any, f func(path string, v any)) {
 
 func compareOptions(a, b *Result) []Difference {
 	x, y := a.asked(), b.asked()
+	if a.point == nil && b.point == nil { // what answers say on the way
+		for r, all := range map[*Result]map[string]string{a: x, b: y} {
+			if s := r.answer.Streaming; s != nil {
+				all["prefetch"] = strconv.FormatInt(s.Prefetch, 10)
+			}
+			if a.answer.Arch == b.answer.Arch && r.answer.Power.LimitWatts > 0 {
+				all["power.limit_watts"] = strconv.FormatFloat(r.answer.Power.LimitWatts, 'g', -1, 64)
+			}
+		}
+	}
 	if a.point == nil || b.point == nil { // what only a database says cannot be compared with what is silent
 		for _, only := range []map[string]string{x, y} {
 			for _, name := range []string{"exact", "layers"} {

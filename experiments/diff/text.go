@@ -103,7 +103,10 @@ func (in *Inputs) summary() string {
 	if in.Version != nil {
 		parts = append(parts, "the version of the models differs")
 	}
-	if len(parts) == 0 {
+	switch {
+	case in.Unnamed:
+		return "what differs the answers do not name, but their keys do differ; results in a database have all that was asked for"
+	case len(parts) == 0:
 		return "no input differs"
 	}
 	return strings.Join(parts, "; ")
@@ -402,7 +405,7 @@ func (d *Diff) inputText(p *report.Page) {
 			p.Paragraph("  ", fmt.Sprintf("%s: %s → %s", x.Path, x.Before, x.After))
 		}
 	}
-	if len(in.Options) == 0 && in.Version == nil {
+	if len(in.Options) == 0 && in.Version == nil && !in.Unnamed {
 		p.Linef("  the same options and version of the models")
 	}
 }
