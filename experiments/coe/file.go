@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,13 +137,17 @@ const (
 
 // Is reports whether a workload file is one of a composition: whether it has experts.
 func Is(data []byte) bool {
-	for line := range bytes.Lines(data) {
-		if rest, ok := bytes.CutPrefix(line, []byte("experts")); ok && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte(":")) {
-			return true
-		}
+	if text := bytes.TrimLeft(data, " \t\r\n"); bytes.HasPrefix(text, []byte("{")) {
+		return inFlow.Match(text)
 	}
-	return false
+	return inBlock.Match(data)
 }
+
+// The member experts in a file that is written as blocks, and in one that is written like JSON.
+var (
+	inBlock = regexp.MustCompile(`(?m)^["']?experts["']? *:`)
+	inFlow  = regexp.MustCompile(`[{,]\s*["']?experts["']?\s*:`)
+)
 
 // Read reads a composition file. model finds a model by what the file calls it, and open opens a file that it names, in the folder
 // of the file itself. The error is of type *spec.Error and has every problem with its line.
