@@ -94,7 +94,11 @@ func TestModule(t *testing.T) {
 	run.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local", "PWD="+dir)
 	out, err := run.CombinedOutput()
 	if err != nil && strings.Contains(string(out), "module lookup disabled by GOPROXY=off") {
-		t.Skipf("modules that the project needs are not in the module cache: %s", out)
+		for _, line := range strings.Split(string(sum), "\n") { // a module that the project does not name is a mistake of the page
+			if name, _, ok := strings.Cut(line, " "); ok && strings.Contains(string(out), name+"@") {
+				t.Skipf("modules that the project needs are not in the module cache: %s", out)
+			}
+		}
 	}
 	if err != nil || !regexp.MustCompile(`^llama2-7b on a100-sxm-80gb: first token [0-9.]+ ms, then [0-9.]+ ms each\n$`).Match(out) {
 		t.Errorf("%v\n%s", err, out)
