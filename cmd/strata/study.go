@@ -15,6 +15,13 @@ import (
 func newStudy() *cobra.Command {
 	c := &cobra.Command{Use: "study", Short: "Ready-made studies: published comparisons, run again"}
 	c.AddCommand(newStudyList(), newStudyRun())
+	for _, s := range studies.List() { // strata study NAME is strata study run NAME
+		short := newStudyRun()
+		run := short.RunE
+		short.Use, short.Hidden, short.Args, short.ValidArgsFunction = s.Name, true, cobra.NoArgs, nil
+		short.RunE = func(c *cobra.Command, _ []string) error { return run(c, []string{s.Name}) }
+		c.AddCommand(short)
+	}
 	return family(c)
 }
 
