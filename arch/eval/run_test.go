@@ -20,7 +20,7 @@ import (
 )
 
 // request is a request for a preset model on a preset machine, in the model's own number format.
-func request(t testing.TB, machine, model string, w llm.Workload, tp int64) eval.Request {
+func request(t rapid.TB, machine, model string, w llm.Workload, tp int64) eval.Request {
 	t.Helper()
 	m, err := presets.Machine(machine)
 	if err != nil {

@@ -15,27 +15,13 @@ import (
 
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
-	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/traces/llm"
 )
 
 // streamed is a request on an SN40L with so much HBM in front of its DDR.
 func streamed(t rapid.TB, model string, w llm.Workload, gib float64) eval.Request {
-	m, err := presets.Machine("sn40l")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lm, err := llm.Preset(model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.DType, w.WeightDType, w.KVDType = lm.DefaultDType(), lm.DefaultDType(), lm.DefaultDType()
-	g, err := lm.Graph(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := eval.Request{Machine: m, Graph: g, Mapping: plan.Mapping{TP: 1}}
+	r := request(t, "sn40l", model, w, 1)
 	if err := r.Machine.Apply(map[string]string{"chip.memory[hbm].capacity": fmt.Sprintf("%d MiB", int64(1024*gib))}); err != nil {
 		t.Fatal(err)
 	}
