@@ -13,8 +13,14 @@ import (
 // collective plans a collective over the chips of the tensor-parallel group. Its payload passes
 // through memory on the way: what a chip sends is read there, what arrives is written.
 func (b *builder) collective(name string, phase traces.Phase, kind traces.Kind, bytes units.Bytes) (*Body, error) {
+	return b.transfer(name, phase, kind, b.mapping.TP, 2, bytes)
+}
+
+// transfer plans what so many chips send one another; passes is how often a byte that is sent passes through the memory of
+// each of them: read and written where all send and receive, one of both where one sends to another.
+func (b *builder) transfer(name string, phase traces.Phase, kind traces.Kind, chips, passes int64, bytes units.Bytes) (*Body, error) {
 	protocol, pin := b.protocol(name, phase, kind, bytes)
-	s, err := b.m.System.ScaleUp.ScheduleBy(b.m.CollectiveLibrary(b.profile), protocol, interconnect.Op(kind.String()), b.mapping.TP, bytes)
+	s, err := b.m.System.ScaleUp.ScheduleBy(b.m.CollectiveLibrary(b.profile), protocol, interconnect.Op(kind.String()), chips, bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
@@ -25,7 +31,7 @@ func (b *builder) collective(name string, phase traces.Phase, kind traces.Kind, 
 	k := b.kernel(name, phase, kind.String())
 	sent := int64(s.Sent)
 	k.then(Node{Name: "transfer, " + s.Protocol, Step: &Step{Kind: "collective", Latency: s.Latency, Charge: sim.Link,
-		Uses: []Use{b.useAt("link", sent, float64(s.Sent)/float64(s.Occupied)), b.use(b.off.Name, 2*b.off.Sectors(sent))},
+		Uses: []Use{b.useAt("link", sent, float64(s.Sent)/float64(max(s.Occupied, 1))), b.use(b.off.Name, passes*b.off.Sectors(sent))},
 		Counts: []Count{b.count("link.sent", "B", sent),
 			b.count(b.off.Name+".read", "B", b.off.Sectors(sent)), b.count(b.off.Name+".write", "B", b.off.Sectors(sent))}}})
 	if b.decisions != nil {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/stratasim/strata/arch"
-	"github.com/stratasim/strata/interconnect"
-	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -132,27 +130,7 @@ func Stage(g *traces.Graph, n, stage int64) *traces.Graph {
 
 // passOn plans the hand-over of so many bytes from each chip of a stage to one of another.
 func (b *builder) passOn(name string, phase traces.Phase, bytes units.Bytes) (*Body, error) {
-	kind := traces.SendRecv
-	protocol, pin := b.protocol(name, phase, kind, bytes)
-	s, err := b.m.System.ScaleUp.ScheduleBy(b.m.CollectiveLibrary(b.profile), protocol, interconnect.SendRecv, 2, bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
-	}
-	key := kernelKey{op: b.op(phase, name, kind.String()), kind: kind.String(), read: bytes, pin: pin.choice()}
-	if k := b.known(&key); k != nil {
-		return k, nil
-	}
-	k := b.kernel(name, phase, kind.String())
-	sent := int64(s.Sent)
-	k.then(Node{Name: "transfer, " + s.Protocol, Step: &Step{Kind: "collective", Latency: s.Latency, Charge: sim.Link,
-		Uses: []Use{b.useAt("link", sent, float64(s.Sent)/float64(max(s.Occupied, 1))), b.use(b.off.Name, b.off.Sectors(sent))},
-		Counts: []Count{b.count("link.sent", "B", sent),
-			b.count(b.off.Name+".read", "B", b.off.Sectors(sent)), b.count(b.off.Name+".write", "B", b.off.Sectors(sent))}}})
-	if b.decisions != nil {
-		b.decidedCollective(b.matchCollective(name, phase, kind), k, bytes, &s, pin)
-	}
-	b.kernels[key] = k
-	return k, nil
+	return b.transfer(name, phase, traces.SendRecv, 2, 1, bytes)
 }
 
 // handsOn is what a block passes to the next stage: the results of its last operator.
