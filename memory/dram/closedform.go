@@ -91,7 +91,7 @@ func ClosedForm(q *Request) (*Result, error) {
 			res.Latency *= most / res.Fraction
 		}
 	} else {
-		res.Latency = float64(reads*s.BurstBytes*int64(q.Channels))/(most*peak) + float64(d.latency)*tick
+		res.Latency = float64(reads*s.BurstBytes*int64(q.Channels))/(most*peak) + float64(float64(d.latency)*tick)
 	}
 	if q.Load > 0 && q.Load < res.Fraction {
 		// A run waits for those that came before it, as in a queue with one server.

@@ -26,7 +26,9 @@ func (e *Energy) Total() float64 { return e.Activate + e.Read + e.Write + e.Refr
 func (s *Standard) energy(c *counts, open, ticks int64) Energy {
 	p := s.Currents
 	clock := s.Clock / 1000 // ns; mA·V·ns are pJ
-	per := func(current, clocks float64) float64 { return float64(p.VDD*p.Chips) * float64(current*clocks) * clock }
+	per := func(current, clocks float64) float64 {
+		return float64(float64(float64(p.VDD*p.Chips)*float64(current*clocks)) * clock)
+	}
 	act := per(p.IDD0, float64(s.RC)) - per(p.IDD3N, float64(s.RAS)) - per(p.IDD2N, float64(s.RP))
 	k := 1.0
 	if s.HalfClock {

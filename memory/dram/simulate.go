@@ -139,7 +139,7 @@ func (r *rig) finish(s *Standard, tick, peak float64, more *steadiness) *Result 
 			if res.Energy == nil {
 				res.Energy = &Energy{}
 			}
-			e := s.energy(&d.counts, d.openTicks(last), last)
+			e := s.energy(&d.counts, d.openTicks(last-more.skipped.tick), last) // what rows were open in the time skipped is in opened
 			res.Energy.Activate += e.Activate
 			res.Energy.Read += e.Read
 			res.Energy.Write += e.Write

@@ -53,7 +53,7 @@ func (k together) share() float64 {
 	d := newDevice(k.s)
 	line := float64(Line/k.s.BurstBytes*d.readS) / float64(k.s.PseudoChannels)
 	turns := float64(k.writes) / 64 * float64(Line/k.s.BurstBytes) * float64(d.turnW-d.readS+d.turnRL-d.writeS) / float64(writeQueue*3/5)
-	lost := max(0, 1-beside.Fraction/alone.Fraction) * min(1, float64(k.minor)/64/(1-1/float64(k.streams)))
+	lost := float64(max(0, 1-beside.Fraction/alone.Fraction) * min(1, float64(k.minor)/64/(1-1/float64(k.streams))))
 	return (1 - lost) * (line / (line + turns))
 }
 
