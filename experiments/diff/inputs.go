@@ -329,13 +329,12 @@ func each(path string, v any, f func(path string, v any)) {
 func compareOptions(a, b *Result) []Difference {
 	x, y := a.asked(), b.asked()
 	if a.point == nil && b.point == nil { // what answers say on the way
-		for r, all := range map[*Result]map[string]string{a: x, b: y} {
-			if s := r.answer.Streaming; s != nil {
-				all["prefetch"] = strconv.FormatInt(s.Prefetch, 10)
-			}
-			if a.answer.Arch == b.answer.Arch && r.answer.Power.LimitWatts > 0 {
-				all["power.limit_watts"] = strconv.FormatFloat(r.answer.Power.LimitWatts, 'g', -1, 64)
-			}
+		if s, t := a.answer.Streaming, b.answer.Streaming; s != nil && t != nil {
+			x["prefetch"], y["prefetch"] = strconv.FormatInt(s.Prefetch, 10), strconv.FormatInt(t.Prefetch, 10)
+		}
+		if a.answer.Manifest.ArchHash == b.answer.Manifest.ArchHash {
+			const limit = "power.limit_watts"
+			x[limit], y[limit] = strconv.FormatFloat(a.answer.Power.LimitWatts, 'g', -1, 64), strconv.FormatFloat(b.answer.Power.LimitWatts, 'g', -1, 64)
 		}
 	}
 	if a.point == nil || b.point == nil { // what only a database says cannot be compared with what is silent
