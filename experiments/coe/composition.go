@@ -134,6 +134,8 @@ func Restore(content []byte) (*Composition, error) {
 		return nil, fmt.Errorf("stored composition has schema %q, this version reads %q", s.Composition, storedSchema)
 	case n < 1 || n > maxExperts || c.Requests < 1 || c.Warmup < 0 || c.Requests > maxRequests || c.Warmup > maxRequests:
 		return nil, errors.New("stored composition: its numbers are out of range")
+	case c.Popularity == Recorded && len(c.Recorded) == 0:
+		return nil, errors.New("stored composition: nothing is recorded")
 	}
 	for i := range c.Kinds {
 		if k := &c.Kinds[i]; k.Model == nil || k.Count < 1 || !(k.Weight > 0) || math.IsInf(k.Weight, 0) {

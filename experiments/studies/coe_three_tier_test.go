@@ -53,7 +53,8 @@ func TestCoEThreeTier(t *testing.T) {
 	for part, most := range map[string]float64{
 		"Totals over SN40L, with the paper's DGX times as multiples of our SN40L": 0.33,
 		"Totals over SN40L, all simulated":                                        0.68,
-		"Time of a token":                                                         0.55,
+		"Switching to another expert":                                             0.84, // one link or all, at what our machines sustain
+		"Time of a token":                                                         0.55, // fused, which is not the software of the paper's date
 		"Where experts fit":                                                       0.16,
 	} {
 		if worst[part] > most || worst[part] == 0 {
