@@ -101,29 +101,29 @@ func TestDRAM(t *testing.T) {
 	idle := func(d *dramRow) bool { return d.row["outstanding"] != "" }
 	loaded := func(d *dramRow) bool { return d.row["load"] != "sat" }
 	checkDRAM(t, dramRows(t, "event"), []dramGroup{
-		{"Ramulator, bgint, saturating", from("ramulator2", main), fractionError, 0.015, 0.01, 0.04},
-		{"DRAMsim3, rorabacobgch, saturating", from("dramsim3", main), fractionError, 0.03, 0.01, 0.06},
+		{"Ramulator, bgint, saturating", from("ramulator2", main), fractionError, 0.0095, 0.004, 0.024},
+		{"DRAMsim3, rorabacobgch, saturating", from("dramsim3", main), fractionError, 0.017, 0.0055, 0.036},
 		{"sequential reads, both", func(d *dramRow) bool {
 			return main(d) && d.is("pattern", "seq_read")
-		}, fractionError, 0.01, 0.01, 0.02},
-		{"several channels", func(d *dramRow) bool { return main(d) && !d.is("channels", "1") }, fractionError, 0.04, 0.02, 0.16},
-		{"Ramulator, linear", func(d *dramRow) bool { return d.saturating() && d.is("mapping", "linear") }, fractionError, 0.05, 0.03, 0.15},
+		}, fractionError, 0.001, 0.0005, 0.003},
+		{"several channels", func(d *dramRow) bool { return main(d) && !d.is("channels", "1") }, fractionError, 0.021, 0.006, 0.053},
+		{"Ramulator, linear", func(d *dramRow) bool { return d.saturating() && d.is("mapping", "linear") }, fractionError, 0.038, 0.018, 0.125},
 		{"DRAMsim3, other mappings", func(d *dramRow) bool {
 			return d.saturating() && d.is("mapping", "rochrababgco", "rorabgbachco")
-		}, fractionError, 0.02, 0.01, 0.04},
-		{"per-bank refresh", func(d *dramRow) bool { return d.saturating() && d.is("refresh", "pb") }, fractionError, 0.015, 0.015, 0.045},
-		{"idle latency", idle, latencyError, 0.01, 0.01, 0.01},
-		{"latency under load, one stream", func(d *dramRow) bool { return loaded(d) && d.is("streams", "1") }, latencyError, 0.02, 0.01, 0.03},
-		{"latency under load, eight streams", func(d *dramRow) bool { return loaded(d) && !d.is("streams", "1") }, latencyError, 0.2, 0.2, 0.35},
-		{"rate under load", loaded, fractionError, 0.01, 0.01, 0.02},
-		{"latency when saturated", func(d *dramRow) bool { return main(d) && d.latency > 0 }, latencyError, 0.03, 0.02, 0.08},
+		}, fractionError, 0.014, 0.0035, 0.031},
+		{"per-bank refresh", func(d *dramRow) bool { return d.saturating() && d.is("refresh", "pb") }, fractionError, 0.0115, 0.0115, 0.038},
+		{"idle latency", idle, latencyError, 0.0012, 0.001, 0.003},
+		{"latency under load, one stream", func(d *dramRow) bool { return loaded(d) && d.is("streams", "1") }, latencyError, 0.007, 0.005, 0.018},
+		{"latency under load, eight streams", func(d *dramRow) bool { return loaded(d) && !d.is("streams", "1") }, latencyError, 0.1, 0.066, 0.265},
+		{"rate under load", loaded, fractionError, 0.004, 0.001, 0.0125},
+		{"latency when saturated", func(d *dramRow) bool { return main(d) && d.latency > 0 }, latencyError, 0.0185, 0.005, 0.055},
 		{"rows opened", main, func(d *dramRow) float64 {
 			want := number(t, d.row["acts_per_64B"])
 			return d.ActivatesPerLine/want - 1
-		}, 0.15, 0.02, 0.35},
+		}, 0.135, 0.007, 0.29},
 		{"energy, DRAMsim3", from("dramsim3", func(d *dramRow) bool { return true }), func(d *dramRow) float64 {
 			return d.PicojoulesPerBit/number(t, d.row["energy_pJ_per_bit"]) - 1
-		}, 0.03, 0.02, 0.06},
+		}, 0.0135, 0.0035, 0.036},
 	})
 }
 
@@ -133,9 +133,9 @@ func TestDRAMClosedForm(t *testing.T) {
 		return d.saturating() && d.is("refresh", "ab", "none") && d.is("mapping", "bgint", "rorabacobgch")
 	}
 	checkDRAM(t, dramRows(t, "analytic"), []dramGroup{
-		{"Ramulator, bgint, saturating", func(d *dramRow) bool { return main(d) && d.controller == "ramulator2" }, fractionError, 0.09, 0.05, 0.25},
-		{"DRAMsim3, rorabacobgch, saturating", func(d *dramRow) bool { return main(d) && d.controller == "dramsim3" }, fractionError, 0.08, 0.05, 0.2},
-		{"idle latency", func(d *dramRow) bool { return d.row["outstanding"] != "" }, latencyError, 0.08, 0.05, 0.2},
+		{"Ramulator, bgint, saturating", func(d *dramRow) bool { return main(d) && d.controller == "ramulator2" }, fractionError, 0.072, 0.034, 0.17},
+		{"DRAMsim3, rorabacobgch, saturating", func(d *dramRow) bool { return main(d) && d.controller == "dramsim3" }, fractionError, 0.067, 0.035, 0.184},
+		{"idle latency", func(d *dramRow) bool { return d.row["outstanding"] != "" }, latencyError, 0.057, 0.029, 0.173},
 	})
 }
 

@@ -202,8 +202,8 @@ func TestClosedFormIsNear(t *testing.T) {
 		}
 	}
 	t.Logf("closed form against played: %d requests, mean %.1f %%, worst %.0f %% (%s)", n, sum/float64(n)*100, worst*100, where)
-	if sum/float64(n) > 0.12 || worst > 0.6 {
-		t.Errorf("the closed form is further off than docs/dram.md says")
+	if sum/float64(n) > 0.077 || worst > 0.5 { // reached: 7.3 %, 48 %
+		t.Errorf("the closed form is further off than it was")
 	}
 }
 
