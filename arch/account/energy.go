@@ -291,7 +291,7 @@ func (k *Meter) Rest() units.Watts {
 
 // System is what all chips draw while each of those at work draws so much: others wait their turn.
 func (k *Meter) System(chip units.Watts) units.Watts {
-	return chip*units.Watts(k.p.Ranks) + k.waiting()
+	return units.Watts(float64(chip)*float64(k.p.Ranks)) + k.waiting()
 }
 
 // waiting is what the chips draw that wait their turn.

@@ -411,7 +411,7 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 	a.Host = h
 	if n := profile.Host.StepTokens; n > 0 {
 		for _, ph := range a.Phases {
-			if r.Graph.Phase != "serve" && ph.Phase == traces.Prefill.String() && ph.Steps > 1 {
+			if r.Graph.Phase != "serve" && r.Graph.Wave == 0 && ph.Phase == traces.Prefill.String() && ph.Steps > 1 {
 				a.Notes = append(a.Notes, fmt.Sprintf("the prompts are prefilled in %d steps of at most %d tokens; the first token is counted from the end of the last", ph.Steps, n))
 			}
 		}
@@ -506,12 +506,12 @@ func (r *Request) waves(res *Result) {
 		if n := float64(now.Sequences); is {
 			now.TTFTSeconds = mark.End.Seconds()
 		} else {
-			decode += n * (mark.End - mark.Start).Seconds()
-			steps += n * float64(s.Steps)
+			decode += float64(n * (mark.End - mark.Start).Seconds())
+			steps += float64(n * float64(s.Steps))
 		}
 	}
 	for i := range w.Waves {
-		first += float64(w.Waves[i].Sequences) * w.Waves[i].TTFTSeconds
+		first += float64(float64(w.Waves[i].Sequences) * w.Waves[i].TTFTSeconds)
 	}
 	a.TTFTSeconds, a.TPOTSeconds = first/float64(g.Batch), decode/steps
 	a.Waves = w

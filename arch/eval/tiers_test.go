@@ -285,3 +285,23 @@ func TestStreamedPower(t *testing.T) {
 		t.Errorf("%g J over time, %g J in all\n%s", joules, want, b.String())
 	}
 }
+
+// A server's cache stays in the fastest memory: weights make room for it as far as there are any, and no further.
+func TestServedCacheStays(t *testing.T) {
+	// Llama 3 8B keeps 131072 B a token: 64 requests of 8192 + 64 tokens on the mean are 69 GB, more than 64 GiB of HBM less
+	// what runs there; 32 of them leave half of it, so that weights of 16 GB have room for most.
+	_, err := answerOf(streamed(t, "llama3-8b", llm.Workload{Phase: "serve", Batch: 64, Prompt: 8192, Generate: 128}, 64))
+	if !errors.As(err, new(*plan.DoesNotFit)) {
+		t.Errorf("a cache larger than HBM is served: %v", err)
+	}
+	a := mustRun(t, streamed(t, "llama3-8b", llm.Workload{Phase: "serve", Batch: 32, Prompt: 8192, Generate: 128}, 40))
+	var cache int64
+	for _, p := range a.Placement {
+		if p.Class == "kv cache" && p.Tier == "hbm" {
+			cache = p.Bytes
+		}
+	}
+	if hbm := tier(t, a, "hbm"); a.Streaming == nil || cache < 32*8192*131072 || hbm.PeakBytes < cache || hbm.PeakBytes > hbm.CapacityBytes {
+		t.Errorf("a cache of %d, %+v, %+v", cache, hbm, a.Streaming)
+	}
+}

@@ -219,7 +219,11 @@ func place(m *arch.Machine, g *traces.Graph, p Mapping, fp Memory, pins *pinning
 	}
 	pl.Items = items
 	pins.assign(pl)
-	if err := pl.fill(fp.Activations, off.Capacity, p.order); err != nil && !p.Overfull {
+	keeps := []Need{{Activations, fp.Activations}}
+	if g.Phase == "serve" { // whose requests come and go: their cache stays where it is
+		keeps = append(keeps, Need{KVCache, fp.KV})
+	}
+	if err := pl.fill(keeps, off.Capacity, p.order); err != nil && !p.Overfull {
 		return pl, pl.unfit(m, p, fp)
 	}
 	if !slices.ContainsFunc(pl.Items, func(it Item) bool { return it.Lower() > 0 }) {
@@ -384,8 +388,12 @@ var errFull = errors.New("no room")
 const sector = 512
 
 // fill decides how much of each item lives below, in the order of what it saves, so that the first tier has room
-// for the rest, the activations and the buffers that streams arrive in.
-func (pl *Placement) fill(activations, capacity units.Bytes, order []string) error {
+// for the rest, what it keeps anyway and the buffers that streams arrive in.
+func (pl *Placement) fill(keeps []Need, capacity units.Bytes, order []string) error {
+	var kept units.Bytes
+	for _, n := range keeps {
+		kept += n.Bytes
+	}
 	rank := func(it *Item) int {
 		if i := slices.Index(order, it.Class); i >= 0 {
 			return i
@@ -416,13 +424,13 @@ func (pl *Placement) fill(activations, capacity units.Bytes, order []string) err
 	})
 	var staging units.Bytes
 	for {
-		short, err := pl.spill(down, activations+staging-capacity)
+		short, err := pl.spill(down, kept+staging-capacity)
 		if err != nil {
 			return err
 		}
 		next := pl.staging()
 		if next <= staging {
-			pl.holds(activations, staging)
+			pl.holds(keeps, staging)
 			if short > 0 {
 				return errFull
 			}
@@ -526,7 +534,7 @@ func (pl *Placement) staging() units.Bytes {
 }
 
 // holds sums up what each tier holds by class.
-func (pl *Placement) holds(activations, staging units.Bytes) {
+func (pl *Placement) holds(keeps []Need, staging units.Bytes) {
 	for t := range pl.Tiers {
 		tier := &pl.Tiers[t]
 		tier.Holds = nil
@@ -548,7 +556,7 @@ func (pl *Placement) holds(activations, staging units.Bytes) {
 			}
 		}
 		if t == 0 {
-			tier.Holds = append(tier.Holds, Need{Activations, activations}, Need{Staging, staging})
+			tier.Holds = append(append(tier.Holds, keeps...), Need{Staging, staging})
 		}
 	}
 }

@@ -170,8 +170,6 @@ func (p *Mapping) lookahead() float64 {
 
 // ring appends the layers of a step to its section, with what they move.
 func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
-	var total int64
-	var starts []int64
 	idle := true
 	for _, l := range list {
 		idle = idle && l.moves.none()
@@ -183,8 +181,8 @@ func (b *builder) ring(section *Body, phase traces.Phase, list []layers) {
 		return
 	}
 	list = b.merge(list)
-	total = 0
-	starts = starts[:0]
+	var total int64
+	var starts []int64
 	for _, l := range list {
 		starts = append(starts, total)
 		total += l.times
