@@ -495,7 +495,7 @@ func (r *Request) waves(res *Result) {
 	for _, mark := range res.Outcome.Marks {
 		s := res.Program.Sections[mark.Section]
 		is := s.Phase == traces.Prefill.String()
-		if is && !prefill {
+		if is && !prefill || len(w.Waves) == 0 { // a trace by hand may begin with a decode step
 			n := min(g.Wave, rest)
 			rest -= n
 			w.Waves = append(w.Waves, Wave{Sequences: n, StartSeconds: mark.Start.Seconds()})
@@ -513,7 +513,9 @@ func (r *Request) waves(res *Result) {
 	for i := range w.Waves {
 		first += float64(float64(w.Waves[i].Sequences) * w.Waves[i].TTFTSeconds)
 	}
-	a.TTFTSeconds, a.TPOTSeconds = first/float64(g.Batch), decode/steps
+	if a.TTFTSeconds = first / float64(g.Batch); steps > 0 { // a trace that is cut may have none
+		a.TPOTSeconds = decode / steps
+	}
 	a.Waves = w
 	a.Notes = append(a.Notes, fmt.Sprintf("memory has room for the cache of %d of the %d sequences: they take turns, in %d waves; the time to the first token is the mean over all",
 		g.Wave, g.Batch, len(w.Waves)))

@@ -305,3 +305,20 @@ func TestServedCacheStays(t *testing.T) {
 		t.Errorf("a cache of %d, %+v, %+v", cache, hbm, a.Streaming)
 	}
 }
+
+// A trace that is cut, or written by hand, has an answer whatever it says of waves.
+func TestWavesOfTraces(t *testing.T) {
+	r := request(t, "sn40l", "llama3-8b", llm.Workload{Phase: "generate", Batch: 5, Prompt: 64, Generate: 4, Wave: 2}, 1)
+	whole := r.Graph.Runs
+	for from := range whole {
+		for _, to := range []int{from + 1, len(whole)} {
+			g := *r.Graph
+			g.Runs = whole[from:to]
+			one := r
+			one.Graph, one.Fidelity = &g, eval.Analytic
+			if a := mustRun(t, one); !(a.TPOTSeconds >= 0 && a.TTFTSeconds >= 0) || a.Waves == nil {
+				t.Errorf("runs %d to %d: %+v", from, to, a.Waves)
+			}
+		}
+	}
+}

@@ -37,7 +37,7 @@ const (
 // moves is what a layer moves between the first memory and each lower one.
 type moves struct {
 	fetch, demand, store []units.Bytes
-	what                 string // that is fetched, for people
+	classes              []string // that are moved, for people
 }
 
 func (v *moves) none() bool { return v == nil || sum(v.fetch)+sum(v.demand)+sum(v.store) == 0 }
@@ -129,7 +129,7 @@ func (b *builder) movesOf(g *traces.Graph, run *traces.Run) (*moves, error) {
 		part(it, before, v.fetch)
 		part(it, max(0, now-before), v.store)
 	}
-	v.what = strings.Join(classes, ", ")
+	v.classes = classes
 	return v, nil
 }
 
@@ -252,9 +252,11 @@ func (b *builder) merge(list []layers) []layers {
 
 // join is two layers that run one after the other as one.
 func (b *builder) join(x, y layers) layers {
-	v := &moves{fetch: plus(x.moves.fetch, y.moves.fetch), demand: plus(x.moves.demand, y.moves.demand), store: plus(x.moves.store, y.moves.store), what: x.moves.what}
-	if v.what == "" {
-		v.what = y.moves.what
+	v := &moves{fetch: plus(x.moves.fetch, y.moves.fetch), demand: plus(x.moves.demand, y.moves.demand), store: plus(x.moves.store, y.moves.store), classes: slices.Clone(x.moves.classes)}
+	for _, c := range y.moves.classes {
+		if !slices.Contains(v.classes, c) {
+			v.classes = append(v.classes, c)
+		}
 	}
 	key := [2]*Body{x.body, y.body}
 	body, ok := b.joined[key]
@@ -282,7 +284,7 @@ func (b *builder) loopOf(phase traces.Phase, l *layers, next, last *moves, times
 	var fetch, demand, store []units.Bytes
 	what := ""
 	if next != nil {
-		fetch, what = next.fetch, next.what
+		fetch, what = next.fetch, strings.Join(next.classes, ", ")
 	}
 	if l.moves != nil {
 		demand = l.moves.demand
