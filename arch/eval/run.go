@@ -210,7 +210,7 @@ func (r *Request) solved(ctx context.Context) (plan.Mapping, error) {
 	if p.Placement != plan.Solved {
 		return p, nil
 	}
-	return plan.Solve(ctx, r.Machine, r.Graph, p, r.Costs, func(prog *plan.Program) (units.Time, error) {
+	return plan.Solve(r.Machine, r.Graph, p, func(prog *plan.Program) (units.Time, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}

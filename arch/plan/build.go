@@ -144,7 +144,11 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		if p.IdealRefresh {
 			rate = t.RateWithoutRefresh(clock)
 		}
-		add(Resource{t.Name, t.Cause(), "B", rate, t.Private(), t.Width > 0})
+		cause := t.Cause()
+		if t.Name == b.off.Name {
+			cause = sim.HBM // the memory that the program runs from, whatever it is made of; ddr is what lies below it
+		}
+		add(Resource{t.Name, cause, "B", rate, t.Private(), t.Width > 0})
 		if chips := t.Chips(); chips != nil {
 			b.p.DRAM = append(b.p.DRAM, make([]*dram.Standard, len(b.p.Resources)-len(b.p.DRAM))...)
 			b.p.DRAM[len(b.p.Resources)-1] = chips

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -44,10 +43,15 @@ const (
 
 // Solve returns the mapping with the placement that takes least by the given time, of all orders in which classes can
 // go down and several prefetch distances, where the mapping leaves these to it. It is the mapping as it is if
-// everything has room in the fastest memory. Costs are those of BuildWith.
-func Solve(ctx context.Context, m *arch.Machine, g *traces.Graph, p Mapping, costs Coster, time func(*Program) (units.Time, error)) (Mapping, error) {
-	first, err := BuildWith(ctx, m, g, p, costs)
+// everything has room in the fastest memory. Costs of one's own have no part in it.
+func Solve(m *arch.Machine, g *traces.Graph, p Mapping, time func(*Program) (units.Time, error)) (Mapping, error) {
+	first, err := Build(m, g, p)
 	if err != nil || !first.Placement.Streams() {
+		return p, err
+	}
+	best := p
+	least, err := time(first)
+	if err != nil {
 		return p, err
 	}
 	distances := []*int64{p.Prefetch}
@@ -56,13 +60,26 @@ func Solve(ctx context.Context, m *arch.Machine, g *traces.Graph, p Mapping, cos
 			distances = append(distances, &d)
 		}
 	}
-	best, least := p, units.Time(math.MaxInt64)
-	for _, order := range [][]string{nil, {Experts, Weights, KVCache}, {Experts, KVCache, Weights}, {Weights, Experts, KVCache},
-		{Weights, KVCache, Experts}, {KVCache, Experts, Weights}, {KVCache, Weights, Experts}} {
+	orders := [][]string{nil}
+	for _, class := range []string{Experts, Weights, KVCache} {
+		if !slices.ContainsFunc(first.Placement.Items, func(it Item) bool { return it.Class == class }) {
+			continue
+		}
+		var longer [][]string // each with the class at every place
+		for _, o := range orders {
+			for at := range len(o) + 1 {
+				longer = append(longer, slices.Insert(slices.Clone(o), at, class))
+			}
+		}
+		orders = longer
+	}
+	for _, order := range append([][]string{nil}, orders...) {
 		for _, d := range distances {
 			q := p
-			q.order, q.Prefetch = order, d
-			prog, err := BuildWith(ctx, m, g, q, costs)
+			if q.order, q.Prefetch = order, d; order == nil && d == p.Prefetch {
+				continue // the first
+			}
+			prog, err := Build(m, g, q)
 			var full *DoesNotFit
 			if errors.As(err, &full) {
 				continue // deeper prefetch needs more buffers
