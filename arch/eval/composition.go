@@ -64,7 +64,7 @@ func (res *Result) Waiting(t units.Time) map[string]float64 {
 	meter := res.timed.control.meter
 	joules := map[string]float64{}
 	for i, j := range meter.At(nil, t, 0, account.Full) {
-		joules[meter.Names()[i]] = float64(j) * float64(res.Program.Ranks)
+		joules[meter.Names()[i]] = float64(j) * float64(res.Program.Chips())
 	}
 	return joules
 }
