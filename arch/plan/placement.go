@@ -222,7 +222,7 @@ func place(m *arch.Machine, g *traces.Graph, p Mapping, fp Memory, pins *pinning
 	if fits := total >= 0 && total <= off.Capacity; fits && !pinned || len(pl.lower) == 0 {
 		pl.Tiers[0].Holds = fp.needs()
 		if !fits && !p.Overfull {
-			return pl, pl.unfit(m, p, fp)
+			return pl, pl.unfit(m, p, fp, 0)
 		}
 		return pl, nil
 	}
@@ -236,12 +236,13 @@ func place(m *arch.Machine, g *traces.Graph, p Mapping, fp Memory, pins *pinning
 	}
 	pl.Items = items
 	pins.assign(pl)
-	keeps := []Need{{Activations, fp.Activations}}
+	keeps, cache := []Need{{Activations, fp.Activations}}, units.Bytes(0)
 	if g.Phase == "serve" { // whose requests come and go: their cache stays where it is
-		keeps = append(keeps, Need{KVCache, fp.KV})
+		cache = fp.KV
+		keeps = append(keeps, Need{KVCache, cache})
 	}
 	if err := pl.fill(keeps, off.Capacity, p.order); err != nil && !p.Overfull {
-		return pl, pl.unfit(m, p, fp)
+		return pl, pl.unfit(m, p, fp, cache)
 	}
 	if !slices.ContainsFunc(pl.Items, func(it Item) bool { return it.Lower() > 0 }) {
 		pl.Items = nil
@@ -578,8 +579,8 @@ func (pl *Placement) holds(keeps []Need, staging units.Bytes) {
 	}
 }
 
-// unfit is the error of a placement that has no room.
-func (pl *Placement) unfit(m *arch.Machine, p Mapping, fp Memory) error {
+// unfit is the error of a placement that has no room; cache is what of it has to stay in the first tier.
+func (pl *Placement) unfit(m *arch.Machine, p Mapping, fp Memory, cache units.Bytes) error {
 	e := &DoesNotFit{Machine: m.Name, Tier: pl.Tiers[0].Name, Capacity: pl.Tiers[0].Capacity, Needs: fp.needs()}
 	total := fp.Weights + fp.KV + fp.Activations
 	for _, b := range pl.lower {
@@ -587,6 +588,8 @@ func (pl *Placement) unfit(m *arch.Machine, p Mapping, fp Memory) error {
 	}
 	chips := p.Chips()
 	switch {
+	case cache+fp.Activations > e.Capacity && cache > fp.Activations:
+		e.Hint = fmt.Sprintf("a server's cache stays in %s: a smaller --batch, shorter prompts or a narrower --kv-dtype would shrink it", e.Tier)
 	case fp.Activations <= e.Capacity && len(pl.lower) > 0 && total >= 0 && total <= e.Room():
 		e.Hint = fmt.Sprintf("what has to stay in %s, with the buffers of streams, leaves no room there; pin less to it, or a smaller --prefetch needs fewer buffers", e.Tier)
 	case fp.Activations > fp.Weights+fp.KV || fp.Activations > e.Capacity:
