@@ -67,6 +67,9 @@ func TestAnswersAddUp(t *testing.T) {
 			Generate: rapid.Int64Range(1, 6).Draw(rt, "generate"),
 		}
 		tp := rapid.SampledFrom([]int64{1, 2, 4}).Draw(rt, "tp")
+		if m, err := presets.Machine(machine); err == nil {
+			tp = min(tp, m.System.Chips)
+		}
 		r := request(t, machine, "llama2-7b", w, tp)
 		event := run(t, r)
 		r.Fidelity = eval.Analytic
