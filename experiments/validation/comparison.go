@@ -27,16 +27,16 @@ func (c *Comparison) Add(name string, predicted, measured float64) {
 	c.Pairs = append(c.Pairs, Pair{name, predicted, measured})
 }
 
-// Summary sums up the errors of a comparison, as shares.
-type Summary struct {
+// oldSummary sums up the errors of a comparison, as shares.
+type oldSummary struct {
 	N                       int
 	Mean, Median, P90, Bias float64 // of absolute errors, but for the bias
 	Worst                   Pair
 }
 
 // Summarise returns the summary; all zero for an empty comparison.
-func (c *Comparison) Summarise() Summary {
-	s := Summary{N: len(c.Pairs)}
+func (c *Comparison) Summarise() oldSummary {
+	s := oldSummary{N: len(c.Pairs)}
 	if s.N == 0 {
 		return s
 	}
@@ -58,7 +58,7 @@ func (c *Comparison) Summarise() Summary {
 }
 
 // String is one line of a table of errors.
-func (s Summary) String() string {
+func (s oldSummary) String() string {
 	return fmt.Sprintf("%5d rows  mean %5.1f %%  median %5.1f %%  p90 %5.1f %%  bias %+5.1f %%  worst %+.0f %% %s",
 		s.N, 100*s.Mean, 100*s.Median, 100*s.P90, 100*s.Bias, 100*s.Worst.Error(), s.Worst.Name)
 }

@@ -1,15 +1,12 @@
 package validation
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stratasim/strata/experiments/oracle"
 )
-
-var moeShape = regexp.MustCompile(`^T(\d+)_H(\d+)_I(\d+)_k(\d+)_E(\d+)_tp(\d+)_ep(\d+)_(?:power_law_([\d.]+)|balanced)$`)
 
 // moeRequest turns a row of aiconfigurator's mixtures of experts into an operator.
 func moeRequest(t *testing.T, row map[string]string) fields {
