@@ -176,6 +176,7 @@ func (m *Machine) Apply(changes map[string]string) error {
 	var problems []spec.Problem
 	for _, path := range paths {
 		var p spec.Problem
+		next.writeOut(path)
 		if err := spec.Set(&next, path, changes[path]); errors.As(err, &p) {
 			if p.Path != path {
 				p.Message = p.Path + ": " + p.Message

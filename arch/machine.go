@@ -91,8 +91,18 @@ type Runtime struct {
 	Default string `yaml:"default" spec:"required"`
 	// HostTimed names the profile used for operators that the host launches and waits for one by
 	// one, unless another is asked for; "" is the default.
-	HostTimed string    `yaml:"host_timed,omitempty"`
-	Profiles  []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
+	HostTimed string `yaml:"host_timed,omitempty"`
+	// Kernels are what profiles refer to by name, so that a kernel of several profiles is written once.
+	Kernels  *Kernels  `yaml:"kernels,omitempty"`
+	Profiles []Profile `yaml:"profiles" spec:"required,min=1,max=64,unique"`
+}
+
+// Kernels are the kernels of libraries, each under a name of its own among those of its kind.
+type Kernels struct {
+	Gemm      []GemmKernel      `yaml:"gemm,omitempty" spec:"max=64,unique"`
+	Vector    []RowKernel       `yaml:"vector,omitempty" spec:"max=64,unique"`
+	Attention []AttentionKernel `yaml:"attention,omitempty" spec:"max=64,unique"`
+	MoE       []MoEKernel       `yaml:"moe,omitempty" spec:"max=64,unique"`
 }
 
 // Profile is one way of running operators: a framework with its kernel library.
@@ -252,6 +262,9 @@ type AttentionVariant struct {
 
 // GemmKernel is how the library builds matrix products.
 type GemmKernel struct {
+	// Name within Kernels. Use is there in place of all else: the kernel of that name.
+	Name string `yaml:"name,omitempty"`
+	Use  string `yaml:"use,omitempty" spec:"alone"`
 	// Tiles is the menu of output tiles, "rows x columns"; the best for the shape is taken.
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
 	// UpTo makes a fixed rule of the menu: the library takes the first tile for products of at most the
@@ -320,6 +333,9 @@ type Rounding struct {
 // MoEKernel is how the library builds the grouped products of a mixture of experts. What is not here is as
 // for matrix products.
 type MoEKernel struct {
+	// Name within Kernels. Use is there in place of all else: the kernel of that name.
+	Name string `yaml:"name,omitempty"`
+	Use  string `yaml:"use,omitempty" spec:"alone"`
 	// Tiles is the menu of output tiles, "rows x columns"; the rows of each expert are padded to it.
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
 	// Depth is the part of the reduction that one pipeline stage holds, in elements.
@@ -333,6 +349,8 @@ type MoEKernel struct {
 // RowKernel is how the library runs norms, softmax and element-wise operators.
 type RowKernel struct {
 	Name string `yaml:"name" spec:"required"`
+	// Use is there in place of all else: the kernel of that name among Kernels.
+	Use string `yaml:"use,omitempty" spec:"alone"`
 	// Kinds lists the operator kinds this entry is for; "*" is the rest, and "gemv" stands for
 	// products with a single row, which are tiled like others if no entry names it; "gemv-packed" for those
 	// of them whose weights are looked up in a table, two elements of at most four bits at a time.
@@ -364,6 +382,9 @@ type RowKernel struct {
 
 // AttentionKernel is a fused attention kernel in the manner of FlashAttention.
 type AttentionKernel struct {
+	// Name within Kernels. Use is there in place of all else: the kernel of that name.
+	Name string `yaml:"name,omitempty"`
+	Use  string `yaml:"use,omitempty" spec:"alone"`
 	// Pack says that query heads which share keys fill the rows of a tile together when there are many
 	// queries; for one query per sequence they always do.
 	Pack bool `yaml:"pack,omitempty"`
@@ -449,21 +470,23 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	m.validateHost(report)
 	m.validateEnergy(report)
 	m.Power.validate(report)
+	m.Runtime.Kernels.validate(report)
 	for i := range m.Runtime.Profiles {
-		p := &m.Runtime.Profiles[i]
-		at := fmt.Sprintf("runtime.profiles[%s]", p.Name)
-		p.Gemm.validate(at+".gemm", report)
+		at := fmt.Sprintf("runtime.profiles[%s]", m.Runtime.Profiles[i].Name)
+		p, ok := m.resolve(&m.Runtime.Profiles[i], at, report)
+		if !ok {
+			continue
+		}
+		if m.Runtime.Profiles[i].Gemm.Use == "" {
+			p.Gemm.validate(at+".gemm", report)
+		}
 		m.validateFetch(p, at, report)
 		if p.Intermediates != nil && m.SharedSRAM() == nil {
 			report(at+".intermediates", "there is no on-chip memory that all cores share", "add a tier of kind sram and scope shared, or leave it out")
 		}
-		p.validateVariants(at, report)
-		if p.MoE != nil {
-			for _, t := range p.MoE.Tiles {
-				if _, _, err := ParseTile(t); err != nil {
-					report(at+".moe.tiles", err.Error(), `write "64x128"`)
-				}
-			}
+		p.validateVariants(at, &m.Runtime.Profiles[i], report)
+		if p.MoE != nil && m.Runtime.Profiles[i].MoE.Use == "" {
+			p.MoE.validate(at+".moe", report)
 		}
 		p.validateKinds(at, report)
 		if p.Fuses("flash-attention") && p.Attention == nil {
@@ -504,8 +527,17 @@ func (k *GemmKernel) validate(at string, report func(path, message, hint string)
 	}
 }
 
+// validate reports tiles that do not exist.
+func (k *MoEKernel) validate(at string, report func(path, message, hint string)) {
+	for _, t := range k.Tiles {
+		if _, _, err := ParseTile(t); err != nil {
+			report(at+".tiles", err.Error(), `write "64x128"`)
+		}
+	}
+}
+
 // validateVariants reports formats that do not exist in the kernels for certain cases.
-func (p *Profile) validateVariants(at string, report func(path, message, hint string)) {
+func (p *Profile) validateVariants(at string, written *Profile, report func(path, message, hint string)) {
 	format := func(path, name string) {
 		if t, err := traces.ParseDType(name); err != nil {
 			report(path, err.Error(), "")
@@ -519,7 +551,9 @@ func (p *Profile) validateVariants(at string, report func(path, message, hint st
 		for _, t := range v.Types {
 			format(here+".types", t)
 		}
-		v.Kernel.validate(here+".kernel", report)
+		if written.GemmFor[i].Kernel.Use == "" {
+			v.Kernel.validate(here+".kernel", report)
+		}
 	}
 	for i := range p.AttentionFor {
 		v := &p.AttentionFor[i]
@@ -726,8 +760,9 @@ func (m *Machine) Tier(name string) *memory.Spec {
 // sources nor its descriptions.
 func (m *Machine) Hash() string {
 	c := *m
+	c.WriteOut() // where a kernel is written changes nothing
 	c.Sources, c.Description = nil, ""
-	c.Runtime.Profiles = slices.Clone(m.Runtime.Profiles)
+	c.Runtime.Profiles = slices.Clone(c.Runtime.Profiles)
 	for i := range c.Runtime.Profiles {
 		c.Runtime.Profiles[i].Description = ""
 	}

@@ -41,6 +41,7 @@ func TestOnChipErrors(t *testing.T) {
 			"runtime.profiles[eager].gemm.fetch: the private memory of a core has no banks"},
 	} {
 		m := machine(t, "a100-sxm-80gb")
+		m.WriteOut()
 		c.change(m)
 		var got []string
 		m.Validate(func(path, message, _ string) {

@@ -28,6 +28,7 @@ func TestExportedMappingGivesTheSameAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m.WriteOut()
 		shape, err := llm.Preset(c.model)
 		if err != nil {
 			t.Fatal(err)

@@ -26,6 +26,7 @@ func request(t rapid.TB, machine, model string, w llm.Workload, tp int64) eval.R
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	lm, err := llm.Preset(model)
 	if err != nil {
 		t.Fatal(err)

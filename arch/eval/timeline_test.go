@@ -52,6 +52,7 @@ func offChip(t *testing.T, machine string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	return m.OffChip().Name
 }
 
@@ -61,6 +62,7 @@ func product(t *testing.T, machine string, m, n, k int64) eval.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mach.WriteOut()
 	op := traces.Op{Name: "gemm", Kind: traces.Gemm, Batch: 1, M: m, N: n, K: k, DType: traces.BF16, WeightDType: traces.BF16}
 	g := &traces.Graph{Name: "gemm", Phase: "prefill", Batch: 1, Blocks: []traces.Block{{Name: "main", Ops: []traces.Op{op}}}, Runs: []traces.Run{{Times: 1}}}
 	return eval.Request{Machine: mach, Graph: g, Mapping: plan.Mapping{Alone: true}}
@@ -167,6 +169,7 @@ func TestTimelineOfAHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	machine.WriteOut()
 	model, err := llm.Preset("gpt2-small")
 	if err != nil {
 		t.Fatal(err)

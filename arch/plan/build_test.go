@@ -26,6 +26,7 @@ func preset(t testing.TB, name string) *arch.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	return m
 }
 
@@ -58,6 +59,7 @@ func machine(t *rapid.T) *arch.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	f := func(what string) float64 { return rapid.SampledFrom([]float64{0.25, 0.5, 1, 1.7, 4}).Draw(t, what) }
 	m.Chip.Clock = units.Hertz(float64(m.Chip.Clock) * f("clock"))
 	m.Chip.Cores.Count = max(1, int64(float64(m.Chip.Cores.Count)*f("cores")))

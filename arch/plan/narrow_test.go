@@ -44,6 +44,7 @@ func a100(t tt) *arch.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	return m
 }
 

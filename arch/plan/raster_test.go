@@ -112,6 +112,7 @@ func TestTrafficAgainstCache(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m.WriteOut()
 		b, err := newBuilder(m, Mapping{TP: 1}, &Placement{}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -161,6 +162,7 @@ func TestTrafficFallsWithRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m.WriteOut()
 		dim := rapid.Custom(func(t *rapid.T) int64 { return int64(math.Exp2(rapid.Float64Range(5, 15).Draw(t, "log"))) })
 		g := gemm{name: "gemm", batch: 1, m: dim.Draw(t, "m"), n: dim.Draw(t, "n"), k: dim.Draw(t, "k"), a: traces.BF16, w: traces.BF16, shared: true, in: traces.BF16}
 		var before int64

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,8 +199,13 @@ func compareMachines(a, b *Result) Compared {
 		return c
 	}
 	c.How = "leaves"
+	one, other := *a.machine, *b.machine
+	if reflect.DeepEqual(one.Runtime.Kernels, other.Runtime.Kernels) { // what differs is in the profiles
+		one.WriteOut()
+		other.WriteOut()
+	}
 	after := map[string]string{}
-	spec.Walk(b.machine, func(path, text string) { after[path] = text })
+	spec.Walk(&other, func(path, text string) { after[path] = text })
 	note := func(path, old, now string) {
 		d := Difference{Path: path, Before: old, After: now}
 		if old != "" {
@@ -211,13 +217,13 @@ func compareMachines(a, b *Result) Compared {
 		c.Differences = append(c.Differences, d)
 	}
 	seen := map[string]bool{}
-	spec.Walk(a.machine, func(path, text string) {
+	spec.Walk(&one, func(path, text string) {
 		seen[path] = true
 		if now := after[path]; now != text && !label(path) {
 			note(path, text, now)
 		}
 	})
-	spec.Walk(b.machine, func(path, text string) {
+	spec.Walk(&other, func(path, text string) {
 		if !seen[path] && !label(path) {
 			note(path, "", text)
 		}

@@ -255,7 +255,7 @@ func (d *machineReport) peaks() {
 func (d *machineReport) profiles() {
 	d.printf("\n%s\n", d.s.bold("Runtime profiles"))
 	for i := range d.m.Runtime.Profiles {
-		p := &d.m.Runtime.Profiles[i]
+		p := d.m.Resolved(&d.m.Runtime.Profiles[i])
 		text := p.Description
 		if text != "" {
 			text += "; "

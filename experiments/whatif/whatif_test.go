@@ -28,6 +28,7 @@ func machine(t interface{ Fatal(...any) }, name string) *arch.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.WriteOut()
 	return m
 }
 

@@ -116,12 +116,16 @@ func (d *decoder) record(n node, f *form, path string, v reflect.Value) {
 		}
 		d.value(e.value, fl.form, &fl.rules, path, v.Field(fl.index))
 	})
+	alone := f.alone(v)
 	for i := range f.fields {
-		if fl := &f.fields[i]; fl.rules.required && !given[fl.key] {
+		switch fl := &f.fields[i]; {
+		case alone != nil && fl != alone && given[fl.key]:
+			d.report(child(path, fl.key), complain("leave out one of them", "is given beside %s, which stands for it", quote(alone.key)))
+		case alone == nil && fl.rules.required && !given[fl.key]:
 			d.report(child(path, fl.key), complain("", "is missing"))
 		}
 	}
-	if len(d.problems) == before {
+	if len(d.problems) == before && alone == nil {
 		validate(v, func(at, message, hint string) { d.report(join(path, at), &complaint{message, hint}) })
 	}
 }
@@ -155,7 +159,7 @@ func (f *form) nodeLabels(n node) []string {
 	if name := f.elem.name(); name != nil {
 		for i, e := range n.entries {
 			for _, field := range e.value.entries {
-				if field.key == name.key {
+				if fl := f.elem.find(field.key); fl == name || fl != nil && fl.rules.alone {
 					names[i] = field.value.text
 				}
 			}
@@ -217,7 +221,7 @@ func Validate(v any) error {
 	visit = func(v reflect.Value, f *form, path string) {
 		before := len(problems)
 		f.parts(v, path, func(p part) { visit(p.value, p.form, p.path) })
-		if f.shape == record && len(problems) == before {
+		if f.shape == record && f.alone(v) == nil && len(problems) == before {
 			validate(v, func(at, message, hint string) {
 				problems = append(problems, Problem{Path: join(path, at), Message: message, Hint: hint})
 			})

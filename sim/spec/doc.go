@@ -12,6 +12,8 @@
 //	               plain number limit its length, and all others apply to its elements.
 //	oneof=a|b      the texts allowed; an empty alternative allows an empty text
 //	unique         elements of a list differ, structs by their name
+//	alone          stands for all other fields of its struct, by the name of something that has them:
+//	               where it is given no other is, and none is required
 //	-              no fact about the subject, so no source is asked for
 //
 // Fields are scalars (texts, integers, floats, booleans, and types that read and write their own text,

@@ -145,6 +145,30 @@ func (f *form) find(key string) *field {
 	return nil
 }
 
+// alone returns the field that stands for all others of the record v, nil if there is none or it is not given.
+func (f *form) alone(v reflect.Value) *field {
+	for i := range f.fields {
+		if fl := &f.fields[i]; fl.rules.alone && fl.set(v) {
+			return fl
+		}
+	}
+	return nil
+}
+
+// given returns the fields that are set in the record v.
+func (f *form) given(v reflect.Value) []*field {
+	if fl := f.alone(v); fl != nil {
+		return []*field{fl}
+	}
+	var given []*field
+	for i := range f.fields {
+		if fl := &f.fields[i]; fl.set(v) {
+			given = append(given, fl)
+		}
+	}
+	return given
+}
+
 // keys returns the names of the fields.
 func (f *form) keys() []string {
 	keys := make([]string, len(f.fields))
@@ -197,6 +221,9 @@ func (f *form) elementLabels(v reflect.Value) []string {
 	if n := f.elem.name(); n != nil {
 		for i := range names {
 			names[i] = n.value(v.Index(i)).String()
+			if fl := f.elem.alone(v.Index(i)); fl != nil {
+				names[i] = fl.value(v.Index(i)).String()
+			}
 		}
 	}
 	return labels(names)

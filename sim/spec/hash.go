@@ -30,11 +30,9 @@ func appendValue(b []byte, v reflect.Value, f *form) []byte {
 		return appendScalar(b, v, f)
 	case f.shape == record:
 		b = appendString(b, f.typ.String())
-		for i := range f.fields {
-			if fl := &f.fields[i]; fl.set(v) {
-				b = appendString(b, fl.key)
-				b = appendValue(b, fl.value(v), fl.form)
-			}
+		for _, fl := range f.given(v) {
+			b = appendString(b, fl.key)
+			b = appendValue(b, fl.value(v), fl.form)
 		}
 		return appendString(b, "") // no field has an empty name
 	case f.shape == list:

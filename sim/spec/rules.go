@@ -13,6 +13,7 @@ type rules struct {
 	required  bool     // the key must be there, and a text must not be empty
 	unsourced bool     // "-": not a fact about the subject, so no source is asked for
 	unique    bool     // elements differ, records by their name
+	alone     bool     // stands for the rest of its record: where it is given, the other fields are not
 	oneof     []string // the texts allowed
 	value     []bound  // of each scalar
 	length    []bound  // of a list
@@ -52,7 +53,7 @@ func compare(a, b reflect.Value) int {
 }
 
 // takesArgument lists the constraints and says which are written with an argument.
-var takesArgument = map[string]bool{"required": false, "unique": false, "-": false, "oneof": true, "min": true, "max": true, "gt": true}
+var takesArgument = map[string]bool{"required": false, "unique": false, "alone": false, "-": false, "oneof": true, "min": true, "max": true, "gt": true}
 
 // parseRules reads a spec tag. It calls fail, which must not return, for one that makes no sense.
 func parseRules(tag string, f *form, fail func(format string, args ...any)) rules {
@@ -75,6 +76,11 @@ func parseRules(tag string, f *form, fail func(format string, args ...any)) rule
 			r.required = true
 		case "-":
 			r.unsourced = true
+		case "alone":
+			if f.shape != scalar || f.text || f.typ.Kind() != reflect.String {
+				fail("alone needs a text")
+			}
+			r.alone = true
 		case "unique":
 			if f.shape != list || f.elem.shape == record && f.elem.name() == nil {
 				fail("unique needs a list of scalars or of structs with a name")

@@ -195,6 +195,9 @@ func (p place) below() (place, *Problem) {
 		if fl == nil {
 			return place{}, place{at: child(p.at, name)}.problem(p.form.unknownField(name))
 		}
+		if a := p.form.alone(v); a != nil && a != fl {
+			return place{}, p.problem(complain("", "is given by its %s alone", quote(a.key)))
+		}
 		return place{child(p.at, name), rest, fl.form, &fl.rules, v.Field(fl.index)}, nil
 	case list:
 		label, rest, ok := cutLabel(p.rest)

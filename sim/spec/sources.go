@@ -44,10 +44,8 @@ func (f *form) parts(v reflect.Value, path string, visit func(part)) {
 	switch {
 	case f.leaf():
 	case f.shape == record:
-		for i := range f.fields {
-			if fl := &f.fields[i]; fl.set(v) {
-				visit(part{fl.key, child(path, fl.key), fl, fl.value(v), fl.form})
-			}
+		for _, fl := range f.given(v) {
+			visit(part{fl.key, child(path, fl.key), fl, fl.value(v), fl.form})
 		}
 	case f.shape == list:
 		for i, label := range f.elementLabels(v) {
@@ -99,14 +97,15 @@ func (s Sources) Of(path string) (text, at string, ok bool) {
 }
 
 // Check returns what is wrong with the sources of v: leaves without a source, entries for parts that v
-// does not have, and empty texts. Names and descriptions, and fields tagged spec:"-", need no source.
+// does not have, and empty texts. Names and descriptions, fields that stand for others
+// and those tagged spec:"-" need no source.
 // The problems have neither file nor line.
 func (s Sources) Check(v any) []Problem {
 	var problems []Problem
 	var paths []string
 	walk(v, func(p part) {
 		paths = append(paths, p.path)
-		if !p.form.leaf() || p.field != nil && (p.field.key == "name" || p.field.key == "description") {
+		if !p.form.leaf() || p.field != nil && (p.field.key == "name" || p.field.key == "description" || p.field.rules.alone) {
 			return
 		}
 		if _, _, ok := s.Of(p.path); !ok {
