@@ -347,3 +347,80 @@ func TestLaunches(t *testing.T) {
 		t.Errorf("no host: %v", got)
 	}
 }
+
+// A profile that refers to kernels is the profile with them in place, whatever is changed where.
+func TestKernelsByName(t *testing.T) {
+	m := machine(t, "a100-sxm-80gb")
+	written := *m
+	written.WriteOut()
+	if written.Hash() != m.Hash() {
+		t.Error("where a kernel is written changes the hash")
+	}
+	p, err := m.Profile("vllm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := m.Resolved(p).Gemm
+	if p.Gemm.Use != "cublas" || before.Fill == 0 || before.Name != "" {
+		t.Fatalf("%+v", p.Gemm)
+	}
+	// All that use it change with the kernel.
+	all := *m
+	if err := all.Set("runtime.kernels.gemm[cublas].fill", "9 us"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"compiled", "vllm"} {
+		p, _ := all.Profile(name)
+		if got := all.Resolved(p).Gemm.Fill; got != 9*units.Microsecond {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	// One alone changes with its profile, where each kernel can be written.
+	one := *m
+	for path, value := range map[string]string{"gemm.fill": "9 us", "vector[fused-row].fill": "8 us", "attention.fill": "7 us", "moe.sort": "6 us"} {
+		if err := one.Set("runtime.profiles[vllm]."+path, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, _ = one.Profile("vllm")
+	r := one.Resolved(p)
+	if r.Gemm.Fill != 9*units.Microsecond || r.Attention.Fill != 7*units.Microsecond || r.MoE.Sort != 6*units.Microsecond || r.Vector[1].Fill != 8*units.Microsecond || p.Gemm.Use != "" {
+		t.Errorf("%+v", r)
+	}
+	if p, _ := one.Profile("compiled"); one.Resolved(p).Gemm.Fill != before.Fill {
+		t.Error("another profile changed too")
+	}
+	if problems := one.Sources.Check(&one); len(problems) > 0 {
+		t.Errorf("%v", problems)
+	}
+	if p, _ := m.Profile("vllm"); m.Resolved(p).Gemm.Fill != before.Fill || p.Gemm.Use != "cublas" {
+		t.Error("the machine that was copied changed")
+	}
+	for path, want := range map[string]string{
+		"runtime.profiles[vllm].gemm.use":              `"x" does not fit: runtime.profiles[vllm].gemm.use: "x": no such kernel in runtime.kernels`,
+		"runtime.profiles[vllm].attention.use":         `no such kernel in runtime.kernels`,
+		"runtime.profiles[vllm].vector[fused-row].use": `no such kernel in runtime.kernels`,
+		"runtime.kernels.gemm[cublas].use":             `refers to another kernel`,
+		"runtime.profiles[vllm].gemm.name.something":   `single value`,
+	} {
+		if err := m.Set(path, "x"); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(want, `"x" does not fit: runtime.profiles[vllm].gemm.use: `)) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+}
+
+// Beside the name of a kernel nothing else is given.
+func TestUseStandsAlone(t *testing.T) {
+	text, err := spec.Marshal(machine(t, "a100-sxm-80gb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = load(strings.Replace(string(text), "        use: cublas\n", "        use: cublas\n        depth: 64\n", 1))
+	if err == nil || !strings.Contains(err.Error(), `runtime.profiles[compiled].gemm.depth: is given beside "use", which stands for it`) {
+		t.Errorf("%v", err)
+	}
+	_, err = load(strings.Replace(string(text), "        use: cublas\n", "        use: cubals\n", 1))
+	if err == nil || !strings.Contains(err.Error(), `did you mean "cublas"?`) {
+		t.Errorf("%v", err)
+	}
+}
