@@ -20,18 +20,31 @@ import (
 type word struct {
 	full  bool
 	value int64
-	row   int  // of a stationary value or a result: the row that it belongs to
-	fold  int  // and its fold
-	edge  bool // the first value of a fold to meet a stationary tile, or the last that meets a sum
+	block []int64 // in place of value: the inputs of a block, of which a sparse weight picks one
+	pick  int     // of a sparse weight: its place in the block
+	row   int     // of a stationary value or a result: the row that it belongs to
+	fold  int     // and its fold
+	edge  bool    // the first value of a fold to meet a stationary tile, or the last that meets a sum
+}
+
+// times multiplies an input and a weight, whichever way round.
+func times(a, b word) int64 {
+	switch {
+	case a.block != nil:
+		return a.block[b.pick] * b.value
+	case b.block != nil:
+		return a.value * b.block[a.pick]
+	}
+	return a.value * b.value
 }
 
 // fold is one pass of a tile over the array: what stays (ws, is) or enters from above (os), and what
 // enters from the left. moving[i][r] enters row r as the i-th, resident[r][c] stays in place,
 // falling[i][c] enters column c as the i-th.
 type fold struct {
-	moving   [][]int64
-	resident [][]int64
-	falling  [][]int64
+	moving   [][]word
+	resident [][]word
+	falling  [][]word
 	load     int // cycle in which the stationary tile begins to enter
 	start    int // cycle in which the stream begins to enter
 }
@@ -41,6 +54,7 @@ type array struct {
 	rows, cols int
 	bad        string
 	last       int // cycle of the last multiply-add
+	out        int // cycle in which the last result leaves
 }
 
 func (a *array) conflict(format string, args ...any) {
@@ -104,7 +118,11 @@ func (a *array) stationary(folds []fold) [][][]int64 {
 				} else {
 					down = a.enter(folds, "stationary values",
 						func(f *fold) (int, int) { return t - f.load - c, a.rows },
-						func(f *fold, i int) word { return word{value: f.resident[a.rows-1-i][c], row: a.rows - 1 - i} })
+						func(f *fold, i int) word {
+							w := f.resident[a.rows-1-i][c]
+							w.row = a.rows - 1 - i
+							return w
+						})
 				}
 				// The stream goes right, a cycle later in each row.
 				var in word
@@ -113,7 +131,11 @@ func (a *array) stationary(folds []fold) [][][]int64 {
 				} else {
 					in = a.enter(folds, "streams",
 						func(f *fold) (int, int) { return t - f.start - r, len(f.moving) },
-						func(f *fold, i int) word { return word{value: f.moving[i][r], edge: i == 0} })
+						func(f *fold, i int) word {
+							w := f.moving[i][r]
+							w.edge = i == 0
+							return w
+						})
 				}
 				moving2[r][c] = in
 				w, waiting := weight[r][c], shadow[r][c]
@@ -142,8 +164,9 @@ func (a *array) stationary(folds []fold) [][][]int64 {
 					}
 				}
 				a.last = t
-				s := word{full: true, value: above.value + w.value*in.value}
+				s := word{full: true, value: above.value + times(w, in)}
 				if sum2[r][c] = s; r == a.rows-1 {
+					a.out = t
 					n := left[c]
 					left[c]++
 					for f := range out {
@@ -187,7 +210,9 @@ func (a *array) output(folds []fold) [][][]int64 {
 					in = a.enter(folds, "streams",
 						func(f *fold) (int, int) { return t - f.start - r, len(f.moving) },
 						func(f *fold, i int) word {
-							return word{value: f.moving[i][r], row: i, edge: i == len(f.moving)-1}
+							w := f.moving[i][r]
+							w.row, w.edge = i, i == len(f.moving)-1
+							return w
 						})
 				}
 				if r > 0 {
@@ -195,7 +220,11 @@ func (a *array) output(folds []fold) [][][]int64 {
 				} else {
 					down = a.enter(folds, "streams from above",
 						func(f *fold) (int, int) { return t - f.start - c, len(f.falling) },
-						func(f *fold, i int) word { return word{value: f.falling[i][c], row: i} })
+						func(f *fold, i int) word {
+							w := f.falling[i][c]
+							w.row = i
+							return w
+						})
 				}
 				moving2[r][c], falling2[r][c] = in, down
 				s, hold := sum[r][c], held[r][c]
@@ -211,7 +240,7 @@ func (a *array) output(folds []fold) [][][]int64 {
 					if in.row == 0 {
 						s = word{full: true}
 					}
-					s.value += in.value * down.value
+					s.value += times(in, down)
 					if in.edge {
 						if hold.full {
 							a.conflict("a result of fold %d is done at element %d, %d where another waits", in.fold, r, c)
@@ -221,6 +250,7 @@ func (a *array) output(folds []fold) [][][]int64 {
 				}
 				sum2[r][c], held2[r][c], chain2[r][c] = s, hold, leaving
 				if r == a.rows-1 && leaving.full {
+					a.out = t
 					f, row := left[c]/a.rows, left[c]%a.rows
 					left[c]++
 					if leaving.fold != f || leaving.row != row {
@@ -246,31 +276,76 @@ type product struct {
 	array
 	dataflow string
 	m, n, k  int
+	kept     int // of the reduction: where weights are
 	folds    []fold
 	c        [][]int64
 }
 
-// newProduct divides a product over folds; where it does not fill the array there are zeros.
-func newProduct(rows, cols int, dataflow string, a, b [][]int64) *product {
+// newProduct divides a product over folds; where it does not fill the array there are zeros. With sparse weights it is
+// of those that are kept.
+func newProduct(rows, cols int, dataflow string, a, b [][]int64, sp *compute.Sparsity) *product {
 	p := &product{array: array{rows: rows, cols: cols}, dataflow: dataflow, m: len(a), n: len(b[0]), k: len(b)}
-	at := func(m [][]int64, i, j int) int64 {
-		if i < len(m) && j < len(m[i]) {
-			return m[i][j]
-		}
-		return 0
+	keep, of := 1, 1
+	if sp != nil {
+		keep, of = int(sp.Keep[0]), int(sp.Of)
 	}
-	matrix := func(rows, cols int, f func(i, j int) int64) [][]int64 {
-		m := make([][]int64, rows)
+	// weights[n] are the kept ones of a filter in the order of the reduction, block[i] the block that the i-th is of.
+	weights, block := make([][]word, p.n), []int{}
+	for k := 0; k < p.k; k += of {
+		for range min(keep, p.k-k) {
+			block = append(block, k)
+		}
+	}
+	for n := range weights {
+		i, from := 0, -1 // of the block that i is in
+		for k := range b {
+			if from != k/of*of {
+				from = k / of * of
+				for i < len(block) && block[i] < from {
+					i++
+				}
+			}
+			if b[k][n] != 0 || sp == nil {
+				for len(weights[n]) < i {
+					weights[n] = append(weights[n], word{})
+				}
+				weights[n] = append(weights[n], word{value: b[k][n], pick: k - from})
+				i++
+			}
+		}
+	}
+	input := func(m, i int) word { // what the i-th weight of a filter is multiplied by
+		if m >= p.m || i >= len(block) {
+			return word{block: make([]int64, of)}
+		}
+		w := word{block: make([]int64, of)}
+		for j := 0; j < of && block[i]+j < p.k; j++ {
+			w.block[j] = a[m][block[i]+j]
+		}
+		return w
+	}
+	weight := func(i, n int) word {
+		if n >= p.n || i >= len(weights[n]) {
+			return word{}
+		}
+		return weights[n][i]
+	}
+	p.kept = len(block)
+	p.c = make([][]int64, p.m)
+	for i := range p.c {
+		p.c[i] = make([]int64, p.n)
+	}
+	matrix := func(rows, cols int, f func(i, j int) word) [][]word {
+		m := make([][]word, rows)
 		for i := range m {
-			m[i] = make([]int64, cols)
+			m[i] = make([]word, cols)
 			for j := range m[i] {
 				m[i][j] = f(i, j)
 			}
 		}
 		return m
 	}
-	p.c = matrix(p.m, p.n, func(int, int) int64 { return 0 })
-	high, wide := p.k, p.n // of the operand or result that stays in place
+	high, wide := p.kept, p.n // of the operand or result that stays in place
 	switch dataflow {
 	case "os":
 		high = p.m
@@ -282,14 +357,14 @@ func newProduct(rows, cols int, dataflow string, a, b [][]int64) *product {
 			var f fold
 			switch dataflow {
 			case "os":
-				f.moving = matrix(p.k, rows, func(i, j int) int64 { return at(a, r+j, i) })
-				f.falling = matrix(p.k, cols, func(i, j int) int64 { return at(b, i, c+j) })
+				f.moving = matrix(p.kept, rows, func(i, j int) word { return input(r+j, i) })
+				f.falling = matrix(p.kept, cols, func(i, j int) word { return weight(i, c+j) })
 			case "ws":
-				f.resident = matrix(rows, cols, func(i, j int) int64 { return at(b, r+i, c+j) })
-				f.moving = matrix(p.m, rows, func(i, j int) int64 { return at(a, i, r+j) })
+				f.resident = matrix(rows, cols, func(i, j int) word { return weight(r+i, c+j) })
+				f.moving = matrix(p.m, rows, func(i, j int) word { return input(i, r+j) })
 			case "is":
-				f.resident = matrix(rows, cols, func(i, j int) int64 { return at(a, c+j, r+i) })
-				f.moving = matrix(p.n, rows, func(i, j int) int64 { return at(b, r+j, i) })
+				f.resident = matrix(rows, cols, func(i, j int) word { return input(c+j, r+i) })
+				f.moving = matrix(p.n, rows, func(i, j int) word { return weight(r+j, i) })
 			}
 			p.folds = append(p.folds, f)
 		}
@@ -330,7 +405,7 @@ func (p *product) run() int {
 	} else {
 		out = p.stationary(p.folds)
 	}
-	i, high, wide := 0, p.k, p.n
+	i, high, wide := 0, p.kept, p.n
 	switch p.dataflow {
 	case "os":
 		high = p.m
@@ -380,38 +455,79 @@ func multiply(a, b [][]int64) [][]int64 {
 	return c
 }
 
-func modeled(t *rapid.T, rows, cols int, dataflow, mode string, m, n, k int) units.Cycles {
-	u := compute.Matrix{Kind: "systolic", Rows: int64(rows), Columns: int64(cols), Arrays: 1,
-		Dataflow: dataflow, Mode: mode, Types: map[string]int64{"int8": 1}}
-	c, err := u.Cycles(traces.INT8, int64(m), int64(n), int64(k))
+// drawSparse leaves at most so many weights of each block of a column.
+func drawSparse(t *rapid.T, b [][]int64, sp *compute.Sparsity) {
+	for n := range b[0] {
+		for from := 0; from < len(b); from += int(sp.Of) {
+			order := rapid.Permutation(ints(min(int(sp.Of), len(b)-from))).Draw(t, "kept")
+			for i, k := range order {
+				if int64(i) >= sp.Keep[0] {
+					b[from+k][n] = 0
+				}
+			}
+		}
+	}
+}
+
+func ints(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// check runs a product on the reference and compares it with plain multiplication and with the closed form.
+func check(t *rapid.T, rows, cols int, dataflow, mode string, a, b [][]int64, sp *compute.Sparsity) {
+	p := newProduct(rows, cols, dataflow, a, b, sp)
+	p.schedule(mode, 0)
+	cycles := p.run()
+	if p.bad != "" {
+		t.Fatal(p.bad)
+	}
+	if want := multiply(a, b); fmt.Sprint(p.c) != fmt.Sprint(want) {
+		t.Fatalf("product %v, want %v", p.c, want)
+	}
+	u := compute.Systolic{Rows: int64(rows), Columns: int64(cols), Arrays: 1, Dataflow: dataflow, Mode: mode}
+	r, err := u.Run(compute.Product{M: int64(p.m), N: int64(p.n), K: int64(p.k), Sparse: sp})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Steady + c.Fill
+	if got := r.Cycles.Steady + r.Cycles.Fill; got != units.Cycles(cycles) || r.Folds != int64(len(p.folds)) {
+		t.Fatalf("the model takes %d cycles for %d folds, the array %d for %d", got, r.Folds, cycles, len(p.folds))
+	}
+	if got := units.Cycles(p.out - p.last); r.Drain != got {
+		t.Fatalf("the model's last result leaves %d cycles after the last multiply-add, the array's %d", r.Drain, got)
+	}
+	if sp != nil {
+		return
+	}
+	m := compute.Matrix{Kind: "systolic", Rows: int64(rows), Columns: int64(cols), Arrays: 1, Dataflow: dataflow, Mode: mode, Types: map[string]int64{"int8": 1}}
+	if c, err := m.Cycles(traces.INT8, int64(p.m), int64(p.n), int64(p.k)); err != nil || c != r.Cycles {
+		t.Fatalf("a machine's unit: %+v, %v; want %+v", c, err, r.Cycles)
+	}
 }
 
-// TestRegisterLevel: the reference gives the right product in every dataflow and mode, without two values
-// ever wanting one register, and the closed form gives exactly its cycles.
+// TestRegisterLevel: the reference gives the right product in every dataflow and mode, dense and sparse, without two
+// values ever wanting one register, and the closed form gives exactly its cycles.
 func TestRegisterLevel(t *testing.T) {
 	for _, dataflow := range []string{"os", "ws", "is"} {
 		for _, mode := range []string{"serial", "hidden-load", "chained"} {
 			t.Run(dataflow+" "+mode, func(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
-					rows, cols := rapid.IntRange(1, 5).Draw(t, "rows"), rapid.IntRange(1, 5).Draw(t, "columns")
-					m, n, k := rapid.IntRange(1, 9).Draw(t, "m"), rapid.IntRange(1, 9).Draw(t, "n"), rapid.IntRange(1, 9).Draw(t, "k")
+					side := rapid.SampledFrom([]int{1, 2, 3, 4, 5, 7, 8, 11, 16})
+					rows, cols := side.Draw(t, "rows"), side.Draw(t, "columns")
+					// Less than a fold, and folds with an edge.
+					dim := func(side int, label string) int { return rapid.IntRange(1, 2*side+3).Draw(t, label) }
+					m, n, k := dim(max(rows, cols), "m"), dim(cols, "n"), dim(rows, "k")
 					a, b := drawMatrix(t, m, k, "a"), drawMatrix(t, k, n, "b")
-					p := newProduct(rows, cols, dataflow, a, b)
-					p.schedule(mode, 0)
-					cycles := p.run()
-					if p.bad != "" {
-						t.Fatal(p.bad)
+					var sp *compute.Sparsity
+					if rapid.Bool().Draw(t, "sparse") {
+						of := rapid.Int64Range(1, 6).Draw(t, "of")
+						sp = &compute.Sparsity{Keep: []int64{rapid.Int64Range(1, of).Draw(t, "keep")}, Of: of}
+						drawSparse(t, b, sp)
 					}
-					if want := multiply(a, b); fmt.Sprint(p.c) != fmt.Sprint(want) {
-						t.Fatalf("product %v, want %v", p.c, want)
-					}
-					if got := modeled(t, rows, cols, dataflow, mode, m, n, k); got != units.Cycles(cycles) {
-						t.Fatalf("the model takes %d cycles, the array %d", got, cycles)
-					}
+					check(t, rows, cols, dataflow, mode, a, b, sp)
 				})
 			})
 		}
@@ -426,7 +542,7 @@ func TestRegisterLevelTight(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				rows, cols := rapid.IntRange(1, 5).Draw(t, "rows"), rapid.IntRange(1, 5).Draw(t, "columns")
 				m, n, k := rapid.IntRange(1, 9).Draw(t, "m"), rapid.IntRange(1, 9).Draw(t, "n"), rapid.IntRange(1, 9).Draw(t, "k")
-				p := newProduct(rows, cols, dataflow, drawMatrix(t, m, k, "a"), drawMatrix(t, k, n, "b"))
+				p := newProduct(rows, cols, dataflow, drawMatrix(t, m, k, "a"), drawMatrix(t, k, n, "b"), nil)
 				if len(p.folds) < 2 {
 					t.Skip("one fold")
 				}

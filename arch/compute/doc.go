@@ -15,8 +15,10 @@
 // folds follow at max(T, R) cycles and the skew is paid once: a column takes R cycles to pass on the
 // next stationary values (ws, is) or the results of the fold before (os). Edge folds cost a full fold.
 // What is paid once is kept apart (Cycles.Fill), so that tiles which follow one another pay it once
-// too; F folds take Steady + Fill cycles to the last multiply-add. Results on their way out of the
-// array after that are not counted.
+// too; F folds take Steady + Fill cycles to the last multiply-add. Sums that stay in place (os) need R
+// more cycles to leave the array (SystolicRun.Drain). Several arrays of a core share the folds.
+// Systolic.Run also counts words that pass between an array and its memory, partial sums that are read
+// back, and products with N:M sparse weights.
 //
 // A vector unit does Lanes simple operations per cycle, a special-function unit Special
 // transcendental ones.
@@ -28,10 +30,10 @@
 // # Sources
 //
 // Systolic closed form: Samajdar et al., A systematic methodology for characterizing scalability of
-// DNN accelerators using SCALE-Sim, ISPASS 2020.
+// DNN accelerators using SCALE-Sim, ISPASS 2020. Sparsity: Raj et al., SCALE-Sim v3, ISPASS 2025.
 //
 // # Not modelled
 //
-// Sparsity, register-file conflicts, instruction issue. Sustained shares of the peak rates are
+// Sparsity of a machine's products, register-file conflicts, instruction issue. Sustained shares of the peak rates are
 // constants of each machine.
 package compute

@@ -124,6 +124,11 @@ func (u Matrix) Rate(t traces.DType) (int64, error) {
 // take Steady each and Fill once: what the first one waits for until the pipeline runs.
 type Cycles struct{ Steady, Fill units.Cycles }
 
+// arrays are those of a systolic unit.
+func (u Matrix) arrays() Systolic {
+	return Systolic{Rows: u.Rows, Columns: u.Columns, Arrays: u.Arrays, Dataflow: u.Dataflow, Mode: u.Mode}
+}
+
 // Cycles returns the cycles one core's unit takes for an m×k by k×n tile; all three are at least 1. For
 // a systolic unit the folds of the tile are dealt out to the arrays of the core.
 func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
@@ -132,7 +137,7 @@ func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
 		if !ok {
 			return Cycles{}, &UnsupportedType{t, sortedKeys(u.Types)}
 		}
-		if c, ok := u.systolic(m, n, k, p); ok {
+		if c, ok := u.arrays().cycles(m, n, k, p); ok {
 			return c, nil
 		}
 		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
@@ -147,38 +152,4 @@ func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
 		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
 	}
 	return Cycles{Steady: units.Cycles(units.CeilDiv(mnk, rate))}, nil
-}
-
-// systolic returns the cycles of a GEMM on the arrays of one core, each fold passed over passes
-// times; see the package comment.
-func (u Matrix) systolic(m, n, k, passes int64) (Cycles, bool) {
-	sr, sc, t := m, n, k
-	load := int64(0) // cycles to load a stationary tile
-	switch u.Dataflow {
-	case "ws":
-		sr, sc, t, load = k, n, m, u.Rows
-	case "is":
-		sr, sc, t, load = k, m, n, u.Rows
-	}
-	folds, ok := units.Mul(units.CeilDiv(sr, u.Rows), units.CeilDiv(sc, u.Columns))
-	if !ok {
-		return Cycles{}, false
-	}
-	if folds, ok = units.Mul(units.CeilDiv(folds, u.Arrays), passes); !ok {
-		return Cycles{}, false
-	}
-	skew := u.Rows + u.Columns - 2
-	first, ok := units.Add(t, load+skew) // a fold by itself
-	if !ok {
-		return Cycles{}, false
-	}
-	fold := first
-	switch u.Mode {
-	case "hidden-load": // a stream takes at least the cycles of a load to pass the array
-		fold = t + skew
-	case "chained": // a column takes in its stationary values, or gives up its results, one a cycle
-		fold = max(t, u.Rows)
-	}
-	steady, ok := units.Mul(folds, fold)
-	return Cycles{units.Cycles(steady), units.Cycles(first - fold)}, ok
 }

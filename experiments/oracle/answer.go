@@ -60,12 +60,6 @@ type modelAnswer struct {
 	*eval.Answer
 }
 
-// arrayAnswer is the answer for a systolic array.
-type arrayAnswer struct {
-	Status Status `json:"status"`
-	Cycles int64  `json:"cycles"`
-}
-
 // OfOp is the answer for an operator that the simulator answered with a.
 func OfOp(o *Op, a *eval.Answer) OpAnswer {
 	out := OpAnswer{Status: OK, Seconds: a.Seconds, Joules: a.Energy.Joules, BoundBy: a.BoundBy, FloorSeconds: a.FloorSeconds,

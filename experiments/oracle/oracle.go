@@ -102,7 +102,7 @@ func statusOf(a *answer) Status {
 
 // jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
 func jobSize(j *job) int64 {
-	return 900 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora))
+	return 900 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora)+len(j.array.keep))
 }
 
 // batch answers the requests of an array, several at a time, in their order.
@@ -161,11 +161,11 @@ func (o *Oracle) compute(ctx context.Context, q *request) (a *answer, err error)
 // evaluate asks the simulator. Errors are the simulator's.
 func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if q.array.rows > 0 {
-		cycles, err := q.array.cycles()
+		a, err := q.array.answer()
 		if err != nil {
 			return failed(err), nil
 		}
-		return encode(arrayAnswer{OK, cycles}, nil), nil
+		return encode(a, nil), nil
 	}
 	if q.dram.Standard != "" {
 		a, err := OfDRAM(ctx, &q.dram, q.fidelity)
