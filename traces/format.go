@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // Version is the version of the operator trace that this package writes and reads.
@@ -149,20 +151,35 @@ func defaultPast(p Phase, prompt int64, b *Block) int64 {
 // are left out, and blocks of one name are told apart by a number. An invalid graph is not written; the
 // error is then an *Invalid.
 func (g *Graph) Write(w io.Writer) error {
+	return g.write(bufio.NewWriterSize(w, 1<<15))
+}
+
+func (g *Graph) write(w *bufio.Writer) error {
 	if err := g.Validate(); err != nil {
 		return err
 	}
-	e := encoder{w: bufio.NewWriterSize(w, 1<<15), g: g}
+	e := encoder{w: w, g: g}
 	e.all()
 	return e.w.Flush()
 }
 
 // Hash returns the SHA-256 of what Write writes, in hexadecimal.
 func (g *Graph) Hash() string {
-	h := sha256.New()
-	_ = g.Write(h) // a hash takes everything; an invalid graph has the hash of nothing
+	h := hashers.Get().(*hasher)
+	defer hashers.Put(h)
+	h.Reset()
+	h.out.Reset(h.Hash)
+	_ = g.write(h.out) // a hash takes everything; an invalid graph has the hash of nothing
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// hasher is a hash with the buffer before it, which are kept: graphs of one operator are small and asked about often.
+type hasher struct {
+	hash.Hash
+	out *bufio.Writer
+}
+
+var hashers = sync.Pool{New: func() any { return &hasher{sha256.New(), bufio.NewWriterSize(nil, 1<<12)} }}
 
 // encoder writes lines. Errors of the writer stay in w until Flush.
 type encoder struct {

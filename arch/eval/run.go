@@ -79,6 +79,15 @@ type Request struct {
 	Seed     int64
 	// ArchHash is Machine.Hash(), for callers that ask about one machine many times; "" works it out.
 	ArchHash string
+	// Planned is the program of the same machine, graph and mapping with the hash of the graph, for callers that time one
+	// plan in several ways; nil plans. Programs are not changed, so requests may share one.
+	Planned *Planned
+}
+
+// Planned is what was planned before.
+type Planned struct {
+	Program   *plan.Program
+	GraphHash string
 }
 
 // Result is an answer with what it was derived from.
@@ -101,7 +110,12 @@ func (r *Request) Key() string {
 
 // manifest identifies the point and its parts by content.
 func (r *Request) manifest(p *plan.Program) Manifest {
-	m := Manifest{Version: Version, ArchHash: r.ArchHash, GraphHash: r.Graph.Hash(), Seed: r.Seed}
+	m := Manifest{Version: Version, ArchHash: r.ArchHash, Seed: r.Seed}
+	if r.Planned != nil {
+		m.GraphHash = r.Planned.GraphHash
+	} else {
+		m.GraphHash = r.Graph.Hash()
+	}
 	if m.ArchHash == "" {
 		m.ArchHash = r.Machine.Hash()
 	}
@@ -234,9 +248,17 @@ func (r *Request) Decide(ctx context.Context) (*plan.Program, *plan.Decisions, e
 	return plan.DecideWith(ctx, r.Machine, r.Graph, p, r.Costs)
 }
 
+// planned is the program of the request.
+func (r *Request) planned(ctx context.Context) (*plan.Program, error) {
+	if r.Planned == nil {
+		return r.PlanContext(ctx)
+	}
+	return r.Planned.Program, r.check()
+}
+
 // Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
 func Run(ctx context.Context, r Request) (*Result, error) {
-	p, err := r.PlanContext(ctx)
+	p, err := r.planned(ctx)
 	if err != nil {
 		return nil, err
 	}

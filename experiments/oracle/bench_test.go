@@ -38,6 +38,31 @@ func BenchmarkEstimateOp(b *testing.B) {
 	}
 }
 
+// BenchmarkEstimateOpPlanned times operators anew whose plan is known, as answers in the other fidelity are.
+func BenchmarkEstimateOpPlanned(b *testing.B) {
+	for _, fidelity := range []string{"analytic", "event"} {
+		for _, kind := range []string{
+			`"kind":"gemm","n":4096,"k":4096,"m":2048`,
+			`"kind":"attention","heads":32,"head_dim":128,"q_len":1,"past_len":4096`,
+			`"kind":"attention","heads":32,"head_dim":128,"q_len":4096`,
+			`"kind":"rmsnorm","cols":4096,"rows":2048`,
+		} {
+			b.Run(fidelity+"/"+kind[len(`"kind":"`):], func(b *testing.B) {
+				o := oracle.New(oracle.Options{CacheBytes: 1}) // forgets each answer at the next
+				line := `{"arch":"a100-sxm-80gb","op":{` + kind + `},"fidelity":"` + fidelity + `"}`
+				other := `{"arch":"a100-sxm-80gb","op":{` + kind + `},"fidelity":"` + map[string]string{"analytic": "event", "event": "analytic"}[fidelity] + `"}`
+				b.ReportAllocs()
+				for b.Loop() {
+					b.StopTimer()
+					answer(b, o, other)
+					b.StartTimer()
+					answer(b, o, line)
+				}
+			})
+		}
+	}
+}
+
 func indexByte(s string, c byte) int {
 	for i := range len(s) {
 		if s[i] == c {

@@ -38,12 +38,17 @@ type Oracle struct {
 	workers int
 	resolve *resolver
 	answers *lru[job, *answer]
+	plans   *lru[job, *eval.Planned] // of operators, under their job without a fidelity
 	costs   plan.Coster
 	only    bool
 }
 
 // MaxBatch bounds the requests of one batch.
 const MaxBatch = 1 << 16
+
+// rememberedPlans is how many plans of operators are kept, of some 10 kB each: whoever asks about one in a fidelity may
+// ask about the other next.
+const rememberedPlans = 4096
 
 // New returns an oracle that knows nothing yet.
 func New(o Options) *Oracle {
@@ -54,7 +59,7 @@ func New(o Options) *Oracle {
 	if o.CacheBytes < 1 {
 		o.CacheBytes = 64 << 20
 	}
-	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes), o.Costs, o.OwnCostsOnly}
+	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes), newLRU[job, *eval.Planned](rememberedPlans), o.Costs, o.OwnCostsOnly}
 }
 
 // Answer answers one request, or a batch of them in an array. The answer is one line of JSON without
@@ -190,9 +195,15 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		r := q.op.Request(m.Machine, name, q.hostSync)
 		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
 		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
+		either := q.job
+		either.fidelity = ""
+		r.Planned, _ = o.plans.get(either)
 		res, err := eval.Run(ctx, r)
 		if err != nil {
 			return nil, err
+		}
+		if r.Planned == nil && r.Costs == nil {
+			o.plans.put(either, &eval.Planned{Program: res.Program, GraphHash: res.Manifest.GraphHash}, 1)
 		}
 		return ofOp(&q.op, &res.Answer), nil
 	}
