@@ -30,11 +30,15 @@ func loadDRAM(dir string, l *loaded) error {
 			q["load"] = r.number("load")
 		}
 		class := "fraction"
-		switch {
+		switch mapping := r.get("mapping"); {
 		case r.get("outstanding") != "":
 			q["outstanding"], class = r.integer("outstanding"), "idle"
 		case r.get("load") != "sat":
 			class = "loaded"
+		case r.get("refresh") == "pb":
+			class = "fraction_per_bank_refresh"
+		case mapping != "bgint" && mapping != "rorabacobgch":
+			class = "fraction_other_mapping"
 		}
 		c := Case{File: r.file, Line: r.line, Source: controller, Device: r.get("standard"), Name: strings.Join([]string{r.get("pattern"), r.get("mapping"), r.get("rw_mix")}, " "), Request: Fields{"dram": q}}
 		for _, name := range []string{"channels", "pattern", "streams", "rw_mix", "kind", "chunk_B", "stride_B", "mapping", "refresh", "load", "outstanding"} {
@@ -43,12 +47,21 @@ func loadDRAM(dir string, l *loaded) error {
 		if class != "idle" {
 			c.Figures = append(c.Figures, Figure{Class: class, Field: "fraction_of_peak", Measured: r.number("fraction"), Unit: "of peak"})
 		}
+		latency := "latency_saturated"
+		if class == "idle" || class == "loaded" {
+			latency = "latency_" + class
+		}
+		if class == "fraction" {
+			if n := r.number("acts_per_64B"); n > 0 {
+				c.Figures = append(c.Figures, Figure{Class: "rows_opened", Field: "activates_per_line", Measured: n, Unit: "a line", Played: true})
+			}
+		}
 		if ns := r.number("avg_latency_ns"); ns > 0 {
-			c.Figures = append(c.Figures, Figure{Class: map[string]string{"fraction": "latency_saturated", "loaded": "latency_loaded", "idle": "latency_idle"}[class], Field: "latency_ns", Measured: ns, Unit: "ns"})
+			c.Figures = append(c.Figures, Figure{Class: latency, Field: "latency_ns", Measured: ns, Unit: "ns"})
 		}
 		if r.get("energy_pJ_per_bit") != "" {
 			if pj := r.number("energy_pJ_per_bit"); pj > 0 {
-				c.Figures = append(c.Figures, Figure{Class: "energy", Field: "picojoules_per_bit", Measured: pj, Unit: "pJ/bit"})
+				c.Figures = append(c.Figures, Figure{Class: "energy", Field: "picojoules_per_bit", Measured: pj, Unit: "pJ/bit", Played: true})
 			}
 		}
 		if r.err != nil {

@@ -46,7 +46,7 @@ func loadBusBandwidth(dir string, l *loaded) error {
 		case arch == "":
 			l.leave("no machine for " + system)
 			continue
-		case !known || r.get("bytes") == "":
+		case !known || r.get("bytes") == "" || r.get("bytes") == "large":
 			l.leave("collective or size not said")
 			continue
 		case strings.Contains(r.get("algorithm"), "NVLS off"), strings.Contains(r.get("algorithm"), "NVLS=0"):

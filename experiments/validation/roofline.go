@@ -120,6 +120,9 @@ func rooflines(dir string, rows []Row) {
 	for _, k := range order {
 		c := known[k]
 		if c == nil {
+			if len(of[k]) < 6 {
+				continue // three parameters fit so few rows whatever they are
+			}
 			c = fitRoofline(of[k])
 		}
 		for _, r := range of[k] {

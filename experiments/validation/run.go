@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments/oracle"
 )
@@ -42,8 +43,16 @@ type Row struct {
 	Calibrated float64 // seconds by the calibrated roofline, 0 if there is none
 }
 
-// Error is predicted/measured − 1.
-func (r *Row) Error() float64 { return r.Predicted/r.Measured - 1 }
+// Error is predicted/measured − 1; where a range was published, that from its nearer end.
+func (r *Row) Error() float64 {
+	switch {
+	case r.High == 0 || r.Predicted < r.Measured:
+		return r.Predicted/r.Measured - 1
+	case r.Predicted > r.High:
+		return r.Predicted/r.High - 1
+	}
+	return 0
+}
 
 // Failure is a case that has no answer although it should.
 type Failure struct {
@@ -71,7 +80,9 @@ func Run(ctx context.Context, s Suite, o Options) (*Result, error) {
 	unasked := map[string]int{}
 	for i := range l.cases {
 		c := &l.cases[i]
-		c.Figures = slices.DeleteFunc(c.Figures, func(f Figure) bool { return len(o.Classes) > 0 && !matches(o.Classes, f.Class) })
+		c.Figures = slices.DeleteFunc(c.Figures, func(f Figure) bool {
+			return len(o.Classes) > 0 && !matches(o.Classes, f.Class) || f.Played && o.Fidelity == eval.Analytic
+		})
 		switch {
 		case len(c.Figures) == 0,
 			len(o.Devices) > 0 && !matches(o.Devices, c.Device) && !matches(o.Devices, c.Arch),
@@ -110,6 +121,12 @@ func (o *Options) ask(ctx context.Context, s Suite, cases []*Case, left map[stri
 		team.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(cases) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				answers[i], errs[i] = o.one(ctx, asked, cases[i])
+				if runtime, _ := answers[i]["runtime"].(string); errs[i] == nil && cases[i].Runtime != "" && runtime != cases[i].Runtime {
+					errs[i] = fmt.Errorf("the answer is for profile %q, not %q", runtime, cases[i].Runtime)
+				}
+				if errs[i] == nil && cases[i].Derive != nil {
+					errs[i] = cases[i].Derive(answers[i])
+				}
 				if n := int(done.Add(1)); o.Progress != nil && (n%64 == 0 || n == len(cases)) {
 					o.Progress(s.Name, n, len(cases))
 				}

@@ -26,7 +26,10 @@ type Case struct {
 	Columns []Column
 	Request Fields
 	// Ask, if not nil, takes the place of Request: it returns an answer to find the figures in.
-	Ask     func(ctx context.Context, o *oracle.Oracle) (map[string]any, error)
+	Ask func(ctx context.Context, o *oracle.Oracle) (map[string]any, error)
+	// Derive, if not nil, adds figures to an answer.
+	Derive  func(answer map[string]any) error
+	Runtime string  // profile that the answer must name, "" for any
 	Times   float64 // how often what is asked for ran; 0 means once
 	Figures []Figure
 	// Work at the least, for rooflines; Ops 0 and Bytes 0 if there is none. Seconds at full rate.
@@ -45,7 +48,9 @@ type Figure struct {
 	Field    string  // of the answer, with dots: "stalls.compute"
 	Scale    float64 // of the field to the unit of the measurement; 0 means 1
 	Measured float64
+	High     float64 // of a range that begins at Measured: nothing within is off; 0 if there is none
 	Unit     string
+	Played   bool // only the fidelity event has it
 }
 
 // Left is how many rows were left out for a reason.

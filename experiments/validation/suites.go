@@ -7,4 +7,8 @@ var suites = []Suite{
 	{"kernels", "single kernels on silicon, as profilers see them or the host times them", loadKernels},
 	{"tpu", "single kernels on TPU v4 and v6e, as their profilers see them", loadTPU},
 	{"network", "collectives on silicon", loadNetwork},
+	{"published", "whole models and claims that were published", loadPublished},
+	{"serving", "time to the first token and between tokens of vLLM of 2023 (Splitwise)", loadServing},
+	{"servers", "time between tokens of servers with so many requests in work (aiconfigurator)", loadServers},
+	{"power", "average and peak power of vLLM of 2023 (Splitwise)", loadPower},
 }
