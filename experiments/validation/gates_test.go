@@ -122,7 +122,7 @@ func TestGates(t *testing.T) {
 				key := append([]string{s.suite, s.fidelity}, g.Keys...)
 				name := strings.Join(key, ",")
 				seen[name] = true
-				reached := math.Ceil(1000*g.Mean-1e-6) / 10
+				reached := max(0, math.Ceil(1000*g.Mean-1e-4)/10) // nothing is 0.1 % for the last bits of a float
 				of := s.suite + "," + s.fidelity
 				written[of] = append(written[of], append(key, strconv.FormatFloat(reached, 'f', 1, 64)))
 				most, ok := known[name]

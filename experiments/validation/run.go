@@ -46,6 +46,8 @@ type Row struct {
 // Error is predicted/measured − 1; where a range was published, that from its nearer end.
 func (r *Row) Error() float64 {
 	switch {
+	case r.Measured == 0: // nothing is counted, and anything is all off
+		return min(1, math.Abs(r.Predicted))
 	case r.High == 0 || r.Predicted < r.Measured:
 		return r.Predicted/r.Measured - 1
 	case r.Predicted > r.High:

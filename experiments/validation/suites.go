@@ -2,7 +2,7 @@ package validation
 
 // suites is the ladder.
 var suites = []Suite{
-	{"systolic", "arrays of multipliers, against SCALE-Sim v2", loadSystolic},
+	{"systolic", "systolic arrays, against SCALE-Sim v2: cycles, accesses, use", loadSystolic},
 	{"dram", "streams of accesses to DRAM, against Ramulator 2.1 and DRAMsim3", loadDRAM},
 	{"kernels", "single kernels on silicon, as profilers see them or the host times them", loadKernels},
 	{"tpu", "single kernels on TPU v4 and v6e, as their profilers see them", loadTPU},
