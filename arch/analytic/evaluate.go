@@ -3,6 +3,7 @@ package analytic
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim"
@@ -89,10 +90,15 @@ type timer struct {
 	p     *plan.Program
 	floor bool
 	ideal bool
-	// Of the recurrence that is being evaluated; kept for their memory.
+}
+
+// scratch is the memory of a recurrence, which outlives it.
+type scratch struct {
 	history    history
 	done, free []instant
 }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // zeroed returns n zero instants, in the memory of old if it is large enough.
 func zeroed(old []instant, n int64) []instant {
@@ -202,9 +208,11 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		depth = 4096 // buffers deeper than the loop is long never make anything wait
 	}
 	ring := depth + 1
-	e.done, e.free = zeroed(e.done, int64(n)*ring), zeroed(e.free, int64(n))
-	done, free := e.done, e.free // done[i*ring + iteration%ring]
-	history := &e.history
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.done, s.free = zeroed(s.done, int64(n)*ring), zeroed(s.free, int64(n))
+	done, free := s.done, s.free // done[i*ring + iteration%ring]
+	history := &s.history
 	history.reset()
 	var end instant
 	for it := int64(0); it < times; it++ {
@@ -264,6 +272,9 @@ func rotate(to, free, done []instant, ring, it int64) []instant {
 
 // respin moves ring entries to the slots they have after by further iterations.
 func respin(done []instant, n int, ring, by int64) []instant {
+	if by%ring == 0 {
+		return done
+	}
 	out := make([]instant, len(done))
 	for i := int64(0); i < int64(n); i++ {
 		for k := int64(0); k < ring; k++ {

@@ -84,11 +84,16 @@ type Request struct {
 	Planned *Planned
 }
 
-// Planned is what was planned before.
+// Planned is what was planned before, and what follows from the plan alone.
 type Planned struct {
-	Program   *plan.Program
-	GraphHash string
+	program   *plan.Program
+	graphHash string
+	floor     units.Time
 }
+
+// Planned returns the plan of a result for requests that differ in nothing that is planned: those with the same machine,
+// graph, mapping and costs, and the same resources without contention.
+func (r *Result) Planned() *Planned { return &Planned{r.Program, r.Manifest.GraphHash, r.floor} }
 
 // Result is an answer with what it was derived from.
 type Result struct {
@@ -97,6 +102,7 @@ type Result struct {
 	Outcome *sim.Outcome
 
 	timed *timed
+	floor units.Time
 }
 
 // Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,
@@ -112,7 +118,7 @@ func (r *Request) Key() string {
 func (r *Request) manifest(p *plan.Program) Manifest {
 	m := Manifest{Version: Version, ArchHash: r.ArchHash, Seed: r.Seed}
 	if r.Planned != nil {
-		m.GraphHash = r.Planned.GraphHash
+		m.GraphHash = r.Planned.graphHash
 	} else {
 		m.GraphHash = r.Graph.Hash()
 	}
@@ -253,7 +259,7 @@ func (r *Request) planned(ctx context.Context) (*plan.Program, error) {
 	if r.Planned == nil {
 		return r.PlanContext(ctx)
 	}
-	return r.Planned.Program, r.check()
+	return r.Planned.program, r.check()
 }
 
 // Run answers the request. Errors are those of plan.Build, of the context, or internal ones.
@@ -353,11 +359,12 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	}
 	r.operators(res, meter)
 	r.ownCosts(res)
-	floor, err := analytic.Floor(p, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")})
-	if err != nil {
+	if r.Planned != nil {
+		res.floor = r.Planned.floor
+	} else if res.floor, err = analytic.Floor(p, analytic.Options{IdealContention: slices.Contains(r.Ideal, "contention")}); err != nil {
 		return err
 	}
-	a.FloorSeconds = floor.Seconds()
+	a.FloorSeconds = res.floor.Seconds()
 	a.Events = o.Events
 	a.Advice = []Advice{}
 	if r.Advise {

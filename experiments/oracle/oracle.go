@@ -203,7 +203,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 			return nil, err
 		}
 		if r.Planned == nil && r.Costs == nil {
-			o.plans.put(either, &eval.Planned{Program: res.Program, GraphHash: res.Manifest.GraphHash}, 1)
+			o.plans.put(either, res.Planned(), 1)
 		}
 		return ofOp(&q.op, &res.Answer), nil
 	}
