@@ -396,8 +396,18 @@ type AttentionKernel struct {
 	// Rows of queries and Keys of a tile.
 	Rows int64 `yaml:"rows" spec:"required,min=1,max=65536"`
 	Keys int64 `yaml:"keys" spec:"required,min=1,max=65536"`
-	// Resident is the number of thread blocks a core holds at a time.
+	// Resident is the most thread blocks that a core holds at a time, and Buffers the tiles of keys and of values that
+	// each of them keeps in private memory beside its queries, 1 when absent: a small memory has room for fewer blocks.
 	Resident int64 `yaml:"resident" spec:"required,min=1,max=64"`
+	Buffers  int64 `yaml:"buffers,omitempty" spec:"min=0,max=16"`
+	// Alone says of kernels with several blocks on a core how many times its share of a full core's time a block takes
+	// that has the core to itself, since it waits for its own results; 1 when absent.
+	Alone float64 `yaml:"alone,omitempty" spec:"min=0,max=64"`
+	// Masked says that tiles whose keys are all masked are computed too.
+	Masked bool `yaml:"masked,omitempty"`
+	// Together says that sequences with one new token are taken by the kernel for many in the same launch, where both
+	// are to be attended to; else each kind has a kernel of its own.
+	Together bool `yaml:"together,omitempty"`
 	// Softmax is the part of a tile's softmax that does not hide behind the products, in cycles
 	// for a tile of Rows×Keys scores.
 	Softmax units.Cycles `yaml:"softmax" spec:"min=0 cycles"`
@@ -409,9 +419,15 @@ type AttentionKernel struct {
 	Start units.Cycles `yaml:"start" spec:"min=0 cycles"`
 	// Block is what one tile of keys costs a decode thread block that works alone, in cycles.
 	Block units.Cycles `yaml:"block" spec:"min=0 cycles"`
-	// Split says when decode divides the cached keys of a head over several thread blocks: always,
-	// only for heads that share keys ("grouped"), or never ("").
-	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always"`
+	// Row is what each row of queries adds to Start in a block that decodes.
+	Row units.Cycles `yaml:"row,omitempty" spec:"min=0 cycles"`
+	// Persistent says of a kernel that decodes that its blocks share out the work evenly; else they come in waves.
+	Persistent bool `yaml:"persistent,omitempty"`
+	// Split says when the keys of a head are divided over several thread blocks: "always", where heads are fewer than
+	// 0.8 of the slots, by the rule of FlashAttention; "grouped", by the same rule but only for heads that share keys; "fill", as
+	// many as there are slots; or never (""). Slots is how many of these each core counts for, Resident when absent.
+	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always|fill"`
+	Slots int64  `yaml:"slots,omitempty" spec:"min=0,max=64"`
 	// Transpose is the time of the copies by which a library's wrapper reorders queries and results
 	// where several sequences have several groups of heads.
 	Transpose units.Time `yaml:"transpose,omitempty" spec:"min=0 ns,max=1 s"`

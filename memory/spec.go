@@ -32,6 +32,10 @@ type Spec struct {
 	Efficiency *float64 `yaml:"efficiency,omitempty" spec:"gt=0,max=1"`
 	// Sector is the smallest transfer; 1 B when absent.
 	Sector units.Bytes `yaml:"sector,omitempty" spec:"min=0 B,max=1 GiB"`
+	// Replay is there for a cache that all cores share: the share of its capacity that a kernel finds filled with what
+	// it read and wrote when it ran just before, as in measurements that repeat one operator. Data of two thirds
+	// of that are found whole, those of twice as much not at all; see Found. 0 is none.
+	Replay float64 `yaml:"replay,omitempty" spec:"min=0,max=2"`
 	// Ports says how reads and writes of an on-chip tier get in each other's way: PortsShared or
 	// PortsSeparate. When it is absent only what a step mainly does takes time, as a rate that was
 	// measured over kernels has the rest in it.
@@ -46,6 +50,14 @@ type Spec struct {
 	// say what one kernel gets; the table says what is lost when streams of several kernels or copies meet, and what refresh
 	// takes. When it is absent they share the sustained rate and lose nothing.
 	DRAM string `yaml:"dram,omitempty"`
+}
+
+// Found returns the share of so many different bytes that a kernel finds in the tier when it used the same just before.
+func (s Spec) Found(bytes units.Bytes) float64 {
+	if bytes <= 0 || s.Replay == 0 {
+		return 0
+	}
+	return min(1, max(0, 2*(float64(s.Replay*float64(s.Capacity))/float64(bytes)-0.5)))
 }
 
 // Chips returns the table of the DRAM behind the tier, nil where it is not known or there is none.
@@ -66,6 +78,9 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 		report("bandwidth", "neither bandwidth nor width is given", `e.g. "bandwidth: 2039 GB/s" off chip, "width: 64 B/cycle" on chip`)
 	case s.Width > 0 && s.Kind != "sram":
 		report("width", "only sram has a width in bytes per cycle", `give "bandwidth: … GB/s"`)
+	}
+	if s.Replay > 0 && (s.Kind != "sram" || s.Scope == "private") {
+		report("replay", "only a shared tier on chip has it", "leave it out")
 	}
 	if s.Scope == "private" && s.Kind != "sram" {
 		report("scope", "only sram can be private to a core", `leave scope out or say "shared"`)

@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"container/heap"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/compute"
@@ -32,6 +30,7 @@ type attention struct {
 	inHere         bool // queries wait on chip, and results are left there
 	outHere        bool
 	made           bool // lib takes keys and values in their format
+	beside         *attention // what the same launch works on after it, nil for nothing
 }
 
 // attentionOf is the operator on one of tp chips, with past tokens of its run.
@@ -161,13 +160,52 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	if give != nil && give.Blocks > 0 {
 		c.resident = give.Blocks
 	}
-	switch {
-	case give != nil && give.Split > 0:
+	if give == nil || give.Blocks == 0 {
+		c.resident = min(c.resident, b.attentionRoom(a, c.rows, c.keys))
+	}
+	if give != nil && give.Split > 0 {
 		c.split = give.Split
-	case a.decodes() && (at.Split == "always" || at.Split == "grouped" && group > 1):
-		c.split = kvSplit(a.batch*a.kvHeads*units.CeilDiv(group*a.qlen, c.rows), b.m.Chip.Cores.Count*c.resident, units.CeilDiv(a.keys, c.keys))
+	} else {
+		c.split = b.attentionParts(a, &c)
 	}
 	return c
+}
+
+// attentionRoom is how many thread blocks the private memory of a core has room for, at least one: each keeps its
+// queries, and tiles of keys and values. Tiles shrink where heads are so large that not even one has.
+func (b *builder) attentionRoom(a *attention, rows, keys int64) int64 {
+	if b.private == nil {
+		return math.MaxInt64
+	}
+	one := int64(a.t.Bytes(rows*a.dim)) + max(1, a.lib.Buffers)*int64(a.kv.KVPairs(keys, a.dim, a.kept))
+	return max(1, int64(b.private.Capacity)/max(1, one))
+}
+
+// splitSlots is how many thread blocks the library reckons with when it divides the keys of a head.
+func (b *builder) splitSlots(a *attention, c *attentionChoice) int64 {
+	n := a.lib.Slots
+	if n == 0 {
+		n = c.resident
+	}
+	return b.m.Chip.Cores.Count * n
+}
+
+// attentionParts is over how many thread blocks the library divides the keys of a head.
+func (b *builder) attentionParts(a *attention, c *attentionChoice) int64 {
+	group := a.heads / a.kvHeads
+	rule := a.lib.Split
+	if rule == "grouped" {
+		if rule = ""; group > 1 {
+			rule = "always"
+		}
+	}
+	blocks := a.batch * a.heads
+	if a.decodes() || a.lib.Pack {
+		blocks = a.batch * a.kvHeads * units.CeilDiv(group*a.qlen, c.rows)
+	} else {
+		blocks *= units.CeilDiv(a.qlen, c.rows)
+	}
+	return kvParts(rule, blocks, b.splitSlots(a, c), units.CeilDiv(a.keys, c.keys))
 }
 
 // ofTile scales what a library tile costs in cycles to a tile of another size; estimated: in proportion to its scores.
@@ -232,24 +270,32 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 type flashStage struct {
 	cores  int64
 	load   int64 // off-chip bytes
+	store  int64 // results that are stored meanwhile
 	stream int64 // on-chip bytes
-	matrix int64 // cycles of a core
-	extra  int64 // cycles of a core that hide behind nothing
+	matrix int64 // cycles of a core: products and what hides behind nothing
 	widen  int64 // vector operations of a core that widen narrow keys and values
+	to     string // where results go
 }
 
 // flashLoop streams rounds of key tiles through two buffers.
 func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage) Node {
-	reads := []Use{b.useAt(b.off.Name, s.load, at.MemoryShare)}
+	off := s.load
+	if s.to == b.off.Name {
+		off += s.store
+	}
+	reads := []Use{b.useAt(b.off.Name, off, at.MemoryShare)}
 	counts := []Count{b.count(b.off.Name+".read", "B", s.load)}
 	if b.shared != nil {
 		reads = append(reads, b.use(b.shared.Name, s.stream))
 		counts = append(counts, b.count(b.shared.Name+".read", "B", s.stream), b.count(b.shared.Name+".write", "B", s.load))
 	}
+	if s.store > 0 {
+		counts = append(counts, b.count(s.to+".write", "B", s.store))
+	}
 	// The softmax of a tile waits for its first product and holds up the second: its cycles add
 	// to those of the products, on the matrix unit's clock.
-	work := []Use{b.use("matrix", s.matrix+s.extra)}
-	done := []Count{b.count("matrix.cycles", "core-cycle", (s.matrix+s.extra)*s.cores)}
+	work := []Use{b.use("matrix", s.matrix)}
+	done := []Count{b.count("matrix.cycles", "core-cycle", s.matrix*s.cores)}
 	if s.widen > 0 {
 		cycles := b.vectorCycles(s.widen)
 		work = append(work, b.use("vector", cycles))
@@ -292,6 +338,33 @@ func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
 	return int64(math.Ceil(float64(qk.Steady+pv.Steady) / a.lib.MatrixShare)), nil
 }
 
+// walks are the thread blocks of one sequence and head of a fused kernel: how many of them walk how many
+// tiles of keys, in the order of their launch.
+func (a *attention) walks(c *attentionChoice, packed int64) (jobs []job, visited int64) {
+	tiles := units.CeilDiv(a.qlen*packed, c.rows)
+	jobs = make([]job, 0, tiles)
+	for i := range tiles {
+		end, start := a.keys, int64(0)
+		if a.causal && !a.lib.Masked {
+			end = a.past + min(units.CeilDiv((i+1)*c.rows, packed), a.qlen)
+		}
+		if a.window > 0 && !a.lib.Masked { // the first query of the tile looks back the furthest
+			start = max(0, a.past+i*c.rows/packed+1-a.window)
+		}
+		n := units.CeilDiv(end, c.keys) - start/c.keys
+		visited += n
+		if c.split > 1 { // the parts of a walk are blocks of their own
+			n = units.CeilDiv(n, c.split)
+		}
+		if last := len(jobs) - 1; last >= 0 && jobs[last].tiles == n {
+			jobs[last].count += c.split
+			continue
+		}
+		jobs = append(jobs, job{n, c.split})
+	}
+	return jobs, visited
+}
+
 // flashPrefill plans a fused kernel for many queries. Thread blocks of a tile's queries each walk the
 // key tiles that the causal mask leaves them; they are dealt to the cores in launch order as slots
 // become free, and the number of rounds is the makespan of that schedule.
@@ -302,49 +375,92 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	if at.Pack {
 		heads, packed = a.kvHeads, a.heads/a.kvHeads
 	}
-	tiles := units.CeilDiv(a.qlen*packed, c.rows)
-	blocks := a.batch * heads * tiles
-	resident := min(c.resident, units.CeilDiv(blocks, cores))
-	slots := cores * resident
-	walk := make([]int64, tiles) // key tiles of each query tile
-	var visited int64
-	for i := range walk {
-		end, start := a.keys, int64(0)
-		if a.causal {
-			end = a.past + min(units.CeilDiv((int64(i)+1)*c.rows, packed), a.qlen)
+	// Heads are dealt one after the other, for each the sequences, and of each its tiles.
+	var pattern []job
+	var blocks, visited, streamed, fetched, q, out, scores int64
+	times := heads
+	for p := a; p != nil; p = p.beside {
+		own := *c
+		if p != a {
+			own.split = 1
 		}
-		if a.window > 0 { // the first query of the tile looks back the furthest
-			start = max(0, a.past+int64(i)*c.rows/packed+1-a.window)
+		jobs, n := p.walks(&own, packed)
+		if a.beside == nil {
+			times, pattern = heads*p.batch, jobs // sequences alike: the order of both is one
+		} else {
+			for range p.batch {
+				if len(jobs) == 1 {
+					pattern = append(pattern, job{jobs[0].tiles, jobs[0].count * p.batch})
+					break
+				}
+				pattern = append(pattern, jobs...)
+			}
 		}
-		walk[i] = units.CeilDiv(end, c.keys) - start/c.keys
-		visited += walk[i]
+		for _, j := range jobs {
+			blocks += j.count * p.batch * heads
+		}
+		n *= p.batch * heads
+		visited += n
+		scores += n * c.rows * c.keys
+		streamed += n * p.tileBytes(c.rows, c.keys)
+		// Query heads that share keys follow each other: what the last one read is still there, as far as the pass of a
+		// head fits into the shared memory.
+		again, pass := int64(1), p.cached()/p.kvHeads
+		if a.beside != nil {
+			pass += a.cached() / a.kvHeads
+		}
+		if again = heads / p.kvHeads; again > 1 {
+			again = int64(float64(again-1) * (1 - b.lasting(pass)) * float64(p.cached()))
+		} else {
+			again = 0
+		}
+		fetched += p.cached() + again
+		q += int64(p.t.Bytes(p.batch * p.heads * p.qlen * p.dim))
+		out += b.off.Sectors(int64(p.t.Result().Bytes(p.batch * p.heads * p.qlen * p.values)))
 	}
-	visited *= a.batch * heads
-	rounds := listSchedule(walk, a.batch*heads, slots, at.LongestFirst)
+	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	matrix, err := b.tileCycles(a, c.rows, c.keys)
 	if err != nil {
 		return err
 	}
-	// Resident blocks of a core take turns on its matrix unit.
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys) * resident, widen: b.widenTile(a, c.keys) * resident}
-	qBytes := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
-	loaded := qBytes
+	// Resident blocks of a core take turns on its units; one alone waits for itself.
+	share := max(float64(resident), at.Alone)
+	tile := int64(math.Ceil(float64(matrix+ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys)) * share))
+	end := schedule(pattern, times, cores*resident, int64(at.Start), tile, at.LongestFirst)
+	rounds := max(1, units.CeilDiv(end.cycles-end.starts*int64(at.Start), tile))
+	work := max(0, end.cycles-end.starts*int64(at.Start))
+	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(work, rounds), widen: b.widenTile(a, c.keys) * resident, to: b.holds(a.outHere)}
+	loaded := q
 	if a.inHere {
 		loaded = 0
 	}
-	s.load = b.off.Sectors(units.CeilDiv(a.cached()+loaded, rounds))
-	s.stream = units.CeilDiv(visited*a.tileBytes(c.rows, c.keys)+qBytes, rounds)
-	starts := units.CeilDiv(blocks, slots)
-	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
-	k.then(Node{Name: "block starts", Step: b.starts(at, starts, s.cores)})
-	k.then(b.flashLoop(at, rounds, s))
-	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	// Most blocks store while others still work; the last ones of each slot do not.
-	to := b.holds(a.outHere)
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(to, units.CeilDiv(out, starts))},
-		Counts: []Count{b.count(to+".write", "B", out)}}})
-	b.countAttention(k, a, visited*c.rows*c.keys)
+	waves := units.CeilDiv(blocks, cores*resident)
+	s.load = b.off.Sectors(units.CeilDiv(fetched+loaded, rounds))
+	s.stream = units.CeilDiv(streamed+q, rounds)
+	s.store = (out - units.CeilDiv(out, waves)) / rounds
+	last := out - s.store*rounds
+	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
+	k.then(Node{Name: "block starts", Step: b.starts(at, end.starts, s.cores)})
+	k.then(b.flashLoop(at, rounds, s))
+	if c.split > 1 {
+		k.then(b.combine(a, c.split))
+	}
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(s.to, last)},
+		Counts: []Count{b.count(s.to+".write", "B", last)}}})
+	b.countAttention(k, a, scores)
 	return nil
+}
+
+// combine joins the parts of a walk: partial results and their softmax sums, FP32, go through on-chip memory.
+func (b *builder) combine(a *attention, split int64) Node {
+	part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
+	tier := b.shared
+	if tier == nil {
+		tier = b.off
+	}
+	return Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: a.lib.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
+		Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}}
 }
 
 // starts is what the thread blocks that follow each other on one slot spend starting and ending.
@@ -354,6 +470,23 @@ func (b *builder) starts(at *arch.AttentionKernel, n, cores int64) *Step {
 		t = math.MaxInt64 / 2
 	}
 	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(t)), Clocked: true, Charge: sim.Dependency, Cores: cores}
+}
+
+// lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again.
+func (b *builder) lasting(bytes int64) float64 {
+	if b.shared == nil {
+		return 0
+	}
+	return b.shared.Found(units.Bytes(bytes))
+}
+
+// replayed is the share of the keys and values that a kernel finds in the shared on-chip memory when it is timed by
+// itself, over and over.
+func (b *builder) replayed(bytes int64) float64 {
+	if !b.mapping.Alone {
+		return 0
+	}
+	return b.lasting(bytes)
 }
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
@@ -367,40 +500,46 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	group := a.heads / a.kvHeads
 	shares := units.CeilDiv(group*a.qlen, c.rows) // blocks of query heads that walk the same keys
 	blocks := a.batch * a.kvHeads * shares * split
-	resident := min(c.resident, units.CeilDiv(blocks, cores))
-	slots := cores * resident
-	waves := units.CeilDiv(blocks, slots)
 	perBlock := units.CeilDiv(tiles, split)
-	matrix, err := b.tileCycles(a, min(group*a.qlen, c.rows), c.keys)
+	rows := min(group*a.qlen, c.rows)
+	matrix, err := b.tileCycles(a, rows, c.keys)
 	if err != nil {
 		return err
 	}
-	rounds := waves * perBlock
-	s := flashStage{cores: min(cores, blocks), matrix: matrix * resident, extra: ofTile(at.Block, c.keys, at.Keys), widen: b.widenTile(a, c.keys) * resident}
-	s.load = b.off.Sectors(units.CeilDiv(a.cached(), rounds))
-	s.stream = s.load * shares
+	// A block waits for each of its tiles in turn, which others hide behind; what it spends starting and ending they do
+	// not hide. A grid comes in waves, blocks of a kernel that deals out the work itself share it evenly.
+	first := perBlock * ofTile(at.Block, c.keys, at.Keys)
+	one := int64(at.Start) + int64(at.Row)*rows
+	more := (units.CeilDiv(blocks, cores) - 1) * one
+	if at.Persistent {
+		more = max(0, blocks-cores) * one / cores
+	}
+	perCore := units.CeilDiv(blocks, cores)
+	products := perCore * perBlock * matrix
+	rounds := perBlock * perCore
+	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(max(products, first)+more, rounds), to: b.holds(a.outHere),
+		widen: b.widenTile(a, c.keys)}
+	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim)))
+	cached := a.cached()
+	fetched := cached - int64(float64(cached)*b.replayed(cached))
+	if !a.inHere {
+		fetched += qBytes
+	}
+	s.load = b.off.Sectors(units.CeilDiv(fetched, rounds))
+	s.stream = units.CeilDiv(cached*shares+qBytes, rounds)
+	s.store = (out - units.CeilDiv(out, perCore)) / rounds
+	last := out - s.store*rounds
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
 		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
 	}
-	from := b.holds(a.inHere)
-	k.then(Node{Name: "load q", Step: &Step{Kind: "load", Uses: []Use{b.use(from, qBytes)}, Counts: []Count{b.count(from+".read", "B", qBytes)}}})
-	k.then(Node{Name: "block starts", Step: b.starts(at, waves, s.cores)})
+	k.then(Node{Name: "block starts", Step: b.starts(at, 1, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
-		// Partial results and their softmax sums, FP32, go through on-chip memory.
-		part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
-		tier := b.shared
-		if tier == nil {
-			tier = b.off
-		}
-		k.then(Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: at.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
-			Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}})
+		k.then(b.combine(a, split))
 	}
-	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
-	to := b.holds(a.outHere)
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(to, out)}, Counts: []Count{b.count(to+".write", "B", out)}}})
+	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(s.to, last)}, Counts: []Count{b.count(s.to+".write", "B", last)}}})
 	b.countAttention(k, a, a.batch*a.heads*a.qlen*kv)
 	return nil
 }
@@ -417,80 +556,3 @@ func (b *builder) countAttention(k *Body, a *attention, scores int64) {
 		b.count("vector.ops", "op", simple*scores), b.count("special.ops", "op", scores))
 }
 
-// kvSplit returns over how many thread blocks the cache of one head is divided: one if the blocks
-// nearly fill the slots anyway, else the smallest number whose last wave is at least 85 % as full as
-// the best possible (the rule of FlashAttention-2's split-KV kernel).
-func kvSplit(blocks, slots, tiles int64) int64 {
-	if float64(blocks) >= 0.8*float64(slots) {
-		return 1
-	}
-	most := min(128, slots, tiles)
-	efficiency := func(s int64) float64 {
-		waves := float64(s*blocks) / float64(slots)
-		return waves / math.Ceil(waves)
-	}
-	best := 0.0
-	for s := int64(1); s <= most; s++ {
-		best = max(best, efficiency(s))
-	}
-	for s := int64(1); s <= most; s++ {
-		if efficiency(s) >= 0.85*best {
-			return s
-		}
-	}
-	return 1
-}
-
-// listSchedule deals jobs to slots as they become free and returns when the last slot is done. The jobs
-// are walk, repeated times, one walk after the other or all of the longest jobs first. Beyond many jobs a
-// slot the tail no longer matters: the mean load plus half of the longest job, or of the last one started.
-func listSchedule(walk []int64, times, slots int64, longestFirst bool) int64 {
-	var sum, longest int64
-	shortest := int64(math.MaxInt64)
-	for _, w := range walk {
-		sum += w
-		longest, shortest = max(longest, w), min(shortest, w)
-	}
-	jobs := int64(len(walk)) * times
-	if jobs <= slots {
-		return longest
-	}
-	if jobs > 8*slots {
-		if longestFirst {
-			return max(longest, units.CeilDiv(sum*times, slots)+shortest/2)
-		}
-		return units.CeilDiv(sum*times, slots) + longest/2
-	}
-	h := make(slotHeap, slots)
-	var end int64
-	deal := func(w int64) {
-		h[0] += w
-		end = max(end, h[0])
-		heap.Fix(&h, 0)
-	}
-	if longestFirst {
-		sorted := slices.Clone(walk)
-		slices.Sort(sorted)
-		for _, w := range slices.Backward(sorted) {
-			for range times {
-				deal(w)
-			}
-		}
-		return end
-	}
-	for range times {
-		for _, w := range walk {
-			deal(w)
-		}
-	}
-	return end
-}
-
-// slotHeap holds when each slot becomes free, the earliest first.
-type slotHeap []int64
-
-func (h slotHeap) Len() int           { return len(h) }
-func (h slotHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h slotHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *slotHeap) Push(any)          {} // the number of slots never changes
-func (h *slotHeap) Pop() any          { return nil }

@@ -361,25 +361,27 @@ func (b *builder) decidedAttention(a *attention, k *Body, c *attentionChoice, pi
 	d := Decision{Match: b.matchAttention(a), Body: k, Choice: Choice{Tile: Tile{c.rows, c.keys}, Split: c.split, Blocks: c.resident}}
 	d.What = fmt.Sprintf("%s, %s each over %d keys; %d query and %d key heads of %d, %s, cache %s",
 		plural(a.batch, "sequence"), plural(a.qlen, "query token"), a.past+a.qlen, a.heads, a.kvHeads, a.dim, a.t, a.kv)
-	cores, tiles := b.m.Chip.Cores.Count, units.CeilDiv(a.past+a.qlen, c.keys)
+	tiles := units.CeilDiv(a.past+a.qlen, c.keys)
 	kv := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	q := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
 	off := Level{Name: b.off.Name, Holds: []Held{{"Q", units.Bytes(q)}, {"K and V", units.Bytes(kv)}, {"O", units.Bytes(q)}}}
 	if a.decodes() {
-		heads := a.batch * a.kvHeads
+		heads, slots := a.batch*a.kvHeads*units.CeilDiv(a.qlen*(a.heads/a.kvHeads), c.rows), b.splitSlots(a, c)
 		full := func(split int64) float64 { // as kvSplit has it
-			waves := float64(split*heads) / float64(cores*c.resident)
+			waves := float64(split*heads) / float64(slots)
 			return waves / math.Ceil(waves)
 		}
 		d.Full = full(c.split)
 		d.Rule = "the fewest parts of the cache that fill 85 % as many slots as the best number does"
-		switch at := b.profile.Attention; {
+		switch at := a.lib; {
 		case at.Split == "" || at.Split == "grouped" && a.heads == a.kvHeads:
 			d.Rule = "the library leaves the cache of a head whole"
-		case float64(heads) >= 0.8*float64(cores*c.resident):
+		case at.Split == "fill":
+			d.Rule = "as many parts of the cache as there are slots"
+		case float64(heads) >= 0.8*float64(slots):
 			d.Rule = "as many heads as slots, or nearly: the cache of a head stays whole"
 		}
-		for split := int64(1); split <= min(128, cores*c.resident, tiles); split++ {
+		for split := int64(1); split <= min(128, slots, tiles); split++ {
 			if split != c.split {
 				o := d.Choice
 				o.Split = split
