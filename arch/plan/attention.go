@@ -29,7 +29,7 @@ type attention struct {
 	lib            *arch.AttentionKernel
 	inHere         bool // queries wait on chip, and results are left there
 	outHere        bool
-	made           bool // lib takes keys and values in their format
+	made           bool       // lib takes keys and values in their format
 	beside         *attention // what the same launch works on after it, nil for nothing
 }
 
@@ -85,7 +85,12 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if _, ok := mul(a.batch, a.heads, a.qlen, a.keys, a.widths(), 2); !ok {
 		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.keys, ErrTooLarge)
 	}
-	if !b.fuses("flash-attention", a.phase, a.name) {
+	if p := a.beside; p != nil {
+		if _, ok := mul(p.batch, p.heads, p.qlen, p.keys, p.widths(), 2); !ok {
+			return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", p.batch, p.qlen, p.keys, ErrTooLarge)
+		}
+	}
+	if a.beside == nil && !b.fuses("flash-attention", a.phase, a.name) {
 		return b.eagerAttention(a)
 	}
 	var pin *pinned
@@ -94,6 +99,9 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	}
 	key := kernelKey{op: b.op(a.phase, a.name, "attention"), kind: "attention", batch: a.batch, heads: a.heads, kvHeads: a.kvHeads, dim: a.dim,
 		qlen: a.qlen, past: a.past, causal: a.causal, dtype: a.t, kv: a.kv, pin: pin.choice(), keys: a.keys, window: a.window, values: a.values, kept: a.kept, relative: a.relative, inHere: truth(a.inHere), outHere: truth(a.outHere)}
+	if a.beside != nil {
+		key.beside = besideKey{a.beside.batch, a.beside.qlen, a.beside.past, a.beside.keys}
+	}
 	if k := b.known(&key); k != nil {
 		return []*Body{k}, nil
 	}
@@ -116,6 +124,21 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	return []*Body{k}, nil
 }
 
+// besideKey tells apart what attention runs beside.
+type besideKey struct{ batch, qlen, past, keys int64 }
+
+// joinsAttention reports whether one launch attends to a chunk of a prompt and to sequences that decode, which
+// follow each other as two operators.
+func (b *builder) joinsAttention(x, y *traces.Op, phase traces.Phase) bool {
+	if x.Kind != traces.Attention || y.Kind != traces.Attention || (x.QLen == 1) == (y.QLen == 1) ||
+		x.Heads != y.Heads || x.KVHeads != y.KVHeads || x.HeadDim != y.HeadDim || x.ValueDim != y.ValueDim || x.Latent != y.Latent || x.Window != y.Window ||
+		x.Relative != traces.NoRelative || y.Relative != traces.NoRelative || x.DType != y.DType || x.KVDType != y.KVDType || x.Split != y.Split || x.Cross != y.Cross {
+		return false
+	}
+	at, _ := b.profile.AttentionKernel(false, x.KVDType)
+	return at != nil && at.Together && b.fuses("flash-attention", phase, x.Name, y.Name)
+}
+
 // fewRows bounds the queries that the kernel for decoding takes together: a tile of two matrix instructions of
 // 64 rows. A pass that verifies drafted tokens is decoding with several queries a sequence.
 const fewRows = 128
@@ -123,7 +146,7 @@ const fewRows = 128
 // decodes reports whether the kernel for few queries and a long cache runs: query heads that share keys, and the queries
 // of a sequence, are rows of one tile, and the cache may be divided.
 func (a *attention) decodes() bool {
-	return a.qlen == 1 || a.phase == traces.Decode && a.qlen <= a.past && a.qlen*(a.heads/a.kvHeads) <= fewRows
+	return a.beside == nil && a.qlen == 1 || a.beside == nil && a.phase == traces.Decode && a.qlen <= a.past && a.qlen*(a.heads/a.kvHeads) <= fewRows
 }
 
 // attentionChoice is what the planner decides about fused attention.
@@ -205,6 +228,9 @@ func (b *builder) attentionParts(a *attention, c *attentionChoice) int64 {
 	} else {
 		blocks *= units.CeilDiv(a.qlen, c.rows)
 	}
+	if a.beside != nil {
+		return 1 // the parts of a walk are for one length
+	}
 	return kvParts(rule, blocks, b.splitSlots(a, c), units.CeilDiv(a.keys, c.keys))
 }
 
@@ -269,11 +295,11 @@ func (b *builder) eagerAttention(a attention) ([]*Body, error) {
 // flashStage is one round of key tiles of a fused kernel, on all the cores that work.
 type flashStage struct {
 	cores  int64
-	load   int64 // off-chip bytes
-	store  int64 // results that are stored meanwhile
-	stream int64 // on-chip bytes
-	matrix int64 // cycles of a core: products and what hides behind nothing
-	widen  int64 // vector operations of a core that widen narrow keys and values
+	load   int64  // off-chip bytes
+	store  int64  // results that are stored meanwhile
+	stream int64  // on-chip bytes
+	matrix int64  // cycles of a core: products and what hides behind nothing
+	widen  int64  // vector operations of a core that widen narrow keys and values
 	to     string // where results go
 }
 
@@ -384,6 +410,7 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 		if p != a {
 			own.split = 1
 		}
+		p.lib = at
 		jobs, n := p.walks(&own, packed)
 		if a.beside == nil {
 			times, pattern = heads*p.batch, jobs // sequences alike: the order of both is one
@@ -555,4 +582,3 @@ func (b *builder) countAttention(k *Body, a *attention, scores int64) {
 	launch.Counts = append(launch.Counts, b.count("matrix."+b.m.Chip.Cores.Matrix.Native(a.t).String()+".ops", "op", 2*scores*a.widths()),
 		b.count("vector.ops", "op", simple*scores), b.count("special.ops", "op", scores))
 }
-

@@ -90,7 +90,10 @@ type planned struct {
 }
 
 // span is an operator of a block and its nodes in the block's body.
-type span struct{ op, from, to int }
+type span struct {
+	op, from, to int
+	joined       bool // with the operator after it
+}
 
 type opKey struct{ phase, name string }
 
@@ -114,6 +117,7 @@ type kernelKey struct {
 	keys, window          int64
 	values, kept          int64
 	relative              traces.Relative
+	beside                besideKey
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
 	inHere, outHere       int64  // bytes of operands and results that wait on chip, or 1
@@ -352,6 +356,9 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		if i+1 < len(blk.Ops) && b.fusesNorm(op, &blk.Ops[i+1], run.Phase) {
 			fused = &blk.Ops[i+1]
 			i++
+		} else if i+1 < len(blk.Ops) && b.joinsAttention(op, &blk.Ops[i+1], run.Phase) {
+			fused, at.joined = &blk.Ops[i+1], true
+			i++
 		}
 		kernels, err := b.operator(op, fused, run)
 		if err != nil {
@@ -381,7 +388,11 @@ func (b *builder) again(blk *traces.Block, run *traces.Run, first *planned) (*Bo
 	body := &Body{Name: blk.Name, Op: -1, Nodes: slices.Clone(first.body.Nodes), like: first.body}
 	for _, at := range first.attention {
 		op := &blk.Ops[at.op]
-		kernels, err := b.operator(op, nil, run)
+		var beside *traces.Op
+		if at.joined {
+			beside = &blk.Ops[at.op+1]
+		}
+		kernels, err := b.operator(op, beside, run)
 		if err != nil {
 			return nil, fmt.Errorf("operator %s of %s: %w", op.Name, blk.Name, err)
 		}
@@ -526,6 +537,16 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	case traces.Attention:
 		a := attentionOf(op, run.Phase, run.Past, tp)
 		a.inHere, a.outHere = inHere > 0, outHere > 0
+		if fused != nil {
+			beside := attentionOf(fused, run.Phase, run.Past, tp)
+			beside.inHere, beside.outHere = a.inHere, a.outHere
+			if beside.name = a.name + "+" + beside.name; beside.qlen > a.qlen {
+				a, beside, a.name = beside, a, beside.name
+			} else {
+				a.name = beside.name
+			}
+			a.beside = &beside
+		}
 		return b.attention(a)
 	case traces.MoE:
 		return b.moe(op, run.Phase)

@@ -361,6 +361,9 @@ func (b *builder) decidedAttention(a *attention, k *Body, c *attentionChoice, pi
 	d := Decision{Match: b.matchAttention(a), Body: k, Choice: Choice{Tile: Tile{c.rows, c.keys}, Split: c.split, Blocks: c.resident}}
 	d.What = fmt.Sprintf("%s, %s each over %d keys; %d query and %d key heads of %d, %s, cache %s",
 		plural(a.batch, "sequence"), plural(a.qlen, "query token"), a.past+a.qlen, a.heads, a.kvHeads, a.dim, a.t, a.kv)
+	if p := a.beside; p != nil {
+		d.What += fmt.Sprintf("; beside them %s, %s each over %d keys", plural(p.batch, "sequence"), plural(p.qlen, "query token"), p.keys)
+	}
 	tiles := units.CeilDiv(a.past+a.qlen, c.keys)
 	kv := 2 * int64(a.kv.KVBytes(a.batch*a.kvHeads*(a.past+a.qlen), a.dim))
 	q := int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim))
