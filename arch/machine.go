@@ -424,17 +424,24 @@ type AttentionKernel struct {
 	// Persistent says of a kernel that decodes that its blocks share out the work evenly; else they come in waves.
 	Persistent bool `yaml:"persistent,omitempty"`
 	// Split says when the keys of a head are divided over several thread blocks: "always", where heads are fewer than
-	// 0.8 of the slots, by the rule of FlashAttention; "grouped", by the same rule but only for heads that share keys; "fill", as
-	// many as there are slots; or never (""). Slots is how many of these each core counts for, Resident when absent.
-	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always|fill"`
+	// 0.8 of the slots, by the rule of FlashAttention; "any", likewise and also where there are many queries; "grouped", by the
+	// same rule but only for heads that share keys; "fill", as many as there are slots; or never (""). Slots is how many
+	// of these each core counts for, Resident when absent.
+	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always|any|fill"`
 	Slots int64  `yaml:"slots,omitempty" spec:"min=0,max=64"`
 	// Transpose is the time of the copies by which a library's wrapper reorders queries and results
 	// where several sequences have several groups of heads.
 	Transpose units.Time `yaml:"transpose,omitempty" spec:"min=0 ns,max=1 s"`
+	// Append is there for frameworks whose operator begins with a kernel that writes the new keys and values to the cache,
+	// a thread block for each token: what one block takes. It is part of an operator that is timed by itself; a
+	// model has an operator of its own for it.
+	Append units.Cycles `yaml:"append,omitempty" spec:"min=0 cycles"`
 	// Fill is the time the kernel spends starting and draining; Combine the time of the pass
 	// that joins split results.
 	Fill    units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
 	Combine units.Time `yaml:"combine" spec:"min=0 ns,max=1 s"`
+	// Part is what each part adds to Combine where they are added up one after the other.
+	Part units.Cycles `yaml:"part,omitempty" spec:"min=0 cycles"`
 }
 
 // Cost is what a chip costs to rent.

@@ -107,6 +107,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	}
 	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.kv)
 	k := b.kernel(a.name, a.phase, "attention")
+	b.appends(k, &a)
 	c := b.chooseAttention(&a, pin)
 	var err error
 	if a.decodes() {
@@ -228,7 +229,7 @@ func (b *builder) attentionParts(a *attention, c *attentionChoice) int64 {
 	} else {
 		blocks *= units.CeilDiv(a.qlen, c.rows)
 	}
-	if a.beside != nil {
+	if a.beside != nil || !a.decodes() && rule != "any" {
 		return 1 // the parts of a walk are for one length
 	}
 	return kvParts(rule, blocks, b.splitSlots(a, c), units.CeilDiv(a.keys, c.keys))
@@ -430,22 +431,12 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 		visited += n
 		scores += n * c.rows * c.keys
 		streamed += n * p.tileBytes(c.rows, c.keys)
-		// Query heads that share keys follow each other: what the last one read is still there, as far as the pass of a
-		// head fits into the shared memory.
-		again, pass := int64(1), p.cached()/p.kvHeads
-		if a.beside != nil {
-			pass += a.cached() / a.kvHeads
-		}
-		if again = heads / p.kvHeads; again > 1 {
-			again = int64(float64(again-1) * (1 - b.lasting(pass)) * float64(p.cached()))
-		} else {
-			again = 0
-		}
-		fetched += p.cached() + again
+		fetched += p.cached()
 		q += int64(p.t.Bytes(p.batch * p.heads * p.qlen * p.dim))
 		out += b.off.Sectors(int64(p.t.Result().Bytes(p.batch * p.heads * p.qlen * p.values)))
 	}
 	resident := min(c.resident, units.CeilDiv(blocks, cores))
+	fetched = b.reread(a, fetched, heads, float64(cores*resident)/float64(units.CeilDiv(blocks, heads)))
 	matrix, err := b.tileCycles(a, c.rows, c.keys)
 	if err != nil {
 		return err
@@ -455,7 +446,7 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	tile := int64(math.Ceil(float64(matrix+ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys)) * share))
 	end := schedule(pattern, times, cores*resident, int64(at.Start), tile, at.LongestFirst)
 	rounds := max(1, units.CeilDiv(end.cycles-end.starts*int64(at.Start), tile))
-	work := max(0, end.cycles-end.starts*int64(at.Start))
+	work := max(0, end.cycles-int64(at.Start)) // what follows the first start
 	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(work, rounds), widen: b.widenTile(a, c.keys) * resident, to: b.holds(a.outHere)}
 	loaded := q
 	if a.inHere {
@@ -463,12 +454,13 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	}
 	// Most blocks store while others still work; the last ones of each slot do not.
 	waves := units.CeilDiv(blocks, cores*resident)
-	s.load = b.off.Sectors(units.CeilDiv(fetched+loaded, rounds))
+	fetched, out = b.replayed(fetched+loaded, out)
+	s.load = b.off.Sectors(units.CeilDiv(fetched, rounds))
 	s.stream = units.CeilDiv(streamed+q, rounds)
 	s.store = (out - units.CeilDiv(out, waves)) / rounds
 	last := out - s.store*rounds
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
-	k.then(Node{Name: "block starts", Step: b.starts(at, end.starts, s.cores)})
+	k.then(Node{Name: "block starts", Step: b.starts(int64(at.Start), s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
 	if c.split > 1 {
 		k.then(b.combine(a, c.split))
@@ -479,6 +471,19 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	return nil
 }
 
+// reread returns the bytes of keys and values that come from memory off chip when blocks of so many query heads follow each
+// other, of which those of side heads run side by side. Heads that share keys read them once if they run side by
+// side; a later pass finds what the shared on-chip memory still holds of the one before.
+func (b *builder) reread(a *attention, cached, heads int64, side float64) int64 {
+	group := heads / a.kvHeads
+	if group <= 1 {
+		return cached
+	}
+	passes := max(1, float64(group)/max(1, side))
+	missed := 1 - b.lasting(cached/a.kvHeads)
+	return int64(math.Ceil(float64(cached) * (1 + float64((passes-1)*missed))))
+}
+
 // combine joins the parts of a walk: partial results and their softmax sums, FP32, go through on-chip memory.
 func (b *builder) combine(a *attention, split int64) Node {
 	part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
@@ -486,17 +491,38 @@ func (b *builder) combine(a *attention, split int64) Node {
 	if tier == nil {
 		tier = b.off
 	}
-	return Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: a.lib.Combine, Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
+	return Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: a.lib.Combine + b.m.Chip.Clock.At(units.Cycles(split*int64(a.lib.Part))), Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
 		Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}}
 }
 
-// starts is what the thread blocks that follow each other on one slot spend starting and ending.
-func (b *builder) starts(at *arch.AttentionKernel, n, cores int64) *Step {
-	t, ok := units.Mul(n, int64(at.Start))
-	if !ok {
-		t = math.MaxInt64 / 2
+// appends adds the kernel that writes new keys and values to the cache, where it is part of what was timed: a thread
+// block for each token, with a thread for each element of a key up to 512 (reshape_and_cache_flash of vLLM), of
+// 2048 threads of a core.
+func (b *builder) appends(k *Body, a *attention) {
+	if a.lib.Append == 0 || !b.mapping.Alone {
+		return
 	}
-	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(t)), Clocked: true, Charge: sim.Dependency, Cores: cores}
+	cores := b.m.Chip.Cores.Count
+	var tokens, bytes int64
+	for p := a; p != nil; p = p.beside {
+		tokens += p.batch * p.qlen
+		bytes += int64(p.t.Bytes(p.batch*p.qlen*p.kvHeads*(p.dim+p.kept))) + int64(p.kv.KVPairs(p.batch*p.qlen*p.kvHeads, p.dim, p.kept))
+	}
+	each := max(1, 2048/min(a.kvHeads*a.dim, 512)) * cores
+	cycles, _ := units.MulDivCeil(max(3*tokens, each), int64(a.lib.Append), 3*each) // a block with few others takes a third
+	launch := *k.Nodes[0].Step
+	launch.Counts, launch.Latency = []Count{b.count("launches", "launch", 1)}, b.profile.Launch
+	if b.mapping.IdealLaunch {
+		launch.Latency = 0
+	}
+	k.then(Node{Name: "append", Step: &Step{Kind: "copy", Uses: []Use{b.use("vector", cycles), b.use(b.off.Name, bytes)}, Overlap: b.profile.Gemm.Overlap, Cores: min(cores, tokens),
+		Counts: []Count{b.count("vector.cycles", "core-cycle", cycles*min(cores, tokens)), b.count(b.off.Name+".read", "B", bytes/2), b.count(b.off.Name+".write", "B", bytes-bytes/2)}}})
+	k.then(Node{Name: "launch", Step: &launch})
+}
+
+// starts is what the first thread block of a core spends starting and ending.
+func (b *builder) starts(cycles, cores int64) *Step {
+	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(cycles)), Clocked: true, Charge: sim.Dependency, Cores: cores}
 }
 
 // lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again.
@@ -507,13 +533,14 @@ func (b *builder) lasting(bytes int64) float64 {
 	return b.shared.Found(units.Bytes(bytes))
 }
 
-// replayed is the share of the keys and values that a kernel finds in the shared on-chip memory when it is timed by
-// itself, over and over.
-func (b *builder) replayed(bytes int64) float64 {
+// replayed takes from what a kernel reads and writes off chip the part that the shared on-chip memory still holds when the
+// kernel is timed by itself, over and over.
+func (b *builder) replayed(read, write int64) (int64, int64) {
 	if !b.mapping.Alone {
-		return 0
+		return read, write
 	}
-	return b.lasting(bytes)
+	missed := 1 - b.lasting(read+write)
+	return int64(math.Ceil(missed * float64(read))), b.off.Sectors(int64(math.Ceil(missed * float64(write))))
 }
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
@@ -533,35 +560,40 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	if err != nil {
 		return err
 	}
-	// A block waits for each of its tiles in turn, which others hide behind; what it spends starting and ending they do
-	// not hide. A grid comes in waves, blocks of a kernel that deals out the work itself share it evenly.
-	first := perBlock * ofTile(at.Block, c.keys, at.Keys)
-	one := int64(at.Start) + int64(at.Row)*rows
-	more := (units.CeilDiv(blocks, cores) - 1) * one
+	// A block starts, waits for each of its tiles in turn, and ends. Blocks of a grid follow each other in waves, those of
+	// a kernel that deals out the work itself share it evenly.
+	slots := cores * min(c.resident, units.CeilDiv(blocks, cores))
+	waves := units.CeilDiv(blocks, slots)
+	start := int64(at.Start) + int64(at.Row)*rows
+	tile := ofTile(at.Block, c.keys, at.Keys)
+	busy := waves * (start + perBlock*tile)
 	if at.Persistent {
-		more = max(0, blocks-cores) * one / cores
+		busy = units.CeilDiv(max(blocks, slots)*(start+perBlock*tile), slots)
 	}
 	perCore := units.CeilDiv(blocks, cores)
-	products := perCore * perBlock * matrix
-	rounds := perBlock * perCore
-	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(max(products, first)+more, rounds), to: b.holds(a.outHere),
-		widen: b.widenTile(a, c.keys)}
+	busy = max(busy-start, perCore*perBlock*matrix) // what follows the first start
+	rounds := perBlock * waves
+	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(busy, rounds), to: b.holds(a.outHere), widen: b.widenTile(a, c.keys) * min(c.resident, perCore)}
 	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))
 	qBytes := b.off.Sectors(int64(a.t.Bytes(a.batch * a.heads * a.qlen * a.dim)))
 	cached := a.cached()
-	fetched := cached - int64(float64(cached)*b.replayed(cached))
+	fetched := cached
 	if !a.inHere {
 		fetched += qBytes
 	}
+	fetched, stored := b.replayed(fetched, out)
 	s.load = b.off.Sectors(units.CeilDiv(fetched, rounds))
 	s.stream = units.CeilDiv(cached*shares+qBytes, rounds)
-	s.store = (out - units.CeilDiv(out, perCore)) / rounds
-	last := out - s.store*rounds
+	s.store = (stored - units.CeilDiv(stored, waves)) / rounds
+	last := stored - s.store*rounds
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
-		k.then(Node{Name: "transposes", Step: wait("copy", at.Transpose)})
+		// Queries before, and results after, are read and written once more.
+		in, back := b.replayed(qBytes+out, qBytes+out)
+		k.then(Node{Name: "transposes", Step: &Step{Kind: "copy", Latency: at.Transpose, Charge: sim.Dependency, Uses: []Use{b.use(b.off.Name, in+back)},
+			Counts: []Count{b.count(b.off.Name+".read", "B", in), b.count(b.off.Name+".write", "B", back)}}})
 	}
-	k.then(Node{Name: "block starts", Step: b.starts(at, 1, s.cores)})
+	k.then(Node{Name: "block starts", Step: b.starts(start, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 {
 		k.then(b.combine(a, split))
