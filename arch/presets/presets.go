@@ -57,3 +57,27 @@ func Machine(name string) (*arch.Machine, error) {
 	}
 	return arch.Load(name+".yaml", data, Machine)
 }
+
+// Constants lists the constants of a preset that no data sheet gives: all of them for the root of a family, those of its own for
+// another member. Root is the root of the family, the preset itself if it is that.
+func Constants(name string) (list []arch.Constant, root string, err error) {
+	data, err := Source(name)
+	if err != nil {
+		return nil, "", err
+	}
+	m, err := Machine(name)
+	if err != nil {
+		return nil, "", err
+	}
+	base, own, err := arch.OwnLeaves(name+".yaml", data)
+	if err != nil {
+		return nil, "", err
+	}
+	if base == "" {
+		return m.Constants(nil), name, nil
+	}
+	if _, root, err = Constants(base); err != nil {
+		return nil, "", err
+	}
+	return m.Constants(own), root, nil
+}
