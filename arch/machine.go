@@ -121,8 +121,9 @@ type Profile struct {
 	HostSync map[string]units.Time `yaml:"host_sync,omitempty" spec:"min=0 ns,max=1 s"`
 	// Fusion lists what the runtime does in one kernel: "flash-attention", "norm-add" (residual
 	// addition with the norm that follows it), "parallel-gemm" (weights of parallel projections
-	// side by side), "decoder-pipeline" (a whole block, see Pipeline).
-	Fusion []string `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
+	// side by side), "gated-mlp" (the activation of a gated network in the epilogue of its first product),
+	// "decoder-pipeline" (a whole block, see Pipeline).
+	Fusion []string `yaml:"fusion,omitempty" spec:"oneof=flash-attention|norm-add|parallel-gemm|gated-mlp|decoder-pipeline"`
 	// RowBias says that the bias of a product whose reduction is divided over the chips is added in a kernel
 	// of its own, after the sum over the chips; else biases take no time.
 	RowBias bool `yaml:"row_bias,omitempty"`
@@ -442,6 +443,21 @@ type AttentionKernel struct {
 	Combine units.Time `yaml:"combine" spec:"min=0 ns,max=1 s"`
 	// Part is what each part adds to Combine where they are added up one after the other.
 	Part units.Cycles `yaml:"part,omitempty" spec:"min=0 cycles"`
+	// Algorithm is what requests call the kernel by: "flash1", whose thread blocks have a head each and walk its queries
+	// once more for each tile of keys, or "flash2" and "flash3", whose blocks have a tile of queries each; "" for kernels
+	// that profiles alone refer to.
+	Algorithm string `yaml:"algorithm,omitempty" spec:"oneof=|flash1|flash2|flash3"`
+	// Backward is how the kernel of the gradients differs; nil where its tiles and blocks are the same.
+	Backward *AttentionBackward `yaml:"backward,omitempty"`
+}
+
+// AttentionBackward is how the kernel of attention's gradients differs from the forward one. Each tile of scores is
+// computed again and takes five products instead of two. What of its arithmetic does not hide behind the products is
+// taken to be twice AttentionKernel.Softmax: the exponentials once more, and P∘(dP − D).
+type AttentionBackward struct {
+	Rows     int64 `yaml:"rows" spec:"required,min=1,max=65536"`
+	Keys     int64 `yaml:"keys" spec:"required,min=1,max=65536"`
+	Resident int64 `yaml:"resident" spec:"required,min=1,max=64"`
 }
 
 // Cost is what a chip costs to rent.

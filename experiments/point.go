@@ -59,6 +59,8 @@ type Options struct {
 	Fidelity    string   `json:"fidelity,omitempty"`
 	Exact       bool     `json:"exact,omitempty"`
 	Ideal       []string `json:"ideal,omitempty"`
+	// Fusion takes the place of the runtime's fusions, as arch.ParseFusions writes it; "" leaves them.
+	Fusion string `json:"fusion,omitempty"`
 	// Mapping holds choices of the planner that are made for it, the content of a mapping file.
 	Mapping *plan.Pins `json:"mapping,omitempty"`
 	// Offload, Placement, Prefetch and Lookahead are those of plan.Mapping.
@@ -261,7 +263,7 @@ func (p *Point) Request() (eval.Request, error) {
 	// In one order, because the key of the answer does not depend on it.
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
 		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
-			Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
+			Fusion: p.Fusion, Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
 	if p.Trace == nil {
 		if r.Graph, err = InWaves(p.Machine, p.Model, w, g, r.Mapping); err != nil {
 			return eval.Request{}, err

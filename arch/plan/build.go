@@ -125,9 +125,9 @@ type kernelKey struct {
 }
 
 func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*builder, error) {
-	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	profile, err := p.runtime(m)
 	if err != nil {
-		return nil, &Invalid{"runtime", err.Error(), ""}
+		return nil, err
 	}
 	b := &builder{m: m, profile: m.Resolved(profile), mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
@@ -546,6 +546,9 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 				a.name = beside.name
 			}
 			a.beside = &beside
+		}
+		if b.mapping.Backward || b.mapping.Algorithm != "" {
+			return b.attentionBy(a)
 		}
 		return b.attention(a)
 	case traces.MoE:

@@ -114,9 +114,9 @@ func (f Memory) total() units.Bytes {
 func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	tp := max(p.TP, 1)
 	var mem Memory
-	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	profile, err := p.runtime(m)
 	if err != nil {
-		return mem, &Invalid{"runtime", err.Error(), ""}
+		return mem, err
 	}
 	grow := func(to *units.Bytes, by units.Bytes, times int64) error {
 		n, ok := units.Mul(int64(by), times)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/stratasim/strata/arch"
@@ -36,6 +37,12 @@ type Mapping struct {
 	// Lookahead is the share of the cold experts of a layer that its router's choice is known for as early as the
 	// weights are fetched; the others are fetched when the router has spoken. nil stands for all.
 	Lookahead *float64 `json:"lookahead,omitempty"`
+	// Fusion is what takes the place of the profile's fusions, as arch.ParseFusions reads it; "" leaves them.
+	Fusion string `json:"fusion,omitempty"`
+	// Algorithm is that of attention, as arch.Algorithms lists them; "" is the profile's. Backward adds the gradients of
+	// attention, for operators that are timed alone.
+	Algorithm string `json:"algorithm,omitempty"`
+	Backward  bool   `json:"backward,omitempty"`
 	// Pins are choices that the planner would make otherwise; nil leaves all to it.
 	Pins *Pins `json:"pins,omitempty"`
 
@@ -44,6 +51,32 @@ type Mapping struct {
 
 // Chips is how many chips the mapping takes.
 func (p Mapping) Chips() int64 { return max(p.TP, 1) * max(p.PP, 1) }
+
+// runtime returns the runtime profile of the mapping, as the mapping changes it. Errors are of type *Invalid.
+func (p *Mapping) runtime(m *arch.Machine) (*arch.Profile, error) {
+	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	if err != nil {
+		return nil, &Invalid{"runtime", err.Error(), ""}
+	}
+	if p.Fusion == "" && p.Algorithm == "" {
+		return profile, nil
+	}
+	profile = m.Resolved(profile)
+	unable := func(field string, err error) error {
+		var e *arch.Unable
+		if errors.As(err, &e) {
+			return &Invalid{field, e.Message, e.Hint}
+		}
+		return &Invalid{field, err.Error(), ""}
+	}
+	if profile, err = m.Fused(profile, p.Fusion); err != nil {
+		return nil, unable("fusion", err)
+	}
+	if profile, err = m.Attending(profile, p.Algorithm); err != nil {
+		return nil, unable("algorithm", err)
+	}
+	return profile, nil
+}
 
 // Invalid says that a mapping does not suit a machine or a graph.
 type Invalid struct {

@@ -209,7 +209,7 @@ func (r Range) MarshalText() ([]byte, error) {
 // FusionPin says whether the operators that it matches are fused. The last entry that matches wins.
 type FusionPin struct {
 	// Fusion is one that the runtime profile lists.
-	Fusion string `yaml:"fusion" json:"fusion" spec:"required,oneof=flash-attention|norm-add|parallel-gemm|decoder-pipeline"`
+	Fusion string `yaml:"fusion" json:"fusion" spec:"required,oneof=flash-attention|norm-add|parallel-gemm|gated-mlp|decoder-pipeline"`
 	Op     string `yaml:"op,omitempty" json:"op,omitempty"` // name of an operator that would be part of it
 	Phase  string `yaml:"phase,omitempty" json:"phase,omitempty"`
 	Block  string `yaml:"block,omitempty" json:"block,omitempty"`

@@ -226,9 +226,9 @@ func place(m *arch.Machine, g *traces.Graph, p Mapping, fp Memory, pins *pinning
 		}
 		return pl, nil
 	}
-	profile, err := m.ProfileFor(p.Profile, p.HostSync)
+	profile, err := p.runtime(m)
 	if err != nil {
-		return nil, &Invalid{"runtime", err.Error(), ""}
+		return nil, err
 	}
 	items, err := inventory(g, p, profile.CachePage)
 	if err != nil {

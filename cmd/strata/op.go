@@ -54,7 +54,8 @@ type opCommand struct {
 	to                string
 	fidelity, form    string
 	exact, hostSync   bool
-	mapping           string
+	mapping, fusion   string
+	pass              string
 	pins              *plan.Pins
 	decisions         *plan.Decisions
 	planned           *plan.Program
@@ -135,19 +136,25 @@ func (o *opCommand) register(c *cobra.Command) {
 		}
 	}
 	fs.BoolVar(&o.op.Causal, "causal", true, "attention sees earlier tokens only")
+	o.pass = oracle.Passes()[0]
+	fs.Var(&choice{"pass", &o.pass, oracle.Passes(), &o.problems}, "pass", "`PASS` of attention: fwd, or fwd+bwd with its gradients")
+	fs.Var(&choice{"algorithm", &o.op.Algorithm, arch.Algorithms(), &o.problems}, "algorithm", "`ALGORITHM` of attention: standard, flash1, flash2 or flash3 (default what the runtime does)")
+	complete(c, "pass", oracle.Passes)
+	complete(c, "algorithm", arch.Algorithms)
 	fs.BoolVar(&o.op.Gated, "gated", true, "experts have three matrices, act(x·Wg)∘(x·Wu) between them, instead of two")
 	fs.Float64Var(&o.skew, "skew", 0, "experts are chosen by a power law of that `EXPONENT`, e.g. 1.01 (default all as likely)")
 	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
 	fs.StringVar(&o.weight, "weight-dtype", "", "`TYPE` of weights (default as --dtype)")
 	fs.StringVar(&o.kv, "kv-dtype", "", "`TYPE` of cached keys and values (default as --dtype)")
 	fs.StringVar(&o.to, "to-dtype", "", "`TYPE` that quantize writes (default fp8)")
-	group(fs, dims, "causal", "gated", "skew", "dtype", "weight-dtype", "kv-dtype", "to-dtype")
+	group(fs, dims, "causal", "pass", "algorithm", "gated", "skew", "dtype", "weight-dtype", "kv-dtype", "to-dtype")
 	o.fidelity = eval.Event
 	fs.Var(&choice{"fidelity", &o.fidelity, fidelities, &o.problems}, "fidelity", "`HOW`: event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.exact, "exact", false, "play every iteration of every loop: the same answer, slower")
 	fs.BoolVar(&o.hostSync, "host-sync", false, "time it from the host, as benchmarks of single operators do")
 	mappingFlag(c, &o.mapping)
-	group(fs, how, "fidelity", "exact", "host-sync", "mapping")
+	fusionFlag(c, &o.fusion, &o.problems)
+	group(fs, how, "fidelity", "exact", "host-sync", "fusion", "mapping")
 	o.cost.register(c, &o.problems)
 	formFlag(c, &o.form, &o.problems)
 	fs.BoolVar(&o.plan, "plan", false, "print the plan: choices, loops, buffers, waves and what each step needs")
@@ -262,8 +269,16 @@ func (o *opCommand) check(c *cobra.Command) {
 		if kv := o.op.KVHeads; kv > 0 && o.op.Heads%kv != 0 {
 			add("kv-heads", "heads must be a multiple of it", "%d query heads cannot share %d key/value heads evenly", o.op.Heads, kv)
 		}
-	} else if c.Flags().Changed("causal") {
-		add("causal", "it goes with attention", "%s has no mask", kind)
+		o.op.Backward = o.pass != oracle.Passes()[0]
+		if o.op.Backward && o.op.Past > 0 {
+			add("past-len", "leave it out, or give --pass fwd", "a backward pass has no cached tokens")
+		}
+	} else {
+		for _, of := range [][2]string{{"causal", "mask"}, {"pass", "backward pass here"}, {"algorithm", "choice of algorithms"}} {
+			if c.Flags().Changed(of[0]) {
+				add(of[0], "it goes with attention", "%s has no %s", kind, of[1])
+			}
+		}
 	}
 	o.op.Causal = o.op.Causal && kind == traces.Attention
 	if kind == traces.MoE {
@@ -332,7 +347,7 @@ func (o *opCommand) findMachine() {
 // simulate runs the operator and, if asked for, writes its timeline.
 func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	req := o.op.Request(o.machine, o.runtime, o.hostSync)
-	req.Mapping.Pins = o.pins
+	req.Mapping.Pins, req.Mapping.Fusion = o.pins, o.fusion
 	req.Fidelity, req.Exact, req.Notes = o.fidelity, o.exact, experiments.ChangeNotes(o.changes)
 	if o.own != nil {
 		req.Costs, req.OwnCostsOnly = o.own.Coster, o.cost.options.Missing == "error"

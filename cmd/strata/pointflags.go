@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
@@ -108,7 +110,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 			}
 		}
 		o := &p.Options
-		*o = experiments.Options{TP: o.TP, PP: o.PP, Runtime: o.Runtime, HostSync: o.HostSync, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		*o = experiments.Options{TP: o.TP, PP: o.PP, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
@@ -183,7 +185,8 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
 	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, with one batch in flight")
 	mappingFlag(c, &f.mapping)
-	group(fs, mapping, "tp", "pp", "runtime", "host-sync", "mapping")
+	fusionFlag(c, &o.Fusion, &f.problems)
+	group(fs, mapping, "tp", "pp", "runtime", "host-sync", "fusion", "mapping")
 	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -268,6 +271,35 @@ func mappingFlag(c *cobra.Command, into *string) {
 		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 	})
 }
+
+// fusionFlag adds --fusion.
+func fusionFlag(c *cobra.Command, into *string, problems *experiments.Problems) {
+	c.Flags().Var(&fusions{into, problems}, "fusion", "`WHAT` runs in one kernel, in place of what the runtime does: all, none, or some of "+strings.Join(arch.Fusions(), ","))
+	complete(c, "fusion", func() []string { return append([]string{arch.FuseAll, arch.FuseNone}, arch.Fusions()...) })
+}
+
+// fusions is a flag that holds a list of fusions.
+type fusions struct {
+	into     *string
+	problems *experiments.Problems
+}
+
+func (f *fusions) Set(text string) error {
+	list, err := arch.ParseFusions(text)
+	var bad *arch.Unable
+	switch {
+	case errors.As(err, &bad):
+		f.problems.Add(&experiments.Invalid{Field: "fusion", Message: bad.Message, Hint: bad.Hint})
+	case text == "":
+		f.problems.Add(&experiments.Invalid{Field: "fusion", Message: "no fusion is named", Hint: "none, all, or " + strings.Join(arch.Fusions(), ",")})
+	default:
+		*f.into = list
+	}
+	return nil
+}
+
+func (f *fusions) String() string { return "" }
+func (f *fusions) Type() string   { return "WHAT" }
 
 // mappingOf reads the file of --mapping, if there is one.
 func mappingOf(name string) (*plan.Pins, error) {

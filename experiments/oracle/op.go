@@ -22,6 +22,9 @@ type Op struct {
 	// Attention: Batch sequences, QLen new tokens each after Past cached ones.
 	Heads, KVHeads, HeadDim, QLen, Past int64
 	Causal                              bool
+	// Backward adds the gradients; Algorithm is one of arch.Algorithms, "" for what the runtime does.
+	Backward  bool
+	Algorithm string
 
 	// Mixed attention: beside a chunk of QLen tokens, DecodeBatch sequences get one new token each after
 	// DecodePast cached ones.
@@ -197,6 +200,12 @@ func (o *Op) JSON() []byte {
 	switch o.Kind {
 	case traces.Attention:
 		to = fmt.Appendf(to, `,"causal":%t`, o.Causal)
+		if o.Backward {
+			to = fmt.Appendf(to, `,"pass":%q`, passes[1])
+		}
+		if o.Algorithm != "" {
+			to = fmt.Appendf(to, `,"algorithm":%q`, o.Algorithm)
+		}
 	case traces.MoE:
 		to = fmt.Appendf(to, `,"gated":%t,"skew":%g`, o.Gated, float64(o.SkewMilli)/1000)
 	}
@@ -241,6 +250,9 @@ func (o *Op) operator() traces.Op {
 func (o *Op) Work() (traces.Work, error) {
 	op := o.operator()
 	w, err := op.Work(0)
+	if err == nil && o.Backward {
+		return o.withGradients(w)
+	}
 	if err != nil || !o.Mixed {
 		return w, err
 	}
@@ -260,6 +272,29 @@ func (o *Op) Work() (traces.Work, error) {
 		SpecialOps: units.Ops(sum(int64(w.SpecialOps), int64(d.SpecialOps))), ReadBytes: units.Bytes(sum(int64(w.ReadBytes), int64(d.ReadBytes))),
 		WriteBytes: units.Bytes(sum(int64(w.WriteBytes), int64(d.WriteBytes)))}, err
 }
+
+// withGradients adds what the gradients of attention ask for: four products where the forward pass has two, or with
+// kernels that compute scores again five, as those count it that made them (arXiv 2205.14135, 2307.08691).
+func (o *Op) withGradients(w traces.Work) (traces.Work, error) {
+	halves := int64(7)
+	if o.Algorithm == arch.Standard {
+		halves = 6
+	}
+	matrix, ok1 := units.MulDivCeil(int64(w.MatrixOps), halves, 2)
+	read, ok2 := units.Mul(int64(w.ReadBytes), 3) // again, and results with their gradients
+	write, ok3 := units.Mul(int64(w.WriteBytes), 4)
+	if !ok1 || !ok2 || !ok3 {
+		return w, fmt.Errorf("operations or bytes: %w", plan.ErrTooLarge)
+	}
+	w.MatrixOps, w.ReadBytes, w.WriteBytes = units.Ops(matrix), units.Bytes(read), units.Bytes(write)
+	return w, nil
+}
+
+// passes are the values of the member "pass" of attention.
+var passes = []string{"fwd", "fwd+bwd"}
+
+// Passes returns the passes of attention that can be asked for, the usual one first.
+func Passes() []string { return slices.Clone(passes) }
 
 // decoding is the part of mixed attention that decodes.
 func (o *Op) decoding() traces.Op {
@@ -344,6 +379,7 @@ func (o *Op) Request(m *arch.Machine, profile string, hostSync bool) eval.Reques
 	if o.Kind.Collective() {
 		r.Mapping.TP = o.Ranks
 	}
+	r.Mapping.Algorithm, r.Mapping.Backward = o.Algorithm, o.Backward
 	return r
 }
 

@@ -194,6 +194,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if q.model == "" {
 		r := q.op.Request(m.Machine, name, q.hostSync)
 		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
+		r.Mapping.Fusion = q.fusion
 		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 		either := q.job
 		either.fidelity = ""
@@ -227,7 +228,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return nil, err
 	}
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
-	r.Mapping.PP = q.pp
+	r.Mapping.PP, r.Mapping.Fusion = q.pp, q.fusion
 	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	r.Mapping.Offload, r.Mapping.Placement, r.Mapping.Prefetch, r.Mapping.Lookahead = q.offload, q.placement, &q.prefetch, &q.lookahead

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
@@ -30,6 +31,7 @@ type job struct {
 	tp, pp            int64
 	framework, kernel string
 	hostSync, detail  bool
+	fusion            string  // as arch.ParseFusions writes it
 	mapping           string  // canonical JSON of the member, "" if it is left out
 	powerLimit        float64 // watts of a chip; 0: the machine's
 	powerTrace        bool
@@ -187,6 +189,40 @@ func (q *request) hints(f, within *fields) {
 	read(within)
 }
 
+// fusions reads what takes the place of the profile's fusions: "all", "none" or a list of names.
+func (q *request) fusions(f *fields) {
+	v := f.get("fusion")
+	if v == nil {
+		return
+	}
+	var names []string
+	switch v.kind {
+	case text:
+		names = []string{string(v.text)}
+	case array:
+		for i := range v.items {
+			if v.items[i].kind != text {
+				f.fail(invalid("type", fmt.Sprintf("/fusion/%d", i), "", "must be a string, is %s", v.items[i].kind))
+				return
+			}
+			names = append(names, string(v.items[i].text))
+		}
+		if len(names) == 0 {
+			names = []string{arch.FuseNone}
+		}
+	default:
+		f.fail(invalid("type", "/fusion", `e.g. "none" or ["flash-attention","norm-add"]`, "must be a string or a list of them, is %s", v.kind))
+		return
+	}
+	list, err := arch.ParseFusions(strings.Join(names, ","))
+	var bad *arch.Unable
+	if errors.As(err, &bad) {
+		f.fail(invalid("unknown-value", "/fusion", bad.Hint, "%s", bad.Message))
+		return
+	}
+	q.fusion = list
+}
+
 // readOp reads a request for an operator.
 func (q *request) readOp(f *fields, v *value) {
 	f.arch(q)
@@ -194,6 +230,7 @@ func (q *request) readOp(f *fields, v *value) {
 	within := open(v, "/op", f.err)
 	q.op.read(within)
 	q.hints(f, within)
+	q.fusions(f)
 	within.close()
 }
 
@@ -238,10 +275,16 @@ func (o *Op) read(f *fields) {
 	switch {
 	case k == traces.Attention:
 		o.Causal = o.Mixed || f.flag("causal", true)
-		if f.word("pass", "fwd", "fwd+bwd") != "fwd" {
-			f.fail(unsupported("not-simulated", "/op/pass", "fwd", "the backward pass is not simulated by this version"))
+		o.Backward = f.word("pass", passes...) != passes[0]
+		if o.Algorithm = f.word("algorithm", append([]string{""}, arch.Algorithms()...)...); o.Mixed && (o.Backward || o.Algorithm != "") {
+			f.fail(unsupported("not-simulated", "/op/kind", "kind attention", "passes and algorithms go with attention, not with %s", mixed))
 		}
-		f.refuse("algorithm", "a choice of attention algorithm")
+		if *f.err == nil && o.Backward && o.Past > 0 {
+			f.fail(invalid("conflict", "/op/past_len", "leave it out, or ask for pass fwd", "a backward pass has no cached tokens"))
+		}
+		if *f.err == nil && o.Backward && o.KVDType != o.DType {
+			f.fail(invalid("conflict", "/op/kv_dtype", "leave it out", "gradients need keys and values as they were computed, in %s", o.DType))
+		}
 		f.refuse("page", "a page size of the key/value cache")
 		if h := f.get("heads"); o.KVHeads > 0 && o.Heads%o.KVHeads != 0 && h != nil {
 			f.fail(invalid("value", "/op/kv_heads", "heads must be a multiple of kv_heads", "%d query heads cannot share %d key/value heads evenly", o.Heads, o.KVHeads))
@@ -290,6 +333,7 @@ func (q *request) readModel(f *fields, v *value) {
 	q.speculation(f)
 	q.parallel(f)
 	q.hints(f, nil)
+	q.fusions(f)
 	q.detail = f.flag("detail", false)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	q.powerTrace = f.flag("power_trace", false)
@@ -489,8 +533,10 @@ func (q *request) member(field string) string {
 		switch field {
 		case "tp":
 			return "/op/ranks"
-		case "dtype":
-			return "/op/dtype"
+		case "dtype", "algorithm":
+			return "/op/" + field
+		case "fusion":
+			return "/fusion"
 		}
 		return wholeOp
 	}
@@ -503,7 +549,7 @@ func (q *request) member(field string) string {
 		}
 		return "/prompt"
 	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
-		"offload", "placement", "prefetch", "lookahead", "skew":
+		"offload", "placement", "prefetch", "lookahead", "skew", "fusion":
 		return "/" + field
 	}
 	return wholeModel
