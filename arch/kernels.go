@@ -25,9 +25,10 @@ func (k *AttentionKernel) anonymous() { k.Name = "" }
 func (k *MoEKernel) anonymous()       { k.Name = "" }
 
 // WriteOut puts the kernels that profiles refer to in the places where they do, so that each profile can be changed by
-// itself.
+// itself. Those that requests refer to stay too.
 func (m *Machine) WriteOut() {
-	if m.Runtime.Kernels == nil {
+	k := m.Runtime.Kernels
+	if k == nil {
 		return
 	}
 	m.Runtime.Profiles = slices.Clone(m.Runtime.Profiles)
@@ -35,6 +36,9 @@ func (m *Machine) WriteOut() {
 		m.Runtime.Profiles[i] = *m.Resolved(&m.Runtime.Profiles[i])
 	}
 	m.Runtime.Kernels = nil
+	if own := slices.DeleteFunc(slices.Clone(k.Attention), func(a AttentionKernel) bool { return a.Algorithm == "" }); len(own) > 0 {
+		m.Runtime.Kernels = &Kernels{Attention: own}
+	}
 }
 
 // validate reports kernels without a name, those that refer to others, and what is wrong with the rest.

@@ -805,5 +805,10 @@ func (m *Machine) Hash() string {
 	for i := range c.Runtime.Profiles {
 		c.Runtime.Profiles[i].Description = ""
 	}
+	if k := c.Runtime.Kernels; k != nil {
+		for i := range k.Attention {
+			k.Attention[i].anonymous()
+		}
+	}
 	return spec.Hash(&c)
 }

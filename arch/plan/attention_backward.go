@@ -141,6 +141,15 @@ func (b *builder) thenRounds(k *Body, at *arch.AttentionKernel, r tileRounds) {
 	k.then(Node{Name: "tiles", Body: body, Times: r.rounds})
 }
 
+// startsOf is the cycles in which so many thread blocks that follow each other on a core start and end.
+func startsOf(at *arch.AttentionKernel, n int64) int64 {
+	cycles, ok := units.Mul(n, int64(at.Start))
+	if !ok {
+		return math.MaxInt64 / 2
+	}
+	return cycles
+}
+
 // dealt returns the rounds of blocks that walk so many tiles in all, the longest of them the most, over slots.
 func dealt(total, longest, blocks, slots int64) int64 {
 	switch {
@@ -228,7 +237,7 @@ func (b *builder) flash1(a *attention, backward bool) (*Body, error) {
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	starts := units.CeilDiv(blocks, slots)
 	r := tileRounds{rounds: dealt(blocks*tiles, tiles, blocks, slots), cores: min(cores, blocks), read: read, write: write, stream: stream + cached, cycles: cycles * resident}
-	k.then(Node{Name: "block starts", Step: b.starts(at, starts, r.cores)})
+	k.then(Node{Name: "block starts", Step: b.starts(startsOf(at, starts), r.cores)})
 	b.thenRounds(k, at, r)
 	if backward {
 		b.countGradients(k, a, blocks*tiles*rows*keys)
@@ -279,7 +288,7 @@ func (b *builder) flashBackward(a *attention) ([]*Body, error) {
 	r := tileRounds{rounds: dealt(tiles, longest, blocks, slots), cores: min(cores, blocks), cycles: cycles * resident,
 		read: queries + results + 2*n*rowSum + kv + 4*n*a.dim, write: made + 4*n*a.dim,
 		stream: tiles*c.Rows*(esz(a.dim+a.values)+4*a.dim+2*rowSum) + kv + made}
-	k.then(Node{Name: "block starts", Step: b.starts(at, units.CeilDiv(blocks, slots), r.cores)})
+	k.then(Node{Name: "block starts", Step: b.starts(startsOf(at, units.CeilDiv(blocks, slots)), r.cores)})
 	b.thenRounds(k, at, r)
 	b.countGradients(k, a, tiles*c.Rows*c.Keys)
 	after, err := row(".backward.round", traces.Copy, n, a.dim, 4*n*a.dim, queries, n*a.dim)

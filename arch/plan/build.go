@@ -359,6 +359,9 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 		} else if i+1 < len(blk.Ops) && b.joinsAttention(op, &blk.Ops[i+1], run.Phase) {
 			fused, at.joined = &blk.Ops[i+1], true
 			i++
+		} else if i+1 < len(blk.Ops) && b.fusesGates(blk, op, &blk.Ops[i+1], run.Phase) {
+			fused = &blk.Ops[i+1]
+			i++
 		}
 		kernels, err := b.operator(op, fused, run)
 		if err != nil {
@@ -504,7 +507,12 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		// What every chip adds to its part of a sum would be added once for each: a bias of rows comes after.
 		biased := len(op.Inputs) > 2
 		bias := biased && op.Split == traces.Row && b.profile.RowBias
-		if len(parts) > 1 && b.fuses("parallel-gemm", run.Phase, op.Name) {
+		if fused != nil {
+			if g, err = b.gated(g, op, fused, run); err != nil {
+				return nil, err
+			}
+			parts = []int64{2 * parts[0]}
+		} else if len(parts) > 1 && b.fuses("parallel-gemm", run.Phase, op.Name) {
 			sum := int64(0)
 			for _, n := range parts {
 				sum += n

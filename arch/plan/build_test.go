@@ -120,6 +120,7 @@ func mapping(t *rapid.T, m *arch.Machine) plan.Mapping {
 		TP:       rapid.SampledFrom([]int64{1, 2, 4}).Draw(t, "tp"),
 		Profile:  rapid.SampledFrom(m.Runtime.Profiles).Draw(t, "profile").Name,
 		HostSync: rapid.Bool().Draw(t, "host sync"),
+		Fusion:   rapid.SampledFrom([]string{"", "", "", "all", "none", "gated-mlp", "norm-add,parallel-gemm"}).Draw(t, "fusion"),
 	}
 }
 

@@ -29,6 +29,7 @@ type gemm struct {
 	inHere  bool // A waits on chip, and C is left there
 	outHere bool
 	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
+	gates   gates // act(x·Wg)∘(x·Wu) in the epilogue, so that half of the columns are left
 }
 
 // tileChoice is what the planner decides about a tiled product; everything else follows from it.
@@ -116,7 +117,7 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, inHere: truth(g.inHere), outHere: truth(g.outHere), pin: pin.choice()}
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, inHere: truth(g.inHere), outHere: truth(g.outHere), vectorOps: units.Ops(g.gates.vector), specialOps: units.Ops(g.gates.special), pin: pin.choice()}
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}
@@ -163,7 +164,7 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 	switch c.way {
 	case vectorWay:
 		x, w, y := g.operands()
-		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w + g.reads(y), write: y, vector: g.batch * g.n * g.k}
+		r := rows{kind: traces.Gemm, rows: g.batch * g.n, cols: g.k, read: x + w + g.reads(y), write: y, vector: g.batch*g.n*g.k + g.gates.vector, special: g.gates.special}
 		if g.inHere {
 			r.inHere = x
 		}
@@ -210,7 +211,7 @@ func (g *gemm) operands() (a, w, c int64) {
 	if g.cached > 0 {
 		w = int64(g.w.KVBytes(g.batch*g.n*g.k/g.cached, g.cached))
 	}
-	return int64(g.a.Size(g.k, g.batch*g.m)), w, int64(g.a.Result().Bytes(g.batch * g.m * g.n))
+	return int64(g.a.Size(g.k, g.batch*g.m)), w, g.left(g.batch * g.m * g.n)
 }
 
 // reads returns the part of so many bytes of C that is read because the product is added to it.
@@ -240,7 +241,7 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 	}
 	if lib.Lookup > 0 {
 		p := compute.Unpack(g.w, g.k, g.n)
-		r.vector, r.whole, r.lookup = p.Half, p.Whole, p.Reads
+		r.vector, r.whole, r.lookup = p.Half+g.gates.vector, p.Whole, p.Reads
 		launch := k.Nodes[0].Step
 		launch.Counts = append(launch.Counts, b.count("vector.ops", "op", p.Whole+p.Half-p.Sums)) // which are counted as the product
 		return
@@ -346,7 +347,7 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	} else if t.buffers == 0 {
 		t.buffers = kernel.Stages
 	}
-	t.store = int64(g.a.Result().Bytes(min(t.rows, g.m) * min(t.cols, g.n)))
+	t.store = g.left(min(t.rows, g.m) * min(t.cols, g.n))
 	if !b.traffic(g, &t) {
 		return t, errNoRoom
 	}
@@ -606,7 +607,7 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 	if tier == nil {
 		tier = b.off
 	}
-	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(int64(g.a.Result().Bytes(g.batch * g.m * g.n)))
+	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(g.left(g.batch * g.m * g.n))
 }
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
@@ -697,6 +698,9 @@ func (b *builder) gemv(g *gemm) *arch.RowKernel {
 func (b *builder) countOps(k *Body, g *gemm) {
 	launch := k.Nodes[0].Step
 	launch.Counts = append(launch.Counts, b.count("matrix."+g.in.String()+".ops", "op", 2*g.batch*g.m*g.n*g.k))
+	if g.gates.vector > 0 {
+		launch.Counts = append(launch.Counts, b.count("vector.ops", "op", g.gates.vector), b.count("special.ops", "op", g.gates.special))
+	}
 }
 
 // arrayFill is the time until a systolic unit works at its pace. Waves follow one another without a
@@ -724,6 +728,9 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 		store := &Step{Kind: "store", Uses: []Use{b.use(to, w.store+old)}, Counts: []Count{b.count(to+".write", "B", w.store)}, Cores: w.cores}
 		if old > 0 {
 			store.Counts = append(store.Counts, b.count(b.off.Name+".read", "B", old))
+		}
+		if g.gates.vector > 0 {
+			store.Uses = append(store.Uses, b.gateCycles(g, tiles*t.rows*t.cols, w.cores)...)
 		}
 		body.then(Node{Name: "store", Step: store})
 	}

@@ -275,9 +275,9 @@ func (o *Op) read(f *fields) {
 	switch {
 	case k == traces.Attention:
 		o.Causal = o.Mixed || f.flag("causal", true)
-		o.Backward = f.word("pass", passes...) != passes[0]
-		if o.Algorithm = f.word("algorithm", append([]string{""}, arch.Algorithms()...)...); o.Mixed && (o.Backward || o.Algorithm != "") {
-			f.fail(unsupported("not-simulated", "/op/kind", "kind attention", "passes and algorithms go with attention, not with %s", mixed))
+		if !o.Mixed {
+			o.Backward = f.word("pass", passes...) != passes[0]
+			o.Algorithm = f.word("algorithm", append([]string{""}, arch.Algorithms()...)...)
 		}
 		if *f.err == nil && o.Backward && o.Past > 0 {
 			f.fail(invalid("conflict", "/op/past_len", "leave it out, or ask for pass fwd", "a backward pass has no cached tokens"))
