@@ -87,7 +87,7 @@ func TestAlgorithms(t *testing.T) {
 			if got, most := c["hbm.read"]+c["hbm.write"], standard["hbm.read"]+standard["hbm.write"]; op.QLen >= 512 && got > most {
 				t.Errorf("%s: %d B, standard %d", algorithm, got, most)
 			}
-			if back := c[name] - forward[name]; op.QLen >= 512 && (float64(back) < 2.2*float64(forward[name]) || float64(back) > 2.9*float64(forward[name])) {
+			if back := c[name] - forward[name]; op.QLen >= 1024 && (float64(back) < 2*float64(forward[name]) || float64(back) > 3*float64(forward[name])) {
 				t.Errorf("%s: %d operations backward, %d forward", algorithm, back, forward[name])
 			}
 		}
