@@ -135,7 +135,9 @@ type Profile struct {
 	CopiedCache bool             `yaml:"copied_cache,omitempty"`
 	Gemm        GemmKernel       `yaml:"gemm" spec:"required"`
 	Vector      []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
-	Attention   *AttentionKernel `yaml:"attention,omitempty"`
+	// Chains are for operators that the framework runs as several kernels.
+	Chains    []Chain          `yaml:"chains,omitempty" spec:"max=64,unique"`
+	Attention *AttentionKernel `yaml:"attention,omitempty"`
 	// GemmFor and AttentionFor are kernels for cases that Gemm and Attention are not for; the first that
 	// suits is taken.
 	GemmFor      []GemmVariant      `yaml:"gemm_for,omitempty" spec:"max=16,unique"`
@@ -202,6 +204,9 @@ type Host struct {
 
 // BiasedProduct stands for products that add a bias among the kinds of Host.Operators.
 const BiasedProduct = "gemm+bias"
+
+// Reduction stands for sums over rows among the kinds of row kernels.
+const Reduction = "reduce"
 
 // MoreKernels returns how many kernels beyond the first the framework runs for an operator of a kind.
 func (p *Profile) MoreKernels(kind string) int64 {
@@ -352,7 +357,7 @@ type RowKernel struct {
 	Name string `yaml:"name" spec:"required"`
 	// Use is there in place of all else: the kernel of that name among Kernels.
 	Use string `yaml:"use,omitempty" spec:"alone"`
-	// Kinds lists the operator kinds this entry is for; "*" is the rest, and "gemv" stands for
+	// Kinds lists the operator kinds this entry is for; "*" is the rest, "reduce" stands for sums over rows in chains, and "gemv" for
 	// products with a single row, which are tiled like others if no entry names it; "gemv-packed" for those
 	// of them whose weights are looked up in a table, two elements of at most four bits at a time.
 	Kinds []string `yaml:"kinds" spec:"required,min=1,max=64"`
@@ -364,9 +369,14 @@ type RowKernel struct {
 	// Rows is how many rows a core works on at a time: if that many fit into its private memory,
 	// later passes find the input there; 0 means that it is never found there.
 	Rows int64 `yaml:"rows,omitempty" spec:"min=0,max=1000000"`
-	// Step is the time the rows in work take for each 1024 columns however few they are, in kernels
-	// that walk a row in a loop; 0 for others, which deal out elements instead of rows.
-	Step units.Time `yaml:"step,omitempty" spec:"min=0 ns,max=1 s"`
+	// Step is what the rows in work take for each Width columns however few they are, in kernels that walk a row
+	// in a loop, whose loads wait for one another; 0 for others, which deal out elements instead of rows.
+	Step units.Cycles `yaml:"step,omitempty" spec:"min=0 cycles"`
+	// Width is how many columns the threads of a row cover in one step; 1024 when absent.
+	Width int64 `yaml:"width,omitempty" spec:"min=0,max=1000000"`
+	// Blocks is for kernels that launch other blocks of threads for many rows than for few: the first entry that is
+	// for as many rows and columns stands in the place of Rows and Width.
+	Blocks []RowBlock `yaml:"blocks,omitempty" spec:"max=8"`
 	// Convert says of products with a single row that the kernel widens narrow weights with the vector
 	// unit's conversions, an element each, as compilers do; other kernels do it with operations on bits.
 	Convert bool `yaml:"convert,omitempty"`
@@ -379,6 +389,50 @@ type RowKernel struct {
 	Port units.BytesPerCycle `yaml:"port" spec:"required,gt=0 B/cycle"`
 	// Fill is the time the kernel spends starting and draining.
 	Fill units.Time `yaml:"fill" spec:"min=0 ns,max=1 s"`
+}
+
+// RowBlock is how a kernel that walks rows deals them out.
+type RowBlock struct {
+	// UpTo is the most rows of an operator that it is for, 0 any number; From the least columns.
+	UpTo int64 `yaml:"up_to,omitempty" spec:"min=0,max=1000000000"`
+	From int64 `yaml:"from,omitempty" spec:"min=0,max=1000000000"`
+	// Rows that a core works on at a time, and Width, the columns that the threads of one cover in a step.
+	Rows  int64 `yaml:"rows" spec:"required,min=1,max=1000000"`
+	Width int64 `yaml:"width" spec:"required,min=1,max=1000000"`
+}
+
+// Block returns how the kernel deals out so many rows of so many columns.
+func (k *RowKernel) Block(rows, cols int64) RowBlock {
+	for _, b := range k.Blocks {
+		if (b.UpTo == 0 || rows <= b.UpTo) && cols >= b.From {
+			return b
+		}
+	}
+	b := RowBlock{Rows: max(1, k.Rows), Width: k.Width}
+	if b.Width == 0 {
+		b.Width = 1024
+	}
+	return b
+}
+
+// Chain is what a framework runs for an operator that it has no kernel of its own for: kernels that leave what they
+// work out in memory for the next.
+type Chain struct {
+	Name string `yaml:"name" spec:"required"`
+	// Kinds lists the kinds of operators that are run so.
+	Kinds   []string      `yaml:"kinds" spec:"required,min=1,max=64"`
+	Kernels []ChainKernel `yaml:"kernels" spec:"required,min=1,max=64,unique"`
+}
+
+// ChainKernel is one kernel of a chain. Reads and Writes list its tensors, each by the format of its elements: "x" is
+// the operator's own, others are names of formats; all are as large as the operator but those whose name begins
+// with "row ", which have one element a row.
+type ChainKernel struct {
+	Name   string   `yaml:"name" spec:"required"`
+	Reads  []string `yaml:"reads,omitempty" spec:"max=16"`
+	Writes []string `yaml:"writes,omitempty" spec:"max=16"`
+	// Like is the kind of operator whose entry of the library the kernel is, or "reduce"; a copy when absent.
+	Like string `yaml:"like,omitempty"`
 }
 
 // AttentionKernel is a fused attention kernel in the manner of FlashAttention.
@@ -659,7 +713,7 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 	for _, k := range slices.Sorted(maps.Keys(p.Kernels)) {
 		check(at+".kernels."+k, k, append(traces.Kinds(), BiasedProduct))
 	}
-	rows := []string{"*", "gemv", "gemv-packed"}
+	rows := []string{"*", "gemv", "gemv-packed", Reduction}
 	for _, name := range traces.Kinds() {
 		if k, err := traces.ParseKind(name); err == nil && k.RowWise() {
 			rows = append(rows, name)
@@ -680,9 +734,66 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 			}
 		}
 	}
+	p.validateRows(at, rows[4:], check, report)
 	if _, ok := first["*"]; !ok {
 		report(at+".vector", `no entry for the rest of the kinds`, `add one with kinds: ["*"]`)
 	}
+}
+
+// validateRows reports blocks that are never used, and chains of what does not exist.
+func (p *Profile) validateRows(at string, kinds []string, check func(path, kind string, known []string), report func(path, message, hint string)) {
+	for i := range p.Vector {
+		blocks := p.Vector[i].Blocks
+		for j := range blocks {
+			for _, b := range blocks[:j] {
+				if b.From <= blocks[j].From && (b.UpTo == 0 || blocks[j].UpTo > 0 && blocks[j].UpTo <= b.UpTo) {
+					report(fmt.Sprintf("%s.vector[%s].blocks", at, p.Vector[i].Name), fmt.Sprintf("entry %d is never used", j+1), "write up_to in rising order and from in falling order, the last without either")
+					break
+				}
+			}
+		}
+	}
+	first := map[string]string{}
+	for i := range p.Chains {
+		c := &p.Chains[i]
+		here := fmt.Sprintf("%s.chains[%s]", at, c.Name)
+		for _, k := range c.Kinds {
+			check(here+".kinds", k, kinds)
+			if by, ok := first[k]; ok {
+				report(here+".kinds", fmt.Sprintf("%q is in the kinds of %q already", k, by), "leave one of them out")
+			}
+			first[k] = c.Name
+		}
+		for j := range c.Kernels {
+			k := &c.Kernels[j]
+			if k.Like != "" {
+				check(fmt.Sprintf("%s.kernels[%s].like", here, k.Name), k.Like, append(kinds[:len(kinds):len(kinds)], Reduction))
+			}
+			for _, list := range []struct {
+				name    string
+				tensors []string
+			}{{"reads", k.Reads}, {"writes", k.Writes}} {
+				for _, t := range list.tensors {
+					if t = strings.TrimPrefix(t, "row "); t == "x" {
+						continue
+					}
+					if _, err := traces.ParseDType(t); err != nil {
+						report(fmt.Sprintf("%s.kernels[%s].%s", here, k.Name, list.name), err.Error(), `write "x" for the operator's own format, "row fp32" for a number for each row`)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Chain returns the kernels that the framework runs for an operator of a kind, nil if it has one of its own.
+func (p *Profile) Chain(kind string) *Chain {
+	for i := range p.Chains {
+		if slices.Contains(p.Chains[i].Kinds, kind) {
+			return &p.Chains[i]
+		}
+	}
+	return nil
 }
 
 // CollectiveLibrary returns the library by which a profile's collectives run.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim/units"
@@ -25,6 +26,7 @@ type rows struct {
 	convert         int64        // conversions of number formats
 	lookup          int64        // bytes read from tables in the private memory
 	overlap         float64      // by which load and work overlap; 0: perfectly
+	follows         bool         // it reads what the kernel before it wrote
 }
 
 // chunkPerCore is the data one core works on per pipeline stage of a streaming kernel: a thread
@@ -84,12 +86,63 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 		launch.Counts = append(launch.Counts, b.count("special.ops", "op", r.special))
 	}
 	resident := b.rowsResident(&r, pin)
-	b.rows(k, &r, rowKernelFor(b.profile, kind), resident)
+	if c := b.profile.Chain(kind); c != nil && r.fused == "" && !resident {
+		b.chain(k, &r, c)
+	} else {
+		b.rows(k, &r, rowKernelFor(b.profile, kind), resident)
+	}
 	if b.decisions != nil {
 		b.decidedRows(&r, k, resident, pin)
 	}
 	b.kernels[key] = k
 	return k, nil
+}
+
+// chain adds the kernels that a framework runs for an operator, one after the other, each with a launch of its own.
+func (b *builder) chain(k *Body, r *rows, c *arch.Chain) {
+	n := int64(len(c.Kernels))
+	size := func(tensors []string) (sum int64) {
+		for _, t := range tensors {
+			elements := r.rows * r.cols
+			if one, ok := strings.CutPrefix(t, "row "); ok {
+				t, elements = one, r.rows
+			}
+			d, err := traces.ParseDType(t)
+			if err != nil { // "x"; others were checked when the machine was loaded
+				d = r.dtype
+			}
+			grow(&sum, int64(d.Bytes(elements)))
+		}
+		return sum
+	}
+	for i := range c.Kernels {
+		one := &c.Kernels[i]
+		if i > 0 {
+			launch := *k.Nodes[0].Step
+			launch.Counts = []Count{b.count("launches", "launch", 1)}
+			inline, _ := b.launchOf(r.kind.String(), r.phase) // as the first one has it
+			if launch.Latency = b.profile.Launch + inline; b.mapping.IdealLaunch {
+				launch.Latency = inline
+			}
+			k.then(Node{Name: "launch of " + one.Name, Step: &launch})
+		}
+		like, kind := one.Like, traces.Copy
+		if like == "" {
+			like = kind.String()
+		}
+		if k, err := traces.ParseKind(like); err == nil {
+			kind = k
+		}
+		part := rows{name: one.Name, phase: r.phase, kind: kind, rows: r.rows, cols: r.cols, dtype: r.dtype, wtype: r.wtype, kvtype: r.kvtype,
+			read: size(one.Reads), write: size(one.Writes), vector: units.CeilDiv(r.vector, n), special: units.CeilDiv(r.special, n), follows: i > 0}
+		if i == 0 {
+			part.inHere = min(r.inHere, part.read)
+		}
+		if i == len(c.Kernels)-1 {
+			part.outHere = min(r.outHere, part.write)
+		}
+		b.rows(k, &part, rowKernelFor(b.profile, like), false)
+	}
 }
 
 // rows adds the operator's stream to its kernel, or works on operands that are on chip whole.
@@ -103,8 +156,33 @@ func (b *builder) rows(k *Body, r *rows, lib *arch.RowKernel, resident bool) {
 	}
 }
 
-// streamRows plans chunks that are loaded, worked on and stored in a pipeline.
+// streamRows plans chunks that are loaded, worked on and stored in a pipeline. What is found on chip and what comes from
+// memory are chunks of their own: a core's rows are either, and it does not fetch some while it works on the others.
 func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64) {
+	walk := b.walk(r, lib, cores)
+	h := b.found(r)
+	if h <= 0 {
+		b.streamPart(k, r, lib, cores, "stream", walk)
+		return
+	}
+	of := func(n int64) int64 { return int64(h * float64(n)) }
+	here := *r
+	for _, n := range []*int64{&here.read, &here.write, &here.inHere, &here.outHere, &here.weights, &here.vector, &here.special, &here.whole, &here.convert, &here.lookup} {
+		*n = of(*n)
+	}
+	rest := *r
+	rest.read, rest.write, rest.inHere, rest.outHere = r.read-here.read, r.write-here.write, r.inHere-here.inHere, r.outHere-here.outHere
+	rest.weights, rest.vector, rest.special = r.weights-here.weights, r.vector-here.vector, r.special-here.special
+	rest.whole, rest.convert, rest.lookup = r.whole-here.whole, r.convert-here.convert, r.lookup-here.lookup
+	here.inHere, here.outHere = here.read, here.write
+	b.streamPart(k, &here, lib, cores, "stream on chip", of(walk))
+	if rest.read+rest.write > 0 {
+		b.streamPart(k, &rest, lib, cores, "stream", walk-of(walk))
+	}
+}
+
+// streamPart plans one pipeline of chunks.
+func (b *builder) streamPart(k *Body, r *rows, lib *arch.RowKernel, cores int64, name string, walk int64) {
 	unit := &b.m.Chip.Cores.Vector
 	chunks, buffers := min(max(units.CeilDiv(r.read+r.write, cores*chunkPerCore), 1), maxChunks), int64(3)
 	if lib.Buffers > 0 {
@@ -114,11 +192,11 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 	load, store := b.off.Sectors(per(r.read-r.inHere)), b.off.Sectors(per(r.write-r.outHere))
 	taken, left := per(r.inHere), per(r.outHere)
 	again := (load + taken) * b.rereads(r, lib)
-	issue := max(b.issue(lib, load+taken+again+store+left, per(r.weights), cores), units.CeilDiv(b.walk(r, lib, cores), chunks), b.lookups(r, lib, cores, chunks))
+	issue := max(b.issue(lib, load+taken+again+store+left, per(r.weights), cores), units.CeilDiv(walk, chunks), b.lookups(r, lib, cores, chunks))
 	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	var stream Body
-	stream.Name, stream.Op = "stream", -1
+	stream.Name, stream.Op = name, -1
 	stream.Buffers = []Buffer{{Name: "rows", Capacity: buffers, Token: units.Bytes(units.CeilDiv(load+taken+store+left, cores))}}
 	reads := []Use{b.useAt(b.off.Name, load, lib.Efficiency)}
 	readCounts := []Count{b.count(b.off.Name+".read", "B", load)}
@@ -147,7 +225,7 @@ func (b *builder) streamRows(k *Body, r *rows, lib *arch.RowKernel, cores int64)
 		load, compute := stream.Nodes[0].Step, stream.Nodes[1].Step
 		load.Beside, load.Overlap, compute.Beside, compute.Overlap = work, r.overlap, reads, r.overlap
 	}
-	k.then(Node{Name: "stream", Body: &stream, Times: chunks})
+	k.then(Node{Name: name, Body: &stream, Times: chunks})
 }
 
 // wholeRows plans load, work and store one after the other, in as many parts as it takes to fit on chip.
@@ -201,16 +279,22 @@ func (b *builder) lookups(r *rows, lib *arch.RowKernel, cores, parts int64) int6
 	return int64(math.Ceil(float64(units.CeilDiv(r.lookup, parts)) / float64(lib.Lookup) / float64(cores)))
 }
 
-// walk returns the cycles that a kernel takes which walks its rows in steps of 1024 columns.
+// found returns the share of an operator's bytes that are in the shared memory on chip already: an operator by itself is
+// measured again and again, and a kernel of a chain follows the one whose result it reads.
+func (b *builder) found(r *rows) float64 {
+	if b.shared == nil || r.kind == traces.Gemm || !b.alone && !r.follows {
+		return 0
+	}
+	return b.shared.Found(units.Bytes(r.read + r.write))
+}
+
+// walk returns the cycles that a kernel takes which walks its rows step by step.
 func (b *builder) walk(r *rows, lib *arch.RowKernel, cores int64) int64 {
 	if lib.Step == 0 {
 		return 0
 	}
-	steps, ok := mul(units.CeilDiv(r.cols, 1024), units.CeilDiv(r.rows, max(1, lib.Rows)*cores))
-	if !ok {
-		return math.MaxInt64 / 2
-	}
-	cycles, ok := units.MulDivCeil(steps*int64(lib.Step), int64(b.m.Chip.Clock), int64(units.Second))
+	block := lib.Block(r.rows, r.cols)
+	cycles, ok := mul(units.CeilDiv(r.cols, block.Width), units.CeilDiv(r.rows, block.Rows*cores), int64(lib.Step))
 	if !ok {
 		return math.MaxInt64 / 2
 	}
