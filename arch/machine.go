@@ -132,9 +132,9 @@ type Profile struct {
 	// bias to its result.
 	Kernels map[string]int64 `yaml:"kernels,omitempty" spec:"min=0,max=1000"`
 	// CopiedCache says that a step makes a new key/value cache of the old one and the new tokens.
-	CopiedCache bool             `yaml:"copied_cache,omitempty"`
-	Gemm        GemmKernel       `yaml:"gemm" spec:"required"`
-	Vector      []RowKernel      `yaml:"vector" spec:"required,min=1,max=64,unique"`
+	CopiedCache bool        `yaml:"copied_cache,omitempty"`
+	Gemm        GemmKernel  `yaml:"gemm" spec:"required"`
+	Vector      []RowKernel `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	// Chains are for operators that the framework runs as several kernels.
 	Chains    []Chain          `yaml:"chains,omitempty" spec:"max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`

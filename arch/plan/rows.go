@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -115,16 +116,19 @@ func (b *builder) chain(k *Body, r *rows, c *arch.Chain) {
 		}
 		return sum
 	}
+	// The host dispatches all of them before the first starts.
+	first := k.Nodes[0].Step
+	inline, host := b.launchOf(r.kind.String(), r.phase)
+	first.Latency += inline * units.Time(n-1)
+	first.Host += host * (n - 1)
 	for i := range c.Kernels {
 		one := &c.Kernels[i]
 		if i > 0 {
-			launch := *k.Nodes[0].Step
-			launch.Counts = []Count{b.count("launches", "launch", 1)}
-			inline, _ := b.launchOf(r.kind.String(), r.phase) // as the first one has it
-			if launch.Latency = b.profile.Launch + inline; b.mapping.IdealLaunch {
-				launch.Latency = inline
+			launch := &Step{Kind: "launch", Latency: b.profile.Launch, Charge: sim.Launch, Counts: []Count{b.count("launches", "launch", 1)}}
+			if b.mapping.IdealLaunch {
+				launch.Latency = 0
 			}
-			k.then(Node{Name: "launch of " + one.Name, Step: &launch})
+			k.then(Node{Name: "launch of " + one.Name, Step: launch})
 		}
 		like, kind := one.Like, traces.Copy
 		if like == "" {
