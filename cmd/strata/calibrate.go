@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -11,15 +15,18 @@ import (
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/calibration"
 	"github.com/stratasim/strata/experiments/report"
+	"github.com/stratasim/strata/experiments/validation"
 )
 
 // calibrateCommand is strata calibrate.
 type calibrateCommand struct {
-	arch     string
-	form     string
-	list     bool
-	problems experiments.Problems
+	arch, data, form, write string
+	fit, classes            []string
+	list                    bool
+	rows, workers           int64
+	problems                experiments.Problems
 }
 
 func newCalibrate() *cobra.Command {
@@ -27,17 +34,35 @@ func newCalibrate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "calibrate",
 		Short: "Fit a few physical constants of a machine to measurements",
-		Long: fmt.Sprintf(`With --list: count the constants that no data sheet gives, as their sources say ("fitted:" or "estimated:"), by
-family, device and kernel. At most %d may be fitted for a family of devices, %d for a device of it and %d for a
-kernel of a library: more would describe the rows that they were fitted on. With --arch every one is listed.`,
+		Long: fmt.Sprintf(`Fit constants of a machine to measured kernels: to every second row, and say how far off all rows are
+before and after, how sure each constant is, what the error becomes with the constant 5 %% larger or smaller,
+and, where the file has several devices of a family, how far off each is when fitted without it. Rows of
+--data have the columns that tools/measure writes; those that no kernel can have taken, and those that
+cannot be read, are reported with their lines and left out.
+
+Without --fit the constants are the usual ones of the classes in the file: the efficiencies of the matrix
+unit and of memory, the launch, and the start, overlap and shares of the kernels that most rows run. At most %d
+may be fitted for a family of devices, %d for a device of it and %d for a kernel of a library: more would
+describe the rows that they were fitted on. --write makes an overlay of the machine, with sources.
+
+With --list: count the constants that no data sheet gives, as their sources say ("fitted:" or "estimated:"),
+by family, device and kernel. With --arch every one is listed.`,
 			arch.MostOfFamily, arch.MostOfDevice, arch.MostOfKernel),
-		Example: `strata calibrate --list
+		Example: `strata calibrate --data measured.csv --arch a100-sxm-80gb --class gemm --write mine.yaml
+strata calibrate --data measured.csv --arch mine.yaml --fit 'chip.memory[hbm].efficiency'
+strata calibrate --list
 strata calibrate --list --arch h200-sxm`,
 		Args: cobra.NoArgs,
 		RunE: k.run,
 	}
 	f := c.Flags()
+	f.StringVar(&k.data, "data", "", "`FILE` of measurements, as tools/measure writes it")
 	f.StringVar(&k.arch, "arch", "", "machine: a preset or a file")
+	f.StringArrayVar(&k.fit, "fit", nil, "a constant to fit in place of the usual ones, by its `PATH` (again for more)")
+	f.StringSliceVar(&k.classes, "class", nil, "only classes, such as gemm or attn_decode")
+	f.StringVar(&k.write, "write", "", "write an overlay of the machine with what was fitted to a `FILE`")
+	f.Var(&count{name: "rows", into: &k.rows, min: 4, problems: &k.problems}, "rows", "fit on so many rows of each class and device at most (default 120)")
+	f.Var(&count{name: "workers", into: &k.workers, min: 1, problems: &k.problems}, "workers", "requests to work on at a time (default the processors there are)")
 	f.BoolVar(&k.list, "list", false, "count the constants that no data sheet gives")
 	formFlag(c, &k.form, &k.problems)
 	complete(c, "arch", presets.Names)
@@ -45,12 +70,228 @@ strata calibrate --list --arch h200-sxm`,
 }
 
 func (k *calibrateCommand) run(c *cobra.Command, _ []string) error {
-	if !k.list {
-		k.problems.Add(&experiments.Invalid{Field: "list", Message: "missing"})
+	if k.list {
+		for _, f := range []string{"data", "fit", "class", "write"} {
+			if c.Flags().Changed(f) {
+				k.problems.Add(&experiments.Invalid{Field: f, Message: "goes without --list"})
+			}
+		}
+		if err := k.problems.Err(); err != nil {
+			return err
+		}
+		return k.printList(c)
+	}
+	for _, f := range []struct{ name, value string }{{"data", k.data}, {"arch", k.arch}} {
+		if f.value == "" {
+			k.problems.Add(&experiments.Invalid{Field: f.name, Message: "missing", Hint: "or --list"})
+		}
 	}
 	if err := k.problems.Err(); err != nil {
 		return err
 	}
+	return k.calibrate(c)
+}
+
+// rootOf is the root of the family of a preset, "" for no preset.
+func rootOf(preset string) string {
+	_, root, err := presets.Constants(preset)
+	if err != nil {
+		return ""
+	}
+	return root
+}
+
+// calibrate fits.
+func (k *calibrateCommand) calibrate(c *cobra.Command) error {
+	m, err := experiments.MachineOf(k.arch, nil)
+	k.problems.Add(err)
+	base, file := k.arch, []byte(nil)
+	if err == nil && rootOf(k.arch) == "" {
+		if base, err = validation.BaseOf(k.arch); err != nil {
+			k.problems.Add(badInput{err})
+		}
+		if file, err = os.ReadFile(k.arch); err != nil {
+			k.problems.Add(badInput{err})
+		}
+	}
+	var out *outFile
+	if k.write != "" {
+		if out, err = createFile("write", k.write); err != nil {
+			k.problems.Add(err)
+		} else {
+			defer out.discard()
+		}
+	}
+	if err := k.problems.Err(); err != nil {
+		return err
+	}
+	data, err := calibration.Read(c.Context(), k.data, k.arch, base, rootOf, k.classes, func(name string) (*arch.Machine, error) { return experiments.MachineOf(name, nil) })
+	if none := (*validation.NoData)(nil); errors.As(err, &none) {
+		return badInput{&hinted{err, "tools/measure writes such files"}}
+	}
+	if err != nil {
+		return validationError(err)
+	}
+	k.warn(c, data)
+	if len(data.Rows) < 4 {
+		return badInput{fmt.Errorf("%s: %d rows to fit on, at least 4 are needed%s", k.data, len(data.Rows), k.whyNone(data))}
+	}
+	paths := k.fit
+	if len(paths) == 0 {
+		if paths, err = calibration.Usual(m, data.Rows); err != nil {
+			return badInput{err}
+		}
+	}
+	var constants []*calibration.Constant
+	for _, p := range paths {
+		constant, err := calibration.NewConstant(m, p)
+		if err != nil {
+			k.problems.Add(badInput{fmt.Errorf("--fit: %w", err)})
+			continue
+		}
+		constants = append(constants, constant)
+	}
+	if err := calibration.Check(constants); err != nil {
+		k.problems.Add(badInput{&hinted{err, "name fewer with --fit"}})
+	}
+	if err := k.problems.Err(); err != nil {
+		return err
+	}
+	r, err := calibration.Fit(c.Context(), data.Rows, constants, calibration.Options{MaxRows: int(k.rows), Workers: int(k.workers)})
+	if err != nil {
+		return err
+	}
+	if out != nil {
+		text, err := calibration.Overlay(k.arch, file, r, data)
+		if err != nil {
+			return badInput{err}
+		}
+		if _, err := out.Write(text); err != nil {
+			return outputError(k.write, err)
+		}
+		if err := out.commit(); err != nil {
+			return err
+		}
+	}
+	return k.print(c, r)
+}
+
+// warn reports rows that are left out.
+func (k *calibrateCommand) warn(c *cobra.Command, d *calibration.Data) {
+	for i, b := range d.Bad {
+		if i == 20 {
+			fmt.Fprintf(c.ErrOrStderr(), "strata: and %d rows more that are left out\n", len(d.Bad)-i)
+			break
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "strata: %s:%d: left out: %s\n", k.data, b.Line, b.Why)
+	}
+	for _, device := range d.Taken {
+		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: rows of %s are taken to be of %s\n", k.data, device, k.arch)
+	}
+	for _, l := range d.Other {
+		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %d rows left out: %s\n", k.data, l.Rows, l.Reason)
+	}
+}
+
+func (k *calibrateCommand) whyNone(d *calibration.Data) string {
+	if n := len(d.Bad); n > 0 {
+		return fmt.Sprintf("; %d are left out, the first on line %d: %s", n, d.Bad[0].Line, d.Bad[0].Why)
+	}
+	return ""
+}
+
+// percents prints a share as a percentage.
+func percents(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
+
+func signedPercents(v float64) string { return fmt.Sprintf("%+.1f %%", 100*v) }
+
+// tables are what came of a fit: constants, errors, and devices that were left out.
+func (k *calibrateCommand) tables(r *calibration.Result) (constants, off, left *report.Table) {
+	share := func(v any) string { return percents(v.(float64)) }
+	signed := func(v any) string { return signedPercents(v.(float64)) }
+	constants = &report.Table{Columns: []report.Column{{Title: "constant", Name: "constant"}, {Title: "of", Name: "of"}, {Title: "before", Name: "before"}, {Title: "after", Name: "after"},
+		{Title: "95 % interval", Name: ""}, {Title: "", Name: "low_95"}, {Title: "", Name: "high_95"}, {Title: "error at +5 %", Name: "error_up", Right: true, Show: share}, {Title: "at -5 %", Name: "error_down", Right: true, Show: share}, {Title: "note", Name: "note"}}}
+	for i := range r.Constants {
+		f := &r.Constants[i]
+		of := f.Machine
+		if of == "" {
+			of = f.Part
+		}
+		low, high := any(nil), any(nil)
+		interval := "undetermined by these rows"
+		if !math.IsNaN(f.Low95) {
+			low, high = f.TextOf(f.Low95), f.TextOf(f.High95)
+			interval = fmt.Sprintf("%s to %s", low, high)
+		}
+		note := ""
+		if f.AtBound {
+			note = "at a bound"
+			interval = fmt.Sprintf("bounds are %s to %s", f.TextOf(f.Low), f.TextOf(f.High))
+		}
+		constants.Rows = append(constants.Rows, []any{f.Path, of, f.TextOf(f.Before), f.Text(), interval, low, high, f.Up, f.Down, note})
+	}
+	off = &report.Table{Columns: []report.Column{{Title: "class", Name: "class"}, {Title: "machine", Name: "machine"}, {Title: "rows", Name: "half"}, {Title: "", Name: "rows"}, {Title: "n", Right: true}}}
+	for _, name := range []string{"analytic", "event"} {
+		for _, when := range []string{"before", "after"} {
+			off.Columns = append(off.Columns, report.Column{Title: name + " " + when, Name: "mean_error_" + name + "_" + when, Right: true, Show: share}, report.Column{Title: "bias", Name: "bias_" + name + "_" + when, Right: true, Show: signed})
+		}
+	}
+	for _, l := range r.Lines {
+		off.Rows = append(off.Rows, []any{l.Class, l.Machine, l.Half, l.Rows, l.Rows, l.Before.Mean, l.Before.Bias, l.After.Mean, l.After.Bias, l.BeforePlayed.Mean, l.BeforePlayed.Bias, l.AfterPlay.Mean, l.AfterPlay.Bias})
+	}
+	left = &report.Table{Columns: []report.Column{{Title: "machine", Name: "machine"}, {Title: "rows", Name: "rows", Right: true}, {Title: "fitted on all", Name: "mean_error_with", Right: true, Show: share}, {Title: "fitted without it", Name: "mean_error_without", Right: true, Show: share}}}
+	for _, l := range r.LeftOut {
+		left.Rows = append(left.Rows, []any{l.Machine, l.Rows, l.Before, l.After})
+	}
+	return constants, off, left
+}
+
+func (k *calibrateCommand) print(c *cobra.Command, r *calibration.Result) error {
+	constants, off, left := k.tables(r)
+	if k.form == "csv" {
+		return printTable(c, k.form, constants)
+	}
+	return printTo(c, func(w io.Writer) error {
+		if k.form == "json" {
+			parts := make([]json.RawMessage, 3)
+			for i, t := range []*report.Table{constants, off, left} {
+				var b bytes.Buffer
+				if err := t.JSON(&b); err != nil {
+					return err
+				}
+				parts[i] = b.Bytes()
+			}
+			return json.NewEncoder(w).Encode(struct {
+				Schema    string          `json:"schema"`
+				Arch      string          `json:"arch"`
+				Before    float64         `json:"mean_error_before"`
+				After     float64         `json:"mean_error_after"`
+				Agree     bool            `json:"starts_agree"`
+				Constants json.RawMessage `json:"constants"`
+				Errors    json.RawMessage `json:"errors"`
+				Left      json.RawMessage `json:"left_out_devices"`
+			}{"strata.calibrate/1", k.arch, r.Total[0].Mean, r.Total[1].Mean, r.Converging, parts[0], parts[1], parts[2]})
+		}
+		var p report.Page
+		p.Style = styleOf(c)
+		p.Title(fmt.Sprintf("%s: mean error of all rows %s before, %s after (event)", k.arch, percents(r.Total[0].Mean), percents(r.Total[1].Mean)))
+		p.Head("Constants")
+		p.Table(constants)
+		p.Head("Mean absolute errors")
+		p.Table(off)
+		if len(r.LeftOut) > 0 {
+			p.Head("Devices fitted without their own rows")
+			p.Table(left)
+		}
+		if !r.Converging {
+			p.Linef("\nStarts came to different ends: these rows do not tell all of these constants apart. Fit fewer (--fit).")
+		}
+		return p.Write(w)
+	})
+}
+
+// printList counts constants.
+func (k *calibrateCommand) printList(c *cobra.Command) error {
 	if k.arch != "" {
 		return k.listOne(c)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/experiments/validation"
@@ -67,7 +68,7 @@ strata validate --data measured.csv --arch mine.yaml`,
 	f.StringSliceVar(&v.options.Devices, "device", nil, "only devices, as measurements or presets call them")
 	f.StringSliceVar(&v.options.Classes, "class", nil, "only classes, such as gemm or attn_decode")
 	f.StringSliceVar(&v.options.Sources, "source", nil, "only sources, such as vidur")
-	f.StringArrayVar(&v.machines, "arch", nil, "a machine to ask in place of a preset: NAME=FILE, or a FILE alone whose base is that preset")
+	f.StringArrayVar(&v.machines, "arch", nil, "a machine to ask in place of a preset: NAME=FILE, or a FILE alone in place of its base and for devices without a preset")
 	f.Var(&choices{"by", &v.by, validation.GroupColumns, &v.problems}, "by", "what to sum up by: "+strings.Join(validation.GroupColumns, ", ")+" (default suite,class,device)")
 	v.fidelity = eval.Event
 	f.Var(&choice{"fidelity", &v.fidelity, []string{eval.Event, eval.Analytic}, &v.problems}, "fidelity", "event or analytic")
@@ -175,10 +176,15 @@ func (v *validateCommand) readMachines() {
 		if !named {
 			file = m
 			var err error
-			if name, err = validation.BaseOf(file); err != nil {
-				v.problems.Add(err)
+			if slices.Contains(presets.Names(), file) {
+				v.options.Machine = file
 				continue
 			}
+			if name, err = validation.BaseOf(file); err != nil {
+				v.problems.Add(badInput{err})
+				continue
+			}
+			v.options.Machine = file
 		}
 		if _, err := experiments.MachineOf(file, nil); err != nil {
 			v.problems.Add(err)

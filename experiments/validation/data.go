@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -90,25 +91,39 @@ func records(dir, file string) ([]record, error) {
 
 // readRecords reads a table with a head.
 func readRecords(in io.Reader, file string) ([]record, error) {
+	list, bad, err := tolerantRecords(in, file)
+	if err == nil && len(bad) > 0 {
+		err = bad[0]
+	}
+	return list, err
+}
+
+// tolerantRecords reads a table with a head, and says of rows that cannot be read what is wrong with them. An error is that
+// nothing after it could be read either.
+func tolerantRecords(in io.Reader, file string) (list []record, bad []error, err error) {
 	r := csv.NewReader(in)
+	r.FieldsPerRecord = -1
 	head, err := r.Read()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, &badRow{file, 1, "", "empty: the first line must name the columns"}
+			return nil, nil, &badRow{file, 1, "", "empty: the first line must name the columns"}
 		}
-		return nil, csvError(file, err)
+		return nil, nil, csvError(file, err)
 	}
 	head[0] = strings.TrimPrefix(head[0], "\ufeff")
-	var list []record
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return list, nil
+			return list, bad, nil
 		}
 		if err != nil {
-			return nil, csvError(file, err)
+			return list, bad, csvError(file, err)
 		}
 		line, _ := r.FieldPos(0)
+		if len(row) != len(head) {
+			bad = append(bad, &badRow{file, line, "", fmt.Sprintf("%d fields, the first line has %d", len(row), len(head))})
+			continue
+		}
 		values := make(map[string]string, len(head))
 		for i, column := range head {
 			values[column] = row[i]
@@ -150,7 +165,7 @@ func (r *reading) parse(column, text string) float64 {
 		return 0
 	}
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 		r.fail(column, "%.40q is no number", text)
 		return 0
 	}

@@ -1,12 +1,17 @@
 package validation
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stratasim/strata/arch/presets"
 )
 
 // machines are the presets of devices, as the sources call them.
@@ -18,8 +23,16 @@ var machines = map[string]string{
 	"RTX-PRO-6000-Blackwell": "rtx-pro-6000", "Arc-Pro-B60": "arc-pro-b60", "MI210": "mi210", "TPU-v6e": "tpu-v6e", "TPU-v4": "tpu-v4",
 }
 
-// MachineOf is the preset of a device as a source of measurements calls it, "" if there is none.
-func MachineOf(device string) string { return machines[device] }
+// MachineOf is the preset of a device as a source of measurements, or the preset itself, calls it; "" if there is none.
+func MachineOf(device string) string {
+	if m, ok := machines[device]; ok {
+		return m
+	}
+	if slices.Contains(presets.Names(), device) {
+		return device
+	}
+	return ""
+}
 
 // kernelFiles are the files of single kernels. All have one schema but for LLMCompass's.
 var kernelFiles = []string{"aic_gemm", "vidur_compute", "llmservingsim_compute", "aic_attention", "vidur_attention", "llmservingsim_attention", "aic_moe"}
@@ -57,13 +70,60 @@ func loadKernelFile(dir, file string, l *loaded) error {
 	return nil
 }
 
+// Kernels reads a file in the schema of kernels: cases, and what is wrong with rows that are none. Rows of classes that are not
+// known are left out and counted.
+func Kernels(file string) (cases []Case, bad []error, left []Left, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, nil, &NoData{file, err}
+	}
+	defer f.Close()
+	list, bad, err := tolerantRecords(f, file)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	l := newLoaded()
+	for i := range list {
+		r := reading{record: &list[i]}
+		c, why := r.kernel()
+		switch {
+		case r.err != nil:
+			bad = append(bad, r.err)
+		case why != "":
+			l.leave(why)
+		default:
+			l.add(c, c.Device+" "+c.Figures[0].Class+" "+c.Figures[0].DType)
+		}
+	}
+	slices.SortStableFunc(bad, func(a, b error) int { return LineOf(a) - LineOf(b) })
+	return l.cases, bad, sorted(l.left), nil
+}
+
+// LineOf is the line of a row that is wrong, 0 if the error is of another kind.
+func LineOf(err error) int {
+	var bad *badRow
+	if errors.As(err, &bad) {
+		return bad.line
+	}
+	return 0
+}
+
+// Reason is what is wrong with a row, without file and line.
+func Reason(err error) string {
+	var bad *badRow
+	if !errors.As(err, &bad) {
+		return err.Error()
+	}
+	if bad.column != "" {
+		return bad.column + ": " + bad.message
+	}
+	return bad.message
+}
+
 // kernel turns a row into a case, or says why not. What is wrong with the row is in err.
 func (r *reading) kernel() (c Case, why string) {
 	device := r.get("device")
-	c = Case{File: r.file, Line: r.line, ID: r.get("id"), Source: r.get("source"), Device: device, Arch: machines[device], Name: strings.TrimSuffix(r.get("shape"), "_kvb2")}
-	if c.Arch == "" {
-		return c, "no machine for " + device
-	}
+	c = Case{File: r.file, Line: r.line, ID: r.get("id"), Source: r.get("source"), Device: device, Arch: MachineOf(device), Name: strings.TrimSuffix(r.get("shape"), "_kvb2")}
 	class := r.get("op_class")
 	op, class, why := r.operator(class)
 	if why != "" || r.err != nil {

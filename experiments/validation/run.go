@@ -27,6 +27,8 @@ type Options struct {
 	Workers  int      // 0 is as many as there are processors
 	// Arch, if not empty, takes the place of the machine with that name: a file, for machines of one's own.
 	Arch map[string]string
+	// Machine, if not empty, is asked for devices that no preset is known for: a preset or a file.
+	Machine string
 	// Progress, if not nil, is told how many of how many cases are done.
 	Progress func(suite string, done, of int)
 }
@@ -90,6 +92,9 @@ func Run(ctx context.Context, s Suite, o Options) (*Result, error) {
 			len(o.Devices) > 0 && !matches(o.Devices, c.Device) && !matches(o.Devices, c.Arch),
 			len(o.Sources) > 0 && !matches(o.Sources, c.Source):
 			continue
+		case c.Arch == "" && c.Request["op"] != nil && o.Machine == "":
+			unasked["no machine for "+c.Device]++
+			continue
 		case c.Arch != "" && !slices.Contains(known, c.Arch) && o.Arch[c.Arch] == "":
 			unasked[fmt.Sprintf("no machine %s", c.Arch)]++
 			continue
@@ -111,7 +116,7 @@ func matches(list []string, word string) bool {
 
 // ask asks for the cases and puts the answers together.
 func (o *Options) ask(ctx context.Context, s Suite, cases []*Case, left map[string]int) (*Result, error) {
-	asked := oracle.New(oracle.Options{Files: len(o.Arch) > 0, Workers: 1})
+	asked := oracle.New(oracle.Options{Files: len(o.Arch) > 0 || o.Machine != "", Workers: 1})
 	workers := o.Workers
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
@@ -195,6 +200,9 @@ func (o *Options) one(ctx context.Context, asked *oracle.Oracle, c *Case) (map[s
 	request := Fields{}
 	for k, v := range c.Request {
 		request[k] = v
+	}
+	if c.Arch == "" && request["op"] != nil && request["arch"] == nil {
+		request["arch"] = o.Machine
 	}
 	if c.Arch != "" && request["arch"] == nil {
 		request["arch"] = c.Arch
