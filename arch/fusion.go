@@ -43,6 +43,9 @@ func ParseFusions(text string) (string, error) {
 	var list []string
 	for _, name := range strings.Split(text, ",") {
 		name = strings.TrimSpace(name)
+		if name == FuseAll || name == FuseNone {
+			return "", &Unable{fmt.Sprintf("%s among other fusions", name), name + " stands alone"}
+		}
 		if !slices.Contains(Fusions(), name) {
 			hint := "there are " + strings.Join(Fusions(), ", ") + "; or all, or none"
 			if near := spec.Suggest(name, append(Fusions(), FuseAll, FuseNone)); near != "" {

@@ -301,6 +301,15 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a.Runtime = profile.Name
 	a.Ideal, a.HostSync = r.Ideal, mapping.HostSync
 	a.Notes = append(a.Notes, r.Notes...)
+	switch mapping.Fusion {
+	case "":
+	case arch.FuseNone:
+		a.Notes = append(a.Notes, "a kernel for each operator: nothing is fused")
+	case arch.FuseAll:
+		a.Notes = append(a.Notes, "all is fused that the machine can fuse")
+	default:
+		a.Notes = append(a.Notes, "fused in place of what the runtime does: "+strings.ReplaceAll(mapping.Fusion, ",", ", "))
+	}
 	if mapping.PP > 1 {
 		a.Notes = append(a.Notes, fmt.Sprintf("%d stages run one after another, with one batch in flight: the pipeline makes room for the model and no run faster", mapping.PP))
 	}

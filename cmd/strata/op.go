@@ -314,6 +314,9 @@ func (o *opCommand) dtypes(c *cobra.Command) {
 	o.op.DType = read("dtype", o.dtype, traces.BF16, !o.op.Kind.Collective())
 	o.op.WeightDType = read("weight-dtype", o.weight, o.op.DType, oracle.HasWeight(o.op.Kind))
 	o.op.KVDType = read("kv-dtype", o.kv, o.op.DType, oracle.HasKV(o.op.Kind))
+	if o.op.Backward && o.op.KVDType != o.op.DType {
+		o.problems.Add(&experiments.Invalid{Field: "kv-dtype", Message: fmt.Sprintf("gradients need keys and values as they were computed, in %s", o.op.DType), Hint: "leave it out"})
+	}
 	narrows := oracle.Narrows(o.op.Kind)
 	to := read("to-dtype", o.to, traces.FP8, narrows)
 	if narrows {

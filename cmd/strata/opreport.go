@@ -10,6 +10,7 @@ import (
 	"github.com/stratasim/strata/experiments/oracle"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/traces"
 )
 
 // opSchema names the form of what -o json prints.
@@ -143,6 +144,15 @@ func (o *opCommand) title() string {
 	}
 	if o.op.KVDType != o.op.DType {
 		words = append(words, "cache "+o.op.KVDType.String())
+	}
+	if o.op.Backward {
+		words = append(words, "forward and backward")
+	}
+	if o.op.Algorithm != "" {
+		words = append(words, "by "+o.op.Algorithm)
+	}
+	if o.op.Kind == traces.Attention && !o.op.Causal {
+		words = append(words, "not causal")
 	}
 	return strings.Join(words, " ")
 }

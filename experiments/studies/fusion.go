@@ -174,7 +174,9 @@ func (s *fusionStudy) layer(hidden, heads int64, by string) (float64, error) {
 			sum += float64(times * a.Seconds)
 		}
 	}
-	rows := func(times float64, kind traces.Kind, rows, cols int64) { time(times, oracle.Op{Kind: kind, Rows: rows, Cols: cols}) }
+	rows := func(times float64, kind traces.Kind, rows, cols int64) {
+		time(times, oracle.Op{Kind: kind, Rows: rows, Cols: cols})
+	}
 	gemm := func(m, n, k int64) { time(1, oracle.Op{Kind: traces.Gemm, Batch: 1, M: m, N: n, K: k}) }
 	for _, p := range [][2]int64{{3 * hidden, hidden}, {hidden, hidden}, {4 * hidden, hidden}, {hidden, 4 * hidden}} { // columns and reduction
 		gemm(tokens, p[0], p[1])
