@@ -28,8 +28,7 @@ type validateCommand struct {
 	form          string
 	worst         int64
 	workers       int64
-	rows          string
-	list, all     bool
+	rows, html    string
 	machines      []string
 	data          string
 	problems      experiments.Problems
@@ -57,7 +56,7 @@ Suites, all if none is named:
 ` + suitesText(),
 		Example: `strata validate kernels --class gemm --device h100-sxm --worst 5
 strata validate kernels --by class,device,dtype,source --fidelity analytic
-strata validate tpu network --rows rows.csv
+strata validate tpu network --rows rows.csv --html page.html
 strata validate --data measured.csv --arch mine.yaml`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeArgs(validation.SuiteNames),
@@ -75,6 +74,7 @@ strata validate --data measured.csv --arch mine.yaml`,
 	f.Var(&count{name: "worst", into: &v.worst, problems: &v.problems}, "worst", "print so many of the worst rows of each line")
 	f.Var(&count{name: "workers", into: &v.workers, min: 1, problems: &v.problems}, "workers", "requests to work on at a time (default the processors there are)")
 	f.StringVar(&v.rows, "rows", "", "write every row with its shape, prediction and errors to a CSV `FILE`")
+	f.StringVar(&v.html, "html", "", "write a page with charts of predicted against measured to a `FILE`")
 	formFlag(c, &v.form, &v.problems)
 	complete(c, "by", func() []string { return validation.GroupColumns })
 	complete(c, "fidelity", func() []string { return []string{eval.Event, eval.Analytic} })
@@ -92,13 +92,10 @@ func suitesText() string {
 
 func (v *validateCommand) run(c *cobra.Command, args []string) error {
 	v.check(args)
-	var out *outFile
-	if v.rows != "" {
-		var err error
-		if out, err = createFile("rows", v.rows); err != nil {
-			v.problems.Add(err)
-		} else {
-			defer out.discard()
+	rows, page := v.create("rows", v.rows), v.create("html", v.html)
+	for _, f := range []*outFile{rows, page} {
+		if f != nil {
+			defer f.discard()
 		}
 	}
 	if err := v.problems.Err(); err != nil {
@@ -125,11 +122,19 @@ func (v *validateCommand) run(c *cobra.Command, args []string) error {
 		}
 		v.results = append(v.results, r)
 	}
-	if out != nil {
-		if err := validation.WriteRows(out, v.results); err != nil {
+	if rows != nil {
+		if err := validation.WriteRows(rows, v.results); err != nil {
 			return outputError(v.rows, err)
 		}
-		if err := out.commit(); err != nil {
+		if err := rows.commit(); err != nil {
+			return err
+		}
+	}
+	if page != nil {
+		if err := validation.WritePage(page, v.fidelity, v.by, v.results, max(3, int(v.worst))); err != nil {
+			return outputError(v.html, err)
+		}
+		if err := page.commit(); err != nil {
 			return err
 		}
 	}
@@ -144,6 +149,16 @@ func (v *validateCommand) run(c *cobra.Command, args []string) error {
 		return &failed{exitSomeFailed, fmt.Sprintf("%d rows have no answer although they should", failures)}
 	}
 	return nil
+}
+
+// create starts a file that is asked for, nil for none.
+func (v *validateCommand) create(flag, name string) *outFile {
+	if name == "" {
+		return nil
+	}
+	out, err := createFile(flag, name)
+	v.problems.Add(err)
+	return out
 }
 
 // check reads what depends on several flags.
