@@ -134,6 +134,7 @@ var scalars = slices.Concat([]scalar{
 	{"manifest.version", "model_version", func(a *eval.Answer) any { return a.Manifest.Version }},
 	{"manifest.arch_hash", "arch_hash", func(a *eval.Answer) any { return a.Manifest.ArchHash }},
 	{"manifest.graph_hash", "graph_hash", func(a *eval.Answer) any { return a.Manifest.GraphHash }},
+	{"manifest.fusion", "fusion", func(a *eval.Answer) any { return given(a.Manifest.Fusion) }},
 	{"manifest.mapping_hash", "mapping_hash", func(a *eval.Answer) any { return given(a.Manifest.MappingHash) }},
 	{"manifest.key", "key", func(a *eval.Answer) any { return a.Manifest.Key }},
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},

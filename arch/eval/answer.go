@@ -278,6 +278,8 @@ type Manifest struct {
 	GraphHash string `json:"graph_hash"` // content of the operator graph
 	// MappingHash is the content of the mapping file, where one was given.
 	MappingHash string `json:"mapping_hash,omitempty"`
-	Key         string `json:"key"` // of the whole request
-	Seed        int64  `json:"seed"`
+	// Fusion is what took the place of the runtime's fusions, "" where nothing did.
+	Fusion string `json:"fusion,omitempty"`
+	Key    string `json:"key"` // of the whole request
+	Seed   int64  `json:"seed"`
 }

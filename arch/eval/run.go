@@ -128,6 +128,7 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 	if !r.Mapping.Pins.Empty() {
 		m.MappingHash = r.Mapping.Pins.Hash()
 	}
+	m.Fusion = r.Mapping.Fusion
 	ideal := append([]string(nil), r.Ideal...)
 	sort.Strings(ideal)
 	plain := ""

@@ -306,3 +306,31 @@ func (b *builder) flashBackward(a *attention) ([]*Body, error) {
 	}
 	return out, nil
 }
+
+// gradientActivations returns what attention's gradients keep alive beside what the forward pass does: gradients of all
+// four tensors, and for each score either nothing or, beside two scores that it counts already, half as much again for
+// gradients and a mask of a byte.
+func gradientActivations(blk *traces.Block, past int64, fused func(*traces.Op) bool) (units.Bytes, error) {
+	var sum int64
+	for j := range blk.Ops {
+		op := &blk.Ops[j]
+		if op.Kind != traces.Attention {
+			continue
+		}
+		keys := op.SeenPast(past) + op.NewKeys()
+		n, ok1 := mul(op.Batch, op.Heads, op.QLen, op.HeadDim+op.Values())
+		m, ok2 := mul(op.Batch, op.KVHeads, keys, op.HeadDim+op.Values())
+		s, ok3 := mul(op.Batch, op.Heads, op.QLen, keys)
+		if !ok1 || !ok2 || !ok3 || max(n, m, s) > traces.MaxElements {
+			return 0, fmt.Errorf("gradients of %s: %w", op.Name, ErrTooLarge)
+		}
+		bytes := int64(op.DType.Bytes(n) + op.DType.Bytes(m))
+		if fused(op) {
+			bytes += 4 * op.Batch * op.Heads * op.QLen * op.HeadDim // the sum of dq in FP32
+		} else {
+			bytes += int64(op.DType.Bytes(s)) + s
+		}
+		grow(&sum, bytes)
+	}
+	return units.Bytes(sum), nil
+}

@@ -209,6 +209,15 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		if err != nil {
 			return mem, err
 		}
+		if p.Backward {
+			more, err := gradientActivations(blk, past[i], fused)
+			if err != nil {
+				return mem, err
+			}
+			if err := grow(&alive, more, 1); err != nil {
+				return mem, err
+			}
+		}
 		mem.Activations = max(mem.Activations, alive)
 	}
 	return mem, nil

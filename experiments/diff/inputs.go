@@ -300,9 +300,13 @@ func (r *Result) asked() map[string]string {
 			})
 		}
 	}
+	all["fusion"] = "the runtime's"
 	if m, ok := r.members["manifest"].(map[string]any); ok {
+		if v, ok := m["fusion"]; ok {
+			put(all, "fusion", v)
+		}
 		for name, v := range m { // such as the hash of what was pinned
-			if !slices.Contains([]string{"version", "arch_hash", "graph_hash", "key"}, name) {
+			if !slices.Contains([]string{"version", "arch_hash", "graph_hash", "key", "fusion"}, name) {
 				put(all, "manifest."+name, v)
 			}
 		}

@@ -107,6 +107,7 @@ var tables = []Table{
 			{Name: "seed", Type: Integer, Description: "seed of random choices; 0 where there are none"},
 			{Name: "arch_hash", Type: Text, Description: "hash of the machine's content"},
 			{Name: "graph_hash", Type: Text, Description: "hash of the operator graph's content"},
+			{Name: "fusion", Type: Text, Description: "what took the place of the runtime's fusions; no value for nothing"},
 			{Name: "mapping_hash", Type: Text, Description: "hash of the mapping file's content, where one was given"},
 			{Name: "request", Type: JSON, Description: "the request, complete enough to run it again with the inputs", Label: true},
 			{Name: "answer", Type: JSON, Description: "the answer, strata.run/1"},
