@@ -277,11 +277,20 @@ type GemmKernel struct {
 	// first number of rows, and so on, and the last tile for all others. Empty: the best for the shape.
 	UpTo []int64 `yaml:"up_to,omitempty" spec:"min=1,max=4096"`
 	// Cluster is the number of tiles along the rows that are launched together, whether or not all have
-	// rows of the product; 1 when absent.
+	// rows of the product; 1 when absent. Where tiles differ in it see Clusters.
 	Cluster int64 `yaml:"cluster,omitempty" spec:"min=0,max=64"`
+	// Clusters is for libraries whose clusters differ from tile to tile, or lie along the columns too: "tiles along the
+	// rows x tiles along the columns" that are launched together, for each tile of the menu.
+	Clusters []string `yaml:"clusters,omitempty" spec:"max=4096"`
+	// Padding is by how much of itself the work on a tile grows where none of its rows is one of the product: what a
+	// copy engine fills in beyond the edge of a matrix is not free. In between it is in proportion.
+	Padding float64 `yaml:"padding,omitempty" spec:"min=0,max=10"`
 	// Quantize is there if a product that is timed by itself gets 16-bit activations and rounds them in a
 	// kernel of its own first; in a model that is an operator of its own or part of the one before.
 	Quantize *Rounding `yaml:"quantize,omitempty"`
+	// Replay is the part of what the shared on-chip memory keeps from one run of a kernel to the next, see memory.Spec.Replay,
+	// in which a product that is timed by itself finds its operands; 0: none of it.
+	Replay float64 `yaml:"replay,omitempty" spec:"min=0,max=1"`
 	// Shrink says that tiles shrink to the shape of a small product, as a compiler makes them; a
 	// library's tile costs the same however little of it is used.
 	Shrink bool `yaml:"shrink,omitempty"`
@@ -615,6 +624,17 @@ func (k *GemmKernel) validate(at string, report func(path, message, hint string)
 	if !one {
 		report(at+".splits", "1 must be among the splits", "")
 	}
+	if n := len(k.Clusters); n > 0 && n != len(k.Tiles) {
+		report(at+".clusters", fmt.Sprintf("%d clusters for %d tiles: must be one for each tile", n, len(k.Tiles)), "")
+	}
+	if len(k.Clusters) > 0 && k.Cluster > 0 {
+		report(at+".cluster", "is one for all tiles, and clusters has one for each", "leave one of them out")
+	}
+	for _, c := range k.Clusters {
+		if m, n, err := ParseTile(c); err != nil || m > 64 || n > 64 {
+			report(at+".clusters", fmt.Sprintf("%.60q is not a cluster", c), `write "2x1", at most 64x64`)
+		}
+	}
 	if n := len(k.UpTo); n > 0 && (n != len(k.Tiles)-1 || !slices.IsSorted(k.UpTo)) {
 		report(at+".up_to", fmt.Sprintf("%d numbers for %d tiles: must be rising, one for each tile but the last", n, len(k.Tiles)), "")
 	}
@@ -666,6 +686,22 @@ func (k *GemmKernel) Menu(rows int64) []string {
 	}
 	i, _ := slices.BinarySearch(k.UpTo, rows)
 	return k.Tiles[i : i+1]
+}
+
+// ClusterOf returns how many tiles along the rows and along the columns are launched together where tiles have so many
+// rows and columns; one of each for a tile that is not of the menu.
+func (k *GemmKernel) ClusterOf(rows, cols int64) (m, n int64) {
+	for i, c := range k.Clusters {
+		if r, c2, err := ParseTile(k.Tiles[i]); err == nil && r == rows && c2 == cols {
+			if m, n, err = ParseTile(c); err == nil {
+				return m, n
+			}
+		}
+	}
+	if len(k.Clusters) > 0 {
+		return 1, 1
+	}
+	return max(k.Cluster, 1), 1
 }
 
 // GemmKernel returns the kernel for products that the matrix unit multiplies in a format.

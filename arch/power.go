@@ -23,6 +23,9 @@ type Power struct {
 	// Active is drawn on top while the chip's cores run a kernel, at the full clock: schedulers, clock
 	// trees, waiting warps. It goes with clock and voltage as f·V².
 	Active units.Watts `yaml:"active" spec:"min=0 W"`
+	// Reaction is how much of an operator that is timed by itself, over and over again, runs at the full clock however
+	// much it draws: the rest of it is slowed down to what the limit allows. 0: none of it is slowed down.
+	Reaction units.Time `yaml:"reaction,omitempty" spec:"min=0 ns,max=100 s"`
 	// Sensor says how the chip's power is read by others.
 	Sensor *Sensor `yaml:"sensor,omitempty"`
 	// Curve is the voltage that clocks of the cores need, from the lowest clock on. Without it the

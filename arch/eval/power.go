@@ -39,10 +39,20 @@ func (r *Request) limit() units.Watts {
 }
 
 // limited reports whether the clock falls where power exceeds the limit. An operator by itself is over
-// before a controller has seen it. Operators with costs of their own take what these say at any clock, so
-// with them only a limit that was asked for is kept.
+// before a controller has seen it, unless the machine says how soon that reacts. Operators with costs of their own take
+// what these say at any clock, so with them only a limit that was asked for is kept.
 func (r *Request) limited() bool {
-	return len(r.Machine.Power.Curve) > 0 && !r.mapping().Alone && !slices.Contains(r.Ideal, "power") && (r.Costs == nil || r.PowerLimit > 0)
+	return len(r.Machine.Power.Curve) > 0 && (!r.mapping().Alone || r.Machine.Power.Reaction > 0) && !slices.Contains(r.Ideal, "power") && (r.Costs == nil || r.PowerLimit > 0)
+}
+
+// reacted returns the step of the clock at which an operator that is timed by itself takes about as long as it does with
+// its first part at the full clock and the rest at a step.
+func (r *Request) reacted(step int, t units.Time) int {
+	if !r.mapping().Alone {
+		return step
+	}
+	n, _ := units.MulDivCeil(int64(step), int64(t-min(t, r.Machine.Power.Reaction)), int64(max(t, 1)))
+	return int(n)
 }
 
 // clock is the clock of a step: 0 is the full clock, clockSteps the lowest one of the curve.
@@ -239,7 +249,7 @@ func (c *control) steps(o *sim.Outcome) ([]int, error) {
 	limit, ratio := c.r.limit(), 1.0
 	for i := range c.sections {
 		t, busy := c.part(o, i)
-		if c.power(i, 0, t, busy) <= limit {
+		if c.r.mapping().Alone && t <= c.r.Machine.Power.Reaction || c.power(i, 0, t, busy) <= limit {
 			continue
 		}
 		if steps == nil {
@@ -255,7 +265,7 @@ func (c *control) steps(o *sim.Outcome) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		steps[i], ratio = step, s.ratio
+		steps[i], ratio = c.r.reacted(step, t), s.ratio
 	}
 	return steps, nil
 }
@@ -452,7 +462,7 @@ func (r *Request) power(res *Result, e account.Energy) {
 		a.Notes = append(a.Notes, fmt.Sprintf("the power limit of %.0f W a chip lowers the clock of %.0f MHz: %s", float64(r.limit()), full/1e6, strings.Join(parts, ", ")))
 	case slices.Contains(r.Ideal, "power") && !t.beyond(r.limit()):
 		a.Notes = append(a.Notes, "ideal power leaves nothing out: power keeps to the limit at the full clock")
-	case slices.Contains(r.Ideal, "power") || r.limited() || e.Peak <= limit:
+	case slices.Contains(r.Ideal, "power") || r.limited() && !r.mapping().Alone || e.Peak <= limit:
 	case r.mapping().Alone:
 		a.Notes = append(a.Notes, fmt.Sprintf("%s draws %.0f W, the limit is %.0f W: over before the clock falls; over and over again it would", e.PeakOp, float64(e.Peak), float64(limit)))
 	case r.Costs != nil:

@@ -28,8 +28,9 @@ type gemm struct {
 	lib     *arch.GemmKernel
 	inHere  bool // A waits on chip, and C is left there
 	outHere bool
-	cached  int64 // B is cached keys or values of heads of so many elements; 0: it is not
-	gates   gates // act(x·Wg)∘(x·Wu) in the epilogue, so that half of the columns are left
+	cached  int64   // B is cached keys or values of heads of so many elements; 0: it is not
+	gates   gates   // act(x·Wg)∘(x·Wu) in the epilogue, so that half of the columns are left
+	found   float64 // share of the operands that is on chip from the time before
 }
 
 // tileChoice is what the planner decides about a tiled product; everything else follows from it.
@@ -70,6 +71,7 @@ type tiling struct {
 	widen          int64 // vector operations of one stage of one tile that widen narrow operands
 	fill           int64 // matrix cycles before the first stage of the kernel runs at that pace
 	feed           int64 // operand bytes of one stage of one tile
+	fed            int64 // the same, with what rows of padding add to the time that they take
 }
 
 // way is how a product is computed.
@@ -126,6 +128,10 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	}
 	g.in = b.multiplies(&g)
 	g.lib = b.profile.GemmKernel(g.in)
+	if b.alone && g.lib.Replay > 0 {
+		a, w, c := g.operands()
+		g.found = b.lasting(int64(float64(a+w+c) / g.lib.Replay))
+	}
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
@@ -171,6 +177,9 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 		if g.outHere {
 			r.outHere = y
 		}
+		if g.found > 0 {
+			r.inHere, r.outHere = r.read-g.missed(r.read), r.write-g.missed(r.write)
+		}
 		b.widenRow(k, g, c.lib, &r)
 		b.rows(k, &r, c.lib, b.resident(0))
 	case residentWay:
@@ -212,6 +221,14 @@ func (g *gemm) operands() (a, w, c int64) {
 		w = int64(g.w.KVBytes(g.batch*g.n*g.k/g.cached, g.cached))
 	}
 	return int64(g.a.Size(g.k, g.batch*g.m)), w, g.left(g.batch * g.m * g.n)
+}
+
+// missed returns how many of so many bytes are not found on chip from the time before.
+func (g *gemm) missed(n int64) int64 {
+	if g.found == 0 {
+		return n
+	}
+	return int64(math.Ceil(float64(n) * (1 - g.found)))
 }
 
 // reads returns the part of so many bytes of C that is read because the product is added to it.
@@ -311,8 +328,8 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 		t.rows, t.cols, t.depth = min(t.rows, g.m), min(t.cols, g.n), min(t.depth, g.k)
 	}
 	t.mt, t.nt = units.CeilDiv(g.m, t.rows), units.CeilDiv(g.n, t.cols)
-	if c := g.lib.Cluster; c > 1 && t.mt > 1 {
-		t.mt = units.CeilDiv(t.mt, c) * c
+	if c, d := g.lib.ClusterOf(want.rows, want.cols); c*d > 1 {
+		t.mt, t.nt = units.CeilDiv(t.mt, c)*c, units.CeilDiv(t.nt, d)*d
 	}
 	t.tiles = t.mt * t.nt * t.split * g.batch
 	part := units.CeilDiv(g.k, t.split)
@@ -323,6 +340,11 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	}
 	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
 	t.feed = g.piece(g.a, t.depth, t.rows) + g.piece(g.w, t.depth, t.cols)
+	t.fed = t.feed
+	if p := g.lib.Padding; p > 0 { // of which the padded rows of all tiles take part
+		p = 1 + float64(p*float64(t.mt*t.rows-g.m)/float64(t.mt*t.rows))
+		t.cycles, t.fed = int64(math.Ceil(float64(t.cycles)*p)), int64(math.Ceil(float64(t.fed)*p))
+	}
 	t.widen = b.widening(g, t.rows, t.cols, t.depth)
 	kernel := g.lib
 	if t.resident == 0 {
@@ -347,7 +369,7 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	} else if t.buffers == 0 {
 		t.buffers = kernel.Stages
 	}
-	t.store = g.left(min(t.rows, g.m) * min(t.cols, g.n))
+	t.store = g.missed(g.left(min(t.rows, g.m) * min(t.cols, g.n)))
 	if !b.traffic(g, &t) {
 		return t, errNoRoom
 	}
@@ -369,7 +391,7 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		if g.inHere {
 			ofA = 0
 		}
-		t.keep, t.fetchA, t.fetchB, t.into = k, ofA, ofB, a*ofA+w*ofB
+		t.keep, t.fetchA, t.fetchB, t.into = k, ofA, ofB, g.missed(a*ofA+w*ofB)
 		t.read = t.into
 		return true
 	}
@@ -550,7 +572,7 @@ func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
 	}
 	ts[2] = b.time(b.at.matrix, t.cycles*w.perCore)
 	if b.private != nil {
-		u := Use{Resource: b.at.private, Amount: t.feed * w.perCore, Share: b.feedShare(g, t)}
+		u := Use{Resource: b.at.private, Amount: t.fed * w.perCore, Share: b.feedShare(g, t)}
 		ts[3] = u.Time(b.p.Resources)
 	}
 	if t.widen > 0 {
@@ -585,7 +607,7 @@ func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
 	work := []Use{b.use("matrix", t.cycles*w.perCore)}
 	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}
 	if b.private != nil {
-		work = append(work, b.useAt(b.private.Name, t.feed*w.perCore, b.feedShare(g, t)))
+		work = append(work, b.useAt(b.private.Name, t.fed*w.perCore, b.feedShare(g, t)))
 		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
 	}
 	if t.widen > 0 {
@@ -607,7 +629,7 @@ func (b *builder) splitSums(g *gemm, t *tiling) (tier *memory.Spec, sums, result
 	if tier == nil {
 		tier = b.off
 	}
-	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(g.left(g.batch * g.m * g.n))
+	return tier, 4 * t.split * g.batch * g.m * g.n, b.off.Sectors(g.missed(g.left(g.batch * g.m * g.n)))
 }
 
 func (b *builder) splitTime(g *gemm, t *tiling) units.Time {

@@ -124,7 +124,7 @@ func (b *builder) groupedKernel(in traces.DType) *arch.GemmKernel {
 		return b.profile.GemmKernel(in)
 	}
 	lib := b.profile.Gemm
-	lib.Cluster, lib.Quantize = 0, nil
+	lib.Cluster, lib.Clusters, lib.Padding, lib.Quantize = 0, nil, 0, nil
 	return &lib
 }
 
