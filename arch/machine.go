@@ -235,11 +235,20 @@ func (h *Host) Launches(kind, phase string) units.Time {
 	return h.Operator * units.Time(n)
 }
 
-// Resident is how fast whole operands are copied on chip and back, as shares of the sustained
-// off-chip rate.
+// Resident is how whole operands are copied on chip and back: as shares of the sustained off-chip rate, and into how
+// much of the shared memory.
 type Resident struct {
 	Load  float64 `yaml:"load" spec:"required,gt=0,max=1"`
 	Store float64 `yaml:"store" spec:"required,gt=0,max=1"`
+	// Room is what operands may take of the shared memory on chip; all of it when absent.
+	Room units.Bytes `yaml:"room,omitempty" spec:"min=0 B"`
+	// Stream says that results leave while a product runs and take no room, and that of operands that have no room
+	// together the smaller one is copied first and the other streams past it. Without it results are copied back last,
+	// and products that do not fit are tiled.
+	Stream bool `yaml:"stream,omitempty"`
+	// Waiting says that operands which have room wait on chip when an operator starts, and its results stay there: it is
+	// timed inside a program that arranges so, not by itself.
+	Waiting bool `yaml:"waiting,omitempty"`
 }
 
 // Intermediates is the share of the shared on-chip memory in which tensors wait; the rest is for operands that

@@ -16,7 +16,9 @@
 // next stationary values (ws, is) or the results of the fold before (os). Edge folds cost a full fold.
 // What is paid once is kept apart (Cycles.Fill), so that tiles which follow one another pay it once
 // too; F folds take Steady + Fill cycles to the last multiply-add. Sums that stay in place (os) need R
-// more cycles to leave the array (SystolicRun.Drain). Several arrays of a core share the folds.
+// more cycles to leave the array (SystolicRun.Drain). Several arrays of a core share the folds, and where folds
+// are few a machine's arrays also share the stream of each. A unit may pass several stationary values of a column a
+// cycle (push), which divides R where it stands for loading, and pad streams to whole groups.
 // Systolic.Run also counts words that pass between an array and its memory, partial sums that are read
 // back, and products with N:M sparse weights.
 //

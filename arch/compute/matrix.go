@@ -23,6 +23,11 @@ type Matrix struct {
 	Dataflow string `yaml:"dataflow,omitempty" spec:"oneof=|os|ws|is"`
 	// Mode says how folds follow one another: serial, hidden-load or chained.
 	Mode string `yaml:"mode,omitempty" spec:"oneof=|serial|hidden-load|chained"`
+	// Push is how many stationary values (ws, is) or results (os) a column passes on in a cycle; 1 when absent. It bounds
+	// how fast chained folds follow one another.
+	Push int64 `yaml:"push,omitempty" spec:"min=0,max=65536"`
+	// Group is how many values of a stream enter a row at least, such as the sublanes of a vector register; 1 when absent.
+	Group int64 `yaml:"group,omitempty" spec:"min=0,max=65536"`
 	// Types lists the data types a systolic array multiplies, with passes over the array per type
 	// (1: full rate; 4: a quarter of it).
 	Types map[string]int64 `yaml:"passes,omitempty" spec:"min=1,max=64"`
@@ -52,8 +57,8 @@ func (u Matrix) Validate(report func(path, message, hint string)) {
 		if len(u.FMA) > 0 {
 			report("fma_per_cycle", "belongs to kind mma", "a systolic unit's rate follows from its rows, columns and arrays")
 		}
-	} else if u.Rows != 0 || u.Columns != 0 || u.Arrays != 0 || u.Dataflow != "" || u.Mode != "" || len(u.Types) > 0 {
-		report("kind", "rows, columns, arrays, dataflow, mode and passes belong to kind systolic", "remove them or change the kind")
+	} else if u.Rows != 0 || u.Columns != 0 || u.Arrays != 0 || u.Dataflow != "" || u.Mode != "" || u.Push != 0 || u.Group != 0 || len(u.Types) > 0 {
+		report("kind", "rows, columns, arrays, dataflow, mode, push, group and passes belong to kind systolic", "remove them or change the kind")
 	}
 	if len(table) == 0 {
 		report(name, "at least one data type is needed", "e.g. {bf16: 1024}")
@@ -126,18 +131,24 @@ type Cycles struct{ Steady, Fill units.Cycles }
 
 // arrays are those of a systolic unit.
 func (u Matrix) arrays() Systolic {
-	return Systolic{Rows: u.Rows, Columns: u.Columns, Arrays: u.Arrays, Dataflow: u.Dataflow, Mode: u.Mode}
+	return Systolic{Rows: u.Rows, Columns: u.Columns, Arrays: u.Arrays, Dataflow: u.Dataflow, Mode: u.Mode, Push: u.Push, Group: u.Group}
 }
 
 // Cycles returns the cycles one core's unit takes for an m×k by k×n tile; all three are at least 1. For
-// a systolic unit the folds of the tile are dealt out to the arrays of the core.
+// a systolic unit the folds of the tile, and parts of what streams through each, are dealt out to the arrays of the core.
 func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
+	return u.Several(t, 1, m, n, k)
+}
+
+// Several is Cycles for several tiles of one size that are multiplied at a time. An MMA unit takes them in turns, arrays
+// share their folds.
+func (u Matrix) Several(t traces.DType, tiles, m, n, k int64) (Cycles, error) {
 	if u.Kind == "systolic" {
 		p, ok := u.Types[t.String()]
 		if !ok {
 			return Cycles{}, &UnsupportedType{t, sortedKeys(u.Types)}
 		}
-		if c, ok := u.arrays().cycles(m, n, k, p); ok {
+		if c, ok := u.arrays().cycles(tiles, m, n, k, p); ok {
 			return c, nil
 		}
 		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
@@ -148,8 +159,9 @@ func (u Matrix) Cycles(t traces.DType, m, n, k int64) (Cycles, error) {
 	}
 	mn, ok1 := units.Mul(m, n)
 	mnk, ok2 := units.Mul(mn, k)
-	if !ok1 || !ok2 {
+	all, ok3 := units.Mul(units.CeilDiv(mnk, rate), tiles)
+	if !ok1 || !ok2 || !ok3 {
 		return Cycles{}, fmt.Errorf("tile %d×%d×%d: cycle count overflows", m, n, k)
 	}
-	return Cycles{Steady: units.Cycles(units.CeilDiv(mnk, rate))}, nil
+	return Cycles{Steady: units.Cycles(all)}, nil
 }

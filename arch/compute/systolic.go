@@ -2,6 +2,7 @@ package compute
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 
 	"github.com/stratasim/strata/sim/units"
@@ -13,6 +14,10 @@ type Systolic struct {
 	Rows, Columns, Arrays int64
 	Dataflow              string // os, ws or is
 	Mode                  string // serial, hidden-load or chained
+	// Push is the stationary values, or results, that a column takes in or gives up in a cycle; 0 is 1.
+	Push int64
+	// Group is the values of a stream that enter together, padded to a whole group; 0 is 1.
+	Group int64
 }
 
 // Sparsity says that of each Of consecutive weights along the reduction at most Keep are not zero, and that
@@ -107,12 +112,15 @@ type pass struct {
 	stream int64 // T, the values that each lets pass
 }
 
+// passing is the cycles in which the stationary values of a column enter, or its results leave.
+func (s Systolic) passing() int64 { return units.CeilDiv(s.Rows, max(1, s.Push)) }
+
 // load is the cycles by which a stationary tile enters.
 func (s Systolic) load() int64 {
 	if s.Dataflow == "os" {
 		return 0
 	}
-	return s.Rows
+	return s.passing()
 }
 
 // space returns the two dimensions of a dense product that lie along rows and columns of the array, and that which
@@ -127,17 +135,43 @@ func (s Systolic) space(m, n, k int64) (rows, cols, stream int64) {
 	return m, n, k
 }
 
-// cycles returns the cycles of a dense product, each fold passed over passes times.
-func (s Systolic) cycles(m, n, k, passes int64) (Cycles, bool) {
+// cycles returns the cycles of several dense products, each fold passed over passes times. Arrays share the folds, and may
+// share the stream of each: Steady is that of the way with the best pace, Steady + Fill that of the one by which they
+// alone take least.
+func (s Systolic) cycles(tiles, m, n, k, passes int64) (best Cycles, ok bool) {
 	sr, sc, t := s.space(m, n, k)
 	folds, ok := units.Mul(units.CeilDiv(sr, s.Rows), units.CeilDiv(sc, s.Columns))
+	if ok {
+		folds, ok = units.Mul(folds, tiles)
+	}
 	if !ok {
 		return Cycles{}, false
 	}
-	if folds, ok = units.Mul(units.CeilDiv(folds, s.Arrays), passes); !ok {
-		return Cycles{}, false
+	group := max(1, s.Group)
+	least := units.Cycles(math.MaxInt64)
+	for parts := int64(1); parts <= s.Arrays; parts *= 2 {
+		n, fits := units.Mul(folds, parts)
+		if fits {
+			n, fits = units.Mul(units.CeilDiv(n, s.Arrays), passes)
+		}
+		stream, fits2 := units.Mul(units.CeilDiv(units.CeilDiv(t, parts), group), group)
+		var c Cycles
+		if fits = fits && fits2; fits {
+			c, fits = s.time([]pass{{n, stream}})
+		}
+		if !fits {
+			if parts == 1 {
+				return Cycles{}, false
+			}
+			break
+		}
+		if parts == 1 || c.Steady < best.Steady {
+			best = c
+		}
+		least = min(least, c.Steady+c.Fill)
 	}
-	return s.time([]pass{{folds, t}})
+	best.Fill = least - best.Steady
+	return best, true
 }
 
 // time returns the cycles of folds that follow one another.
@@ -154,7 +188,7 @@ func (s Systolic) time(list []pass) (Cycles, bool) {
 		case "hidden-load": // a stream takes at least the cycles of a load to pass the array
 			fold = p.stream + skew
 		case "chained": // a column takes in its stationary values, or gives up its results, one a cycle
-			fold = max(p.stream, s.Rows)
+			fold = max(p.stream, s.passing())
 		}
 		n, ok := units.Mul(p.folds, fold)
 		if ok {
@@ -259,7 +293,7 @@ func (s Systolic) run(p Product) (r SystolicRun, ok bool) {
 		r.Mapping = float64(used) / float64(places)
 	}
 	if s.Dataflow == "os" {
-		r.Drain = units.Cycles(s.Rows)
+		r.Drain = units.Cycles(s.passing())
 	}
 	if len(list) == 1 {
 		list[0].folds = units.CeilDiv(list[0].folds, s.Arrays)

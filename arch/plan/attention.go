@@ -350,15 +350,15 @@ func (b *builder) widenTile(a *attention, keys int64) int64 {
 	return compute.Widen(a.kv, a.dim, keys, a.dim) + compute.Widen(a.kv, a.kept, keys, a.kept)
 }
 
-// tileCycles returns the matrix cycles of one tile of rows×keys scores, both products.
-func (b *builder) tileCycles(a *attention, rows, keys int64) (int64, error) {
+// tileCycles returns the matrix cycles of the tiles of rows×keys scores that a core works on at a time, both products.
+func (b *builder) tileCycles(a *attention, tiles, rows, keys int64) (int64, error) {
 	u := &b.m.Chip.Cores.Matrix
 	t := u.Native(a.t)
-	qk, err := u.Cycles(t, rows, keys, a.widths()-a.values)
+	qk, err := u.Several(t, tiles, rows, keys, a.widths()-a.values)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	pv, err := u.Cycles(t, rows, a.values, keys)
+	pv, err := u.Several(t, tiles, rows, a.values, keys)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
@@ -437,13 +437,14 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	}
 	resident := min(c.resident, units.CeilDiv(blocks, cores))
 	fetched = b.reread(a, fetched, heads, float64(cores*resident)/float64(units.CeilDiv(blocks, heads)))
-	matrix, err := b.tileCycles(a, c.rows, c.keys)
+	matrix, err := b.tileCycles(a, resident, c.rows, c.keys)
 	if err != nil {
 		return err
 	}
 	// Resident blocks of a core take turns on its units; one alone waits for itself.
 	share := max(float64(resident), at.Alone)
-	tile := int64(math.Ceil(float64(matrix+ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys)) * share))
+	one := float64(matrix)/float64(resident) + float64(ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys))
+	tile := int64(math.Ceil(one * share))
 	end := schedule(pattern, times, cores*resident, int64(at.Start), tile, at.LongestFirst)
 	rounds := max(1, units.CeilDiv(end.cycles-end.starts*int64(at.Start), tile))
 	work := max(0, end.cycles-int64(at.Start)) // what follows the first start
@@ -556,13 +557,14 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	blocks := a.batch * a.kvHeads * shares * split
 	perBlock := units.CeilDiv(tiles, split)
 	rows := min(group*a.qlen, c.rows)
-	matrix, err := b.tileCycles(a, rows, c.keys)
+	resident := min(c.resident, units.CeilDiv(blocks, cores))
+	matrix, err := b.tileCycles(a, resident, rows, c.keys)
 	if err != nil {
 		return err
 	}
 	// A block starts, waits for each of its tiles in turn, and ends. Blocks of a grid follow each other in waves, those of
 	// a kernel that deals out the work itself share it evenly.
-	slots := cores * min(c.resident, units.CeilDiv(blocks, cores))
+	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
 	start := int64(at.Start) + int64(at.Row)*rows
 	tile := ofTile(at.Block, c.keys, at.Keys)
@@ -571,7 +573,11 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 		busy = units.CeilDiv(max(blocks, slots)*(start+perBlock*tile), slots)
 	}
 	perCore := units.CeilDiv(blocks, cores)
-	busy = max(busy-start, perCore*perBlock*matrix) // what follows the first start
+	multiply, ok := units.MulDivCeil(perCore*perBlock, matrix, resident)
+	if !ok {
+		return fmt.Errorf("cycles of attention: %w", ErrTooLarge)
+	}
+	busy = max(busy-start, multiply) // what follows the first start
 	rounds := perBlock * waves
 	s := flashStage{cores: min(cores, blocks), matrix: units.CeilDiv(busy, rounds), to: b.holds(a.outHere), widen: b.widenTile(a, c.keys) * min(c.resident, perCore)}
 	out := b.off.Sectors(int64(a.t.Result().Bytes(a.batch * a.heads * a.qlen * a.values)))

@@ -223,7 +223,7 @@ func (b *builder) flash1(a *attention, backward bool) (*Body, error) {
 	var err error
 	if backward {
 		cycles, err = b.gradientCycles(a, rows, keys)
-	} else if cycles, err = b.tileCycles(a, rows, keys); err == nil {
+	} else if cycles, err = b.tileCycles(a, 1, rows, keys); err == nil {
 		cycles += ofTile(at.Softmax, rows*keys, at.Rows*at.Keys)
 	}
 	if err != nil {

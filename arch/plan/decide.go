@@ -176,6 +176,9 @@ func (b *builder) decidedGemm(g *gemm, k *Body, c *gemmChoice, pin *pinned) {
 		d.Levels = b.streamLevels(k, whole)
 	case residentWay:
 		d.Choice, d.Rule = Choice{Kernel: "resident", Deal: c.deal.way}, "an operator by itself waits for its operands, and they fit on chip"
+		if h := b.held(g); h.stream > 0 {
+			d.Rule = "an operator by itself waits for the operand that is on chip, and the other streams past it"
+		}
 		d.Time = b.time(b.at.matrix, c.deal.cycles)
 		for _, way := range []string{"batch", "m", "n"} {
 			if o, err := b.bestDealing(g, &pinned{Choice: Choice{Deal: way}}); err == nil && way != c.deal.way {

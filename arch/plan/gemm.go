@@ -180,8 +180,9 @@ func (b *builder) buildGemm(g *gemm, c *gemmChoice) *Body {
 		if g.found > 0 {
 			r.inHere, r.outHere = r.read-g.missed(r.read), r.write-g.missed(r.write)
 		}
+		b.wait(&r)
 		b.widenRow(k, g, c.lib, &r)
-		b.rows(k, &r, c.lib, b.resident(0))
+		b.rows(k, &r, c.lib, b.residentRows())
 	case residentWay:
 		b.wholeGemm(k, g, c.deal)
 	default:
@@ -763,7 +764,74 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 // by itself, if they fit there together. In a program the operands of the next operator arrive while
 // this one runs, which is what tiles in a pipeline do.
 func (b *builder) resident(bytes int64) bool {
-	return b.profile.Resident != nil && b.alone && b.shared != nil && bytes <= int64(b.shared.Capacity)
+	return b.profile.Resident != nil && b.alone && b.shared != nil && bytes <= b.residentRoom()
+}
+
+// wait leaves what an operator reads and writes on chip, if that is where it waits.
+func (b *builder) wait(r *rows) {
+	if p := b.profile.Resident; p != nil && p.Waiting && b.resident(r.read+r.write) {
+		r.inHere, r.outHere = r.read, r.write
+	}
+}
+
+// residentRows reports whether operators that stream rows first copy them on chip whole.
+func (b *builder) residentRows() bool { return b.resident(0) && !b.profile.Resident.Stream }
+
+// residentRoom is what operands may take on chip.
+func (b *builder) residentRoom() int64 {
+	if r := b.profile.Resident; r.Room > 0 {
+		return min(int64(r.Room), int64(b.shared.Capacity))
+	}
+	return int64(b.shared.Capacity)
+}
+
+// residentGemm reports whether a product runs from operands that are on chip whole. A runtime that streams has one of them
+// there at the least.
+func (b *builder) residentGemm(g *gemm) bool {
+	a, w, c := g.operands()
+	switch {
+	case !b.resident(0):
+		return false
+	case b.profile.Resident.Stream:
+		return true
+	}
+	return b.resident(a + w + c)
+}
+
+// held is what of a product is copied on chip before it starts, and what comes and goes while it runs.
+type held struct {
+	a, w   int64 // copied first
+	stream int64 // bytes that come while it runs
+	leave  int64 // bytes that leave while it runs
+	back   int64 // bytes that are copied back at the end
+}
+
+// held decides what is copied first: both operands if there is room, else as much of the smaller one as there is room
+// for. The other one streams past, once for each part of the smaller one that has its turn on chip.
+func (b *builder) held(g *gemm) (h held) {
+	a, w, c := g.operands()
+	switch r := b.profile.Resident; {
+	case r.Waiting && b.resident(a+w+c):
+		return held{}
+	case !r.Stream:
+		return held{a: a, w: w, back: c}
+	}
+	h.leave = c
+	room := b.residentRoom()
+	if a+w <= room {
+		h.a, h.w = a, w
+		return h
+	}
+	first, other := &h.a, a
+	small := a
+	if w < a {
+		first, small = &h.w, w
+	} else {
+		other = w
+	}
+	*first = min(small, room)
+	h.stream = small - *first + other*units.CeilDiv(small, room)
+	return h
 }
 
 // copyIn and copyOut move a whole operand between off-chip and on-chip memory.
@@ -821,10 +889,11 @@ func (b *builder) bestDealing(g *gemm, pin *pinned) (dealing, error) {
 	return best, nil
 }
 
-// wholeGemm plans copy, product and copy back one after the other; each core works through its part in
-// pieces that pass through its private memory.
+// wholeGemm plans copies of operands, the product, and what is copied back one after the other. Each core works through
+// its part in pieces that pass through its private memory; what streams past, and results that leave at once, go with them.
 func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 	a, w, c := g.operands()
+	h := b.held(g)
 	pieces := max(1, min(d.cycles/chunkCycles, maxPieces))
 	part := func(n int64) int64 { return units.CeilDiv(n, pieces) }
 	load := []Use{b.use(b.shared.Name, part(a+w))}
@@ -842,22 +911,45 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", part(d.widen)*d.cores), b.count("vector.cycles", "core-cycle", cycles*d.cores))
 	}
+	store := []Use{b.use(b.shared.Name, part(c))}
+	stored := []Count{b.count(b.shared.Name+".write", "B", part(c))}
+	beside := load
+	if come := b.off.Sectors(part(h.stream)); come > 0 {
+		load = append([]Use{b.useAt(b.off.Name, come, b.profile.Resident.Load)}, load...)
+		loaded = append(loaded, b.count(b.off.Name+".read", "B", come), b.count(b.shared.Name+".write", "B", come))
+		beside = load
+	}
+	if out := b.off.Sectors(part(h.leave)); out > 0 {
+		leave := b.useAt(b.off.Name, out, b.profile.Resident.Store)
+		store = append([]Use{leave}, store...)
+		stored = append(stored, b.count(b.off.Name+".write", "B", out), b.count(b.shared.Name+".read", "B", out))
+		beside = append(slices.Clone(load), leave)
+	}
 	p := g.lib.Overlap
 	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: g.lib.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}
+	last := &Step{Kind: "store", Uses: store, Counts: stored, Cores: d.cores}
+	if h.leave > 0 {
+		last.Beside, last.Overlap = work, p
+	}
 	pipeline.Nodes = []Node{
 		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: d.cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: load, Overlap: p, Counts: done, Cores: d.cores}, After: []Dep{{Node: 0}}},
-		{Name: "store piece", Step: &Step{Kind: "store", Uses: []Use{b.use(b.shared.Name, part(c))}, Counts: []Count{b.count(b.shared.Name+".write", "B", part(c))}, Cores: d.cores},
-			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
+		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: beside, Overlap: p, Counts: done, Cores: d.cores}, After: []Dep{{Node: 0}}},
+		{Name: "store piece", Step: last, After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
 	fill := wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))
 	fill.Clocked = g.lib.Fill == 0 // a fixed part keeps the whole from following the clock
 	k.then(Node{Name: "fill", Step: fill})
-	b.copyIn(k, "copy A in", a)
-	b.copyIn(k, "copy B in", w)
+	if h.a > 0 {
+		b.copyIn(k, "copy A in", h.a)
+	}
+	if h.w > 0 {
+		b.copyIn(k, "copy B in", h.w)
+	}
 	if old := g.reads(c); old > 0 {
 		b.copyIn(k, "copy C in", old)
 	}
 	k.then(Node{Name: "pieces", Body: pipeline, Times: pieces})
-	b.copyOut(k, "copy C out", c)
+	if h.back > 0 {
+		b.copyOut(k, "copy C out", h.back)
+	}
 }

@@ -675,7 +675,7 @@ func (b *builder) matchRows(r *rows) Match {
 // wayOf decides how a product is computed, and returns the pins that are left to follow: nil if they were refused.
 func (b *builder) wayOf(g *gemm, v *pinned) (way, *arch.RowKernel, *pinned) {
 	x, w, y := g.operands()
-	lib, fits := b.gemv(g), b.resident(x+w+y)
+	lib, fits := b.gemv(g), b.residentGemm(g)
 	own := tiledWay
 	switch {
 	case lib != nil:
@@ -734,6 +734,8 @@ func (b *builder) refuseResident(v *pinned, name, hint string, bytes int64) {
 		b.refuse(v, pinKernel, name, hint, "%s has no on-chip memory that its cores share", b.m.Name)
 	case !b.alone:
 		b.refuse(v, pinKernel, name, hint, "only an operator by itself waits for its operands; in a program they arrive while the one before runs")
+	case b.profile.Resident.Stream:
+		b.refuse(v, pinKernel, name, hint, "runtime %s streams operators of rows", b.profile.Name)
 	default:
 		b.refuse(v, pinKernel, name, hint, "its operands take %s, %s holds %s", Human(units.Bytes(bytes)), b.shared.Name,
 			Human(b.shared.Capacity))
@@ -993,7 +995,7 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 
 // rowsResident decides whether a row operator's operands are copied on chip whole.
 func (b *builder) rowsResident(r *rows, v *pinned) bool {
-	own := b.resident(0)
+	own := b.residentRows()
 	if v == nil {
 		return own
 	}

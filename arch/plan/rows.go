@@ -78,6 +78,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}
+	b.wait(&r)
 	k := b.kernel(r.name, r.phase, kind)
 	launch := k.Nodes[0].Step
 	if r.vector > 0 {

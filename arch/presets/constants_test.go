@@ -35,7 +35,6 @@ var excess = map[string]int{
 	"h100-sxm attention[fa3-decode]":             12,
 	"h100-sxm moe[triton]":                       4,
 	"rtx-a6000 attention[fa2-dense]":             11,
-	"tpu-v4 family":                              19,
 }
 
 // TestConstants: at most 12 constants are fitted for a family, 4 for a device of it and 3 for a kernel of a library.

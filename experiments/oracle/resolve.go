@@ -188,7 +188,8 @@ func configError(err error) *Error {
 // aliases are the usual names of ways to run operators one by one.
 var aliases = map[string]string{"pytorch": "eager", "torch": "eager", "hf": "eager", "huggingface": "eager", "transformers": "eager",
 	// Servers that replay graphs and have the same kernels, near enough.
-	"trtllm": "vllm", "tensorrt": "vllm", "sglang": "vllm"}
+	"trtllm": "vllm", "tensorrt": "vllm", "sglang": "vllm",
+	"jax/vllm-tpu": "vllm"}
 
 // profile picks the runtime profile that the hints of a request mean, "" for the default one: that of
 // the name, of the first word of it ("eager" of "eager, torch 2.4"), or of an alias, for the framework
