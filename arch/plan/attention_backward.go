@@ -202,7 +202,7 @@ func (b *builder) flash1(a *attention, backward bool) (*Body, error) {
 	}
 	out := again // of what is written again and again
 	rereads := again
-	if b.shared != nil && slots*live <= b.sharedRoom() {
+	if b.shared != nil && min(blocks, slots)*live <= b.sharedRoom() {
 		out, rereads = 0, 0
 	}
 	var read, write int64
