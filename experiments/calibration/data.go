@@ -37,30 +37,6 @@ type Data struct {
 	Taken []string // devices that no preset is known for, taken to be the machine
 }
 
-// impossible says why no kernel can have taken that time on a machine, or "": the operations at 0.85 of their time at the full
-// rate, or the bytes of a footprint beyond three times the on-chip memory at 0.75 of theirs. Chips run above their nominal clock
-// and find operands in caches, but not that much.
-func impossible(m *arch.Machine, c *validation.Case, measured float64) string {
-	if c.Work == nil {
-		return ""
-	}
-	compute, memory := c.Work.Compute, c.Work.Memory
-	cache := 0.0
-	if s := m.SharedSRAM(); s != nil {
-		cache = float64(s.Capacity)
-	}
-	if off := m.OffChip(); off != nil {
-		bytes := memory * float64(off.Peak(m.Chip.Clock))
-		if measured < 0.75*memory && bytes > 3*cache {
-			return fmt.Sprintf("%.4g us: its bytes alone take %.4g us at the full rate of %s", 1e6*measured, 1e6*memory, off.Name)
-		}
-	}
-	if measured < 0.85*compute {
-		return fmt.Sprintf("%.4g us: its operations alone take %.4g us at the full rate", 1e6*measured, 1e6*compute)
-	}
-	return ""
-}
-
 // Read reads a file of measurements for a machine, and for the other members of its family if the file has them. Classes and
 // devices say which rows; none means all. Machine is asked for its own rows and for those of devices that no preset is known for.
 func Read(ctx context.Context, file, machine string, base string, family func(preset string) string, classes []string, load func(string) (*arch.Machine, error)) (*Data, error) {
@@ -115,7 +91,7 @@ func Read(ctx context.Context, file, machine string, base string, family func(pr
 			d.Bad = append(d.Bad, BadRow{c.Line, err.Error()})
 			continue
 		}
-		if why := impossible(m, c, r.Measured); why != "" {
+		if why := validation.Impossible(m, c, r.Measured); why != "" {
 			d.Bad = append(d.Bad, BadRow{c.Line, why})
 			continue
 		}

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/presets"
 )
 
 // IsBadRow reports whether an error is about what a file of measurements holds.
@@ -21,11 +24,37 @@ func IsBadRow(err error) bool {
 	return errors.As(err, &bad)
 }
 
-// FileSuite is a suite of one file in the schema of kernels.
+// FileSuite is a suite of one file in the schema of kernels. Rows that no kernel can have taken are left out.
 func FileSuite(file string) Suite {
-	dir, base := filepath.Split(file)
+	base := filepath.Base(file)
 	return Suite{Name: strings.TrimSuffix(base, filepath.Ext(base)), Title: file, load: func(_ string, l *loaded) error {
-		return loadKernelFile(filepath.Clean(dir), base, l)
+		cases, bad, left, err := Kernels(file)
+		if err != nil {
+			return err
+		}
+		if len(bad) > 0 {
+			return bad[0]
+		}
+		for _, f := range left {
+			l.left[f.Reason] += f.Rows
+		}
+		known := map[string]*arch.Machine{}
+		for i := range cases {
+			c := &cases[i]
+			if m := known[c.Arch]; m == nil && c.Arch != "" {
+				if m, err := presets.Machine(c.Arch); err == nil { // else Run says that there is none
+					known[c.Arch] = m
+				}
+			}
+			if m := known[c.Arch]; m != nil && c.Figures[0].Unit == "us" {
+				if why := Impossible(m, c, 1e-6*c.Figures[0].Measured); why != "" {
+					l.leave(fmt.Sprintf("line %d: %s", c.Line, why))
+					continue
+				}
+			}
+			l.cases = append(l.cases, *c)
+		}
+		return nil
 	}}
 }
 

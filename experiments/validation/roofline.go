@@ -1,8 +1,11 @@
 package validation
 
 import (
+	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/stratasim/strata/arch"
 )
 
 // Roofline is how long the least work of a case takes at the full rates of a data sheet, in seconds: the operations by
@@ -39,8 +42,8 @@ var rates = map[string]struct{ tera, giga, link, fp8, nvfp4 float64 }{
 }
 
 // roofline is the least time of a kernel of so many operations and bytes.
-func roofline(arch, dtype string, ops, bytes float64) *Roofline {
-	r, ok := rates[arch]
+func roofline(name, dtype string, ops, bytes float64) *Roofline {
+	r, ok := rates[name]
 	if !ok {
 		return nil
 	}
@@ -55,8 +58,8 @@ func roofline(arch, dtype string, ops, bytes float64) *Roofline {
 }
 
 // linkRoofline is the least time of a collective in which each rank sends so many bytes.
-func linkRoofline(arch string, bytes float64, ranks int64) *Roofline {
-	r, ok := rates[arch]
+func linkRoofline(name string, bytes float64, ranks int64) *Roofline {
+	r, ok := rates[name]
 	if !ok || r.link == 0 {
 		return nil
 	}
@@ -173,18 +176,51 @@ func fitRoofline(rows []*Row) *calibrated {
 	return c
 }
 
+// Impossible says why no kernel can have taken so many seconds on a machine, or "": the operations at 0.85 of their time at the full
+// rate, or the bytes of a footprint beyond three times the on-chip memory at 0.75 of theirs. Chips run above their nominal clock
+// and find operands in caches, but not that much.
+func Impossible(m *arch.Machine, c *Case, measured float64) string {
+	if c.Work == nil {
+		return ""
+	}
+	compute, memory := c.Work.Compute, c.Work.Memory
+	cache := 0.0
+	if s := m.SharedSRAM(); s != nil {
+		cache = float64(s.Capacity)
+	}
+	if off := m.OffChip(); off != nil {
+		bytes := memory * float64(off.Peak(m.Chip.Clock))
+		if measured < 0.75*memory && bytes > 3*cache {
+			return fmt.Sprintf("%.4g us: its bytes alone take %.4g us at the full rate of %s", 1e6*measured, 1e6*memory, off.Name)
+		}
+	}
+	if measured < 0.85*compute {
+		return fmt.Sprintf("%.4g us: its operations alone take %.4g us at the full rate", 1e6*measured, 1e6*compute)
+	}
+	return ""
+}
+
 // least is the least work of a row, from its columns or, where they are empty, from its dimensions.
-func (r *reading) least(arch string, op Fields) *Roofline {
+func (r *reading) least(name string, op Fields) *Roofline {
 	ops, e1 := strconv.ParseFloat(r.get("flops"), 64)
 	bytes, e2 := strconv.ParseFloat(r.get("bytes"), 64)
 	if e1 != nil || e2 != nil {
-		if op["kind"] != "attention" {
+		d := func(name string) float64 { v, _ := op[name].(int64); return float64(v) }
+		switch op["kind"] {
+		case "gemm":
+			m, n, k := d("m"), d("n"), d("k")
+			width := map[string]float64{"fp8": 1, "int8": 1, "nvfp4": 0.5}[r.get("dtype")]
+			if width == 0 {
+				width = 2
+			}
+			return roofline(name, r.get("dtype"), 2*m*n*k, width*(m*k+n*k)+2*m*n)
+		case "attention":
+		default:
 			return nil
 		}
-		d := func(name string) float64 { v, _ := op[name].(int64); return float64(v) }
 		q, past := d("q_len"), d("past_len")
 		ops = 4 * d("batch") * d("heads") * d("head_dim") * (q*past + q*(q+1)/2)
 		bytes = 2 * d("batch") * d("head_dim") * (2*q*d("heads") + 2*(past+q)*d("kv_heads"))
 	}
-	return roofline(arch, r.get("dtype"), ops, bytes)
+	return roofline(name, r.get("dtype"), ops, bytes)
 }
