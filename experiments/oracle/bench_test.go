@@ -45,6 +45,8 @@ func BenchmarkEstimateOpPlanned(b *testing.B) {
 			`"kind":"gemm","n":4096,"k":4096,"m":2048`,
 			`"kind":"attention","heads":32,"head_dim":128,"q_len":1,"past_len":4096`,
 			`"kind":"attention","heads":32,"head_dim":128,"q_len":4096`,
+			`"kind":"attention","heads":32,"head_dim":64,"q_len":1024,"pass":"fwd+bwd","algorithm":"flash1"`,
+			`"kind":"attention","heads":32,"head_dim":64,"q_len":1024,"pass":"fwd+bwd","algorithm":"standard"`,
 			`"kind":"rmsnorm","cols":4096,"rows":2048`,
 		} {
 			b.Run(fidelity+"/"+kind[len(`"kind":"`):], func(b *testing.B) {
