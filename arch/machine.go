@@ -366,8 +366,23 @@ type MoEKernel struct {
 	Depth int64 `yaml:"depth" spec:"required,min=1,max=65536"`
 	// MatrixShare is the share of the matrix unit's sustained rate that the grouped products reach.
 	MatrixShare float64 `yaml:"matrix_share" spec:"required,gt=0,max=1"`
-	// Sort is the time of the passes that bring the tokens of each expert together.
+	// UpTo says which tile is taken: the first one where an expert gets that many rows on average at most, and so on,
+	// the last for all others. Empty: the one that takes least. Few is for libraries that take the first
+	// one wherever there are no more tokens than experts.
+	UpTo []int64 `yaml:"up_to,omitempty" spec:"min=1,max=4096"`
+	Few  bool    `yaml:"few,omitempty"`
+	// Tile is what a core spends on a tile however short its reduction: the start of its loads and its end.
+	Tile units.Cycles `yaml:"tile,omitempty" spec:"min=0 cycles"`
+	// Empty is what a core spends on a tile of rows whose expert lives on another rank: it writes zeros.
+	Empty units.Cycles `yaml:"empty,omitempty" spec:"min=0 cycles"`
+	// Local says that neither products nor the passes over rows touch those whose expert lives on another rank.
+	Local bool `yaml:"local,omitempty"`
+	// Scalar is how many elements a core loads in a cycle where the rows of a matrix do not begin at multiples of 16 B, so
+	// that loads are of single elements and nothing is fetched ahead; 0: as fast as others.
+	Scalar float64 `yaml:"scalar,omitempty" spec:"min=0,max=1024"`
+	// Sort is the time of the passes that bring the rows of each expert together, and Row what each row adds to it.
 	Sort units.Time `yaml:"sort" spec:"min=0 ns,max=1 s"`
+	Row  units.Time `yaml:"row,omitempty" spec:"min=0 ns,max=1 ms"`
 }
 
 // RowKernel is how the library runs norms, softmax and element-wise operators.
@@ -656,6 +671,21 @@ func (k *MoEKernel) validate(at string, report func(path, message, hint string))
 			report(at+".tiles", err.Error(), `write "64x128"`)
 		}
 	}
+	if n := len(k.UpTo); n > 0 && (n != len(k.Tiles)-1 || !slices.IsSorted(k.UpTo)) {
+		report(at+".up_to", fmt.Sprintf("%d numbers for %d tiles: must be rising, one for each tile but the last", n, len(k.Tiles)), "")
+	}
+}
+
+// Menu returns the tiles that the library chooses from where so many rows of so many tokens go to so many experts.
+func (k *MoEKernel) Menu(rows, tokens, experts int64) []string {
+	if k.Few && tokens <= experts {
+		return k.Tiles[:1]
+	}
+	if len(k.UpTo) == 0 {
+		return k.Tiles
+	}
+	i, _ := slices.BinarySearch(k.UpTo, units.CeilDiv(rows, experts))
+	return k.Tiles[i : i+1]
 }
 
 // validateVariants reports formats that do not exist in the kernels for certain cases.

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -24,6 +25,16 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, fmt.Errorf("%d tokens to %d experts each: %w", op.M, op.TopK, ErrTooLarge)
 	}
 	loads := op.Routes()
+	if b.alone && op.SkewMilli == 0 { // measurements deal tokens in turn
+		loads = op.DealtRoutes()
+	}
+	lib := b.profile.MoE
+	if lib != nil && lib.Local {
+		rowsAll = 0
+		for _, l := range loads {
+			rowsAll += l.Tokens * l.Experts
+		}
+	}
 	var out []*Body
 	emit := func(k *Body, err error) error {
 		if err == nil {
@@ -31,9 +42,10 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		}
 		return err
 	}
-	if lib := b.profile.MoE; lib != nil && lib.Sort > 0 {
+	if lib != nil && lib.Sort+lib.Row > 0 {
 		k := b.kernel(op.Name+".sort", phase, op.Kind.String())
-		k.then(Node{Name: "sort", Step: wait("sort", lib.Sort)})
+		rows := units.Time(min(float64(lib.Row)*float64(rowsAll), float64(units.MaxTime)))
+		k.then(Node{Name: "sort", Step: wait("sort", lib.Sort+rows)})
 		out = append(out, k)
 	}
 	// The library's passes over rows take those of experts on other ranks along.
@@ -53,7 +65,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, err
 	}
 	if err := emit(b.rowKernel(rows{name: actOp.Name, phase: phase, kind: act, rows: rowsAll, cols: inner, dtype: d, wtype: d, kvtype: d, read: int64(w.ReadBytes), write: int64(w.WriteBytes),
-		vector: int64(w.VectorOps), special: int64(w.SpecialOps)})); err != nil {
+		vector: int64(w.VectorOps), special: int64(w.SpecialOps), follows: true})); err != nil {
 		return nil, err
 	}
 	down := grouped{name: op.Name + ".down", phase: phase, n: op.K, k: inner, a: op.DType, w: op.WeightDType, loads: loads, all: rowsAll}
@@ -61,7 +73,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, err
 	}
 	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: op.M, cols: op.K, dtype: d, wtype: d, kvtype: d,
-		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K})); err != nil {
+		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K, follows: true})); err != nil {
 		return nil, err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
@@ -90,8 +102,8 @@ func (g *grouped) rows() (rows, experts int64) {
 	return rows, experts
 }
 
-// grouped plans the product in the tile of the library's menu that takes least. The rows of each expert are
-// padded to whole tiles; the weight of an expert that gets any is read once.
+// grouped plans the product by the library for mixtures of experts, or with tiles for matrix products. The rows of each
+// expert are padded to whole tiles; the weight of an expert that gets any is read once.
 func (b *builder) grouped(g *grouped, op *traces.Op) (*Body, error) {
 	kind := op.Kind.String()
 	key := kernelKey{op: b.op(g.phase, g.name, kind), kind: kind, m: op.M, n: g.n, k: g.k, batch: op.TopK, heads: op.Experts, kvHeads: op.EP, past: op.SkewMilli,
@@ -102,42 +114,160 @@ func (b *builder) grouped(g *grouped, op *traces.Op) (*Body, error) {
 	rows, experts := g.rows()
 	flat := gemm{name: g.name, phase: g.phase, batch: 1, m: rows, n: g.n, k: g.k, a: g.a, w: g.w, shared: true}
 	flat.in = b.multiplies(&flat)
-	flat.lib = b.groupedKernel(flat.in)
+	flat.lib = b.profile.GemmKernel(flat.in)
 	if _, err := b.m.Chip.Cores.Matrix.Rate(flat.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
-	best, err := b.bestGrouped(g, &flat, rows, experts)
-	if err != nil {
-		return nil, err
+	weights, ok := mul(experts, g.k, g.n)
+	if !ok || weights > traces.MaxElements {
+		return nil, fmt.Errorf("weights of %d experts: %w", experts, ErrTooLarge)
 	}
 	k := b.kernel(g.name, g.phase, kind)
 	b.countOps(k, &flat)
-	b.tiledGemm(k, &flat, &best)
+	if lib := b.profile.MoE; lib != nil {
+		t, err := b.expertTile(g, &flat, lib, op)
+		if err != nil {
+			return nil, err
+		}
+		b.expertTiles(k, g, &flat, lib, &t)
+	} else if row := b.rowPerExpert(g, &flat); row != nil {
+		b.rows(k, row, rowKernelFor(b.profile, "gemv"), false)
+	} else {
+		best, err := b.bestGrouped(g, &flat, rows, experts)
+		if err != nil {
+			return nil, err
+		}
+		b.tiledGemm(k, &flat, &best)
+	}
 	b.kernels[key] = k
 	return k, nil
 }
 
-// groupedKernel is the library's kernel for products, without what grouped ones do not have: clusters that
-// share operands, and a rounding of their own.
-func (b *builder) groupedKernel(in traces.DType) *arch.GemmKernel {
-	if b.profile.MoE == nil {
-		return b.profile.GemmKernel(in)
+// rowPerExpert returns the product as rows of weights that stream through the vector units, where no expert has more than
+// one row and the library has a kernel for such products; nil otherwise.
+func (b *builder) rowPerExpert(g *grouped, flat *gemm) *rows {
+	one := *flat
+	one.m = g.loads[0].Tokens
+	if one.lib = b.profile.GemmKernel(one.in); b.gemv(&one) == nil || one.a.Bits() == 16 && compute.Packs(one.w) {
+		return nil
 	}
-	lib := b.profile.Gemm
-	lib.Cluster, lib.Clusters, lib.Padding, lib.Quantize = 0, nil, 0, nil
-	return &lib
+	_, experts := g.rows()
+	n, in := g.n*experts, flat.m
+	if g.tokens > 0 {
+		in = min(in, g.tokens)
+	}
+	return &rows{kind: traces.Gemm, rows: n, cols: g.k, read: int64(g.w.Size(g.k, n)) + int64(g.a.Size(g.k, in)), write: int64(g.a.Result().Bytes(n)), vector: n * g.k}
 }
 
-// bestGrouped takes the tile with the least closed-form time.
+// expertTile is how a library for mixtures of experts divides a product.
+type expertTile struct {
+	rows, cols int64
+	tiles      int64 // of experts here
+	empty      int64 // of experts on other ranks
+	cores      int64
+	matrix     int64 // cycles of the busiest core's matrix unit
+	issue      int64 // cycles of that core that tiles take however short they are, or to load single elements
+	vector     int64 // operations that widen weights
+	weights    int64 // bytes of weights and tokens
+}
+
+// expertTile works out the tile that the library takes.
+func (b *builder) expertTile(g *grouped, flat *gemm, lib *arch.MoEKernel, op *traces.Op) (best expertTile, err error) {
+	rows, experts := g.rows()
+	// A row is gathered from the token that it is a copy of, and found on chip where another was before.
+	in := rows
+	if g.tokens > 0 {
+		in = min(rows, g.tokens)
+	}
+	all := op.M * op.TopK
+	elsewhere := all - rows
+	if lib.Local {
+		elsewhere = 0
+	}
+	each := units.CeilDiv(all, min(op.Experts, all)) // rows of an expert that has any, on average
+	least := math.Inf(1)
+	for _, s := range lib.Menu(all, op.M, op.Experts) {
+		var t expertTile
+		if t.rows, t.cols, err = arch.ParseTile(s); err != nil {
+			return best, err
+		}
+		across := units.CeilDiv(g.n, t.cols)
+		for _, l := range g.loads {
+			t.tiles += l.Experts * units.CeilDiv(l.Tokens, t.rows)
+		}
+		t.tiles *= across
+		t.empty = units.CeilDiv(elsewhere, each) * units.CeilDiv(each, t.rows) * across
+		t.cores = min(t.tiles, b.m.Chip.Cores.Count)
+		one, err := b.m.Chip.Cores.Matrix.Cycles(flat.in, t.rows, t.cols, g.k)
+		if err != nil {
+			return best, fmt.Errorf("%w: %w", err, ErrUnsupported)
+		}
+		per := func(perTile float64) int64 {
+			return int64(math.Min(math.Ceil(float64(perTile*float64(t.tiles))/float64(t.cores)), math.MaxInt64/4))
+		}
+		t.matrix = per(float64(one.Steady) / lib.MatrixShare)
+		overhead := float64(lib.Tile)
+		if lib.Scalar > 0 && (g.k*g.a.Bits()%128 != 0 || g.k*g.w.Bits()%128 != 0) {
+			overhead = math.Max(overhead, float64((t.rows+t.cols)*g.k)/lib.Scalar)
+		}
+		t.issue = per(overhead)
+		if widen := b.widening(flat, t.rows, t.cols, g.k); widen > 0 {
+			t.vector = per(float64(widen))
+		}
+		t.weights = int64(g.w.Size(g.k, g.n*experts)) + int64(g.a.Size(g.k, in))
+		took := math.Max(math.Max(float64(t.matrix), float64(t.issue))/float64(b.m.Chip.Clock), float64(b.time(b.at.off, t.weights))/float64(units.Second))
+		if took < least {
+			best, least = t, took
+		}
+	}
+	return best, nil
+}
+
+// What one core fetches ahead of an expert's weights, into how many pieces a product is divided at most, and the exponent of
+// the p-norm by which its loads and its tiles overlap, about that of other products.
+const (
+	expertPiece   = 32 << 10
+	expertPieces  = 64
+	expertOverlap = 4
+)
+
+// expertTiles adds the product to a kernel: weights stream in while tiles of experts are multiplied, then rows are written,
+// those of experts on other ranks with zeros.
+func (b *builder) expertTiles(k *Body, g *grouped, flat *gemm, lib *arch.MoEKernel, t *expertTile) {
+	pieces := min(max(units.CeilDiv(t.weights, t.cores*expertPiece), 1), expertPieces)
+	per := func(n int64) int64 { return units.CeilDiv(n, pieces) }
+	load := b.off.Sectors(per(t.weights))
+	operands := per(int64(math.Min(float64(t.tiles)*float64(t.rows*g.a.Bits()+t.cols*g.w.Bits())/8*float64(g.k), math.MaxInt64/4)))
+	read := []Use{b.use(b.off.Name, load)}
+	counts := []Count{b.count(b.off.Name+".read", "B", load)}
+	if b.shared != nil {
+		counts = append(counts, b.count(b.shared.Name+".write", "B", load), b.count(b.shared.Name+".read", "B", operands))
+	}
+	work := []Use{b.use("matrix", per(t.matrix)), b.use("issue", per(t.issue))}
+	done := []Count{b.count("matrix.cycles", "core-cycle", per(t.matrix)*t.cores)}
+	if t.vector > 0 {
+		cycles := b.vectorCycles(per(t.vector))
+		work = append(work, b.use("vector", cycles))
+		done = append(done, b.count("vector.ops", "op", per(t.vector)*t.cores), b.count("vector.cycles", "core-cycle", cycles*t.cores))
+	}
+	if b.private != nil {
+		done = append(done, b.count(b.private.Name+".read", "B", operands), b.count(b.private.Name+".write", "B", operands))
+	}
+	stream := &Body{Name: "experts", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: 3, Token: units.Bytes(units.CeilDiv(load, t.cores))}}}
+	stream.Nodes = []Node{
+		{Name: "load", Step: &Step{Kind: "load", Uses: read, Beside: work, Overlap: expertOverlap, Counts: counts, Cores: t.cores}, Acquire: []Tokens{{0, 1}}},
+		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: read, Overlap: expertOverlap, Counts: done, Cores: t.cores}, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
+	}
+	k.then(Node{Name: fmt.Sprintf("%d tiles %dx%d", t.tiles, t.rows, t.cols), Body: stream, Times: pieces})
+	if cycles := units.CeilDiv(t.empty*int64(lib.Empty), b.m.Chip.Cores.Count); cycles > 0 {
+		k.then(Node{Name: fmt.Sprintf("%d empty tiles", t.empty), Step: &Step{Kind: "compute", Uses: []Use{b.use("issue", cycles)}, Cores: b.m.Chip.Cores.Count}})
+	}
+	out := rows{kind: traces.Copy, rows: g.all, cols: g.n, write: int64(g.a.Result().Bytes(g.all * g.n)), follows: true}
+	b.streamRows(k, &out, rowKernelFor(b.profile, traces.Copy.String()), b.m.Chip.Cores.Count)
+}
+
+// bestGrouped takes the tile for matrix products with the least closed-form time.
 func (b *builder) bestGrouped(g *grouped, flat *gemm, rows, experts int64) (tiling, error) {
-	menu, share, depth := flat.lib.Tiles, 1.0, flat.lib.Depth
-	if lib := b.profile.MoE; lib != nil {
-		menu, share, depth = lib.Tiles, lib.MatrixShare, lib.Depth
-	}
-	weights, ok := mul(experts, g.k, g.n)
-	if !ok || weights > traces.MaxElements {
-		return tiling{}, fmt.Errorf("weights of %d experts: %w", experts, ErrTooLarge)
-	}
 	// A row is gathered from the token that it is a copy of, and found on chip where another was before.
 	in := rows
 	if g.tokens > 0 {
@@ -147,12 +277,12 @@ func (b *builder) bestGrouped(g *grouped, flat *gemm, rows, experts int64) (tili
 	most := g.loads[0].Tokens
 	var best tiling
 	least := units.Time(math.MaxInt64)
-	for _, s := range menu {
+	for _, s := range flat.lib.Tiles {
 		r, c, err := arch.ParseTile(s)
 		if err != nil {
 			return tiling{}, err
 		}
-		want := tileChoice{rows: r, cols: c, split: 1, depth: depth}
+		want := tileChoice{rows: r, cols: c, split: 1, depth: flat.lib.Depth}
 		if flat.lib.Shrink {
 			want.rows = min(r, most)
 		}
@@ -171,7 +301,6 @@ func (b *builder) bestGrouped(g *grouped, flat *gemm, rows, experts int64) (tili
 		t.read, t.into, t.fetchA, t.fetchB = read, read, 1, 1
 		// What pads is not written; rows of experts on other ranks are, with zeros.
 		t.store = units.CeilDiv(int64(g.a.Result().Bytes(g.all*g.n)), t.tiles)
-		t.cycles = int64(math.Ceil(float64(t.cycles) / share))
 		if d := b.tilingTime(flat, &t, least); d < least {
 			best, least = t, d
 		}
