@@ -360,6 +360,9 @@ type MoEKernel struct {
 	// Name within Kernels. Use is there in place of all else: the kernel of that name.
 	Name string `yaml:"name,omitempty"`
 	Use  string `yaml:"use,omitempty" spec:"alone"`
+	// Types lists the formats of weights that the library has kernels for; mixtures of others are built from the tiles of
+	// matrix products. Empty: all of them.
+	Types []string `yaml:"types,omitempty" spec:"max=32"`
 	// Tiles is the menu of output tiles, "rows x columns"; the rows of each expert are padded to it.
 	Tiles []string `yaml:"tiles" spec:"required,min=1,max=4096"`
 	// Depth is the part of the reduction that one pipeline stage holds, in elements.
@@ -671,9 +674,21 @@ func (k *MoEKernel) validate(at string, report func(path, message, hint string))
 			report(at+".tiles", err.Error(), `write "64x128"`)
 		}
 	}
+	for _, t := range k.Types {
+		if d, err := traces.ParseDType(t); err != nil {
+			report(at+".types", err.Error(), "")
+		} else if d.String() != t {
+			report(at+".types", "another name of "+d.String(), "write "+d.String())
+		}
+	}
 	if n := len(k.UpTo); n > 0 && (n != len(k.Tiles)-1 || !slices.IsSorted(k.UpTo)) {
 		report(at+".up_to", fmt.Sprintf("%d numbers for %d tiles: must be rising, one for each tile but the last", n, len(k.Tiles)), "")
 	}
+}
+
+// For reports whether the library has kernels for weights of a format; a library that is not there has none.
+func (k *MoEKernel) For(weight traces.DType) bool {
+	return k != nil && (len(k.Types) == 0 || slices.Contains(k.Types, weight.String()))
 }
 
 // Menu returns the tiles that the library chooses from where so many rows of so many tokens go to so many experts.

@@ -29,6 +29,9 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		loads = op.DealtRoutes()
 	}
 	lib := b.profile.MoE
+	if !lib.For(op.WeightDType) {
+		lib = nil
+	}
 	if lib != nil && lib.Local {
 		rowsAll = 0
 		for _, l := range loads {
@@ -124,7 +127,7 @@ func (b *builder) grouped(g *grouped, op *traces.Op) (*Body, error) {
 	}
 	k := b.kernel(g.name, g.phase, kind)
 	b.countOps(k, &flat)
-	if lib := b.profile.MoE; lib != nil {
+	if lib := b.profile.MoE; lib.For(g.w) {
 		t, err := b.expertTile(g, &flat, lib, op)
 		if err != nil {
 			return nil, err
@@ -207,7 +210,7 @@ func (b *builder) expertTile(g *grouped, flat *gemm, lib *arch.MoEKernel, op *tr
 		}
 		t.matrix = per(float64(one.Steady) / lib.MatrixShare)
 		overhead := float64(lib.Tile)
-		if lib.Scalar > 0 && (g.k*g.a.Bits()%128 != 0 || g.k*g.w.Bits()%128 != 0) {
+		if lib.Scalar > 0 && g.w.Bits() >= 8 && (g.k*g.a.Bits()%128 != 0 || g.k*g.w.Bits()%128 != 0) { // narrower ones are padded when they are packed
 			overhead = math.Max(overhead, float64((t.rows+t.cols)*g.k)/lib.Scalar)
 		}
 		t.issue = per(overhead)
