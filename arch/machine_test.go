@@ -91,6 +91,23 @@ runtime.profiles[compiled].vector[row].kinds: "gemm": there is no such kind of o
 		{"kinds twice", func(m *arch.Machine) { m.Runtime.Profiles[0].Vector[1].Kinds = []string{"gemv", "*", "*"} },
 			`runtime.profiles[compiled].vector[row].kinds: "gemv" is in the kinds of "gemv" already (leave one of them out)
 runtime.profiles[compiled].vector[row].kinds: "*" is in the kinds of "row" already (leave one of them out)`},
+		{"blocks that are never used", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Vector[1].Blocks = []arch.RowBlock{{From: 4096, Rows: 1, Width: 8}, {UpTo: 9, Rows: 1, Width: 8}, {Rows: 1, Width: 8}, {UpTo: 99, From: 8, Rows: 1, Width: 8}}
+		}, `runtime.profiles[compiled].vector[row].blocks: entry 4 is never used (write up_to in rising order and from in falling order, the last without either)`},
+		{"chains", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].Chains = []arch.Chain{{Name: "a", Kinds: []string{"rmsnorm", "gemm"}, Kernels: []arch.ChainKernel{{Name: "mean", Reads: []string{"x", "row fp32"}, Like: "reduc"}, {Name: "sum", Like: "reduce"}}},
+				{Name: "b", Kinds: []string{"rmsnorm"}, Kernels: []arch.ChainKernel{{Name: "copy", Writes: []string{"y"}}}}}
+		}, `runtime.profiles[compiled].chains[a].kinds: "gemm": there is no such kind of operator here
+runtime.profiles[compiled].chains[a].kernels[mean].like: "reduc": there is no such kind of operator here (did you mean "reduce"?)
+runtime.profiles[compiled].chains[b].kinds: "rmsnorm" is in the kinds of "a" already (leave one of them out)
+runtime.profiles[compiled].chains[b].kernels[copy].writes: unknown data type "y"; known: bf16, fp16, fp32, tf32, fp8, int8, int4, int32, fp8-b128, int4-g64, int4-g32, int3-g128, mxfp8, mxfp6, mxfp4, nvfp4, nf4, nf4-dq, int8-g128, int3-channel (write "x" for the operator's own format, "row fp32" for a number for each row)`},
+		{"mixtures of experts", func(m *arch.Machine) {
+			m.Runtime.Profiles[0].MoE = &arch.MoEKernel{Types: []string{"e4m3"}, Tiles: []string{"16x64", "64"}, UpTo: []int64{3, 2}, Depth: 64, MatrixShare: 1}
+		}, `runtime.profiles[compiled].moe.tiles: "64" is not a tile (write "64x128")
+runtime.profiles[compiled].moe.types: another name of fp8 (write fp8)
+runtime.profiles[compiled].moe.up_to: 2 numbers for 2 tiles: must be rising, one for each tile but the last`},
+		{"a cache of one core", func(m *arch.Machine) { m.Chip.Memory[0].Replay = 0.5 },
+			`chip.memory[smem].replay: only a shared tier on chip has it (leave it out)`},
 		{"fusion without its kernel", func(m *arch.Machine) { m.Runtime.Profiles[0].Attention = nil },
 			"runtime.profiles[compiled].attention: fusion lists flash-attention but its kernel is not described (add the attention block or remove the fusion)"},
 	} {

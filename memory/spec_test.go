@@ -193,3 +193,19 @@ func TestRateWithoutRefresh(t *testing.T) {
 		t.Error("refresh of unknown chips is left out")
 	}
 }
+
+// A cache finds what it has room for from replay to replay: all of two thirds of its share, nothing of twice as much.
+func TestFound(t *testing.T) {
+	l2 := memory.Spec{Capacity: 30 << 20, Replay: 0.5}
+	for _, c := range []struct {
+		bytes units.Bytes
+		want  float64
+	}{{0, 0}, {1, 1}, {10 << 20, 1}, {15 << 20, 1}, {20 << 20, 0.5}, {30 << 20, 0}, {60 << 20, 0}} {
+		if got := l2.Found(c.bytes); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%d bytes: %g found, want %g", c.bytes, got, c.want)
+		}
+	}
+	if got := (memory.Spec{Capacity: 30 << 20}).Found(1); got != 0 {
+		t.Errorf("without replays %g is found", got)
+	}
+}

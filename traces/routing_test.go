@@ -103,3 +103,41 @@ func TestRoutes(t *testing.T) {
 		}
 	})
 }
+
+// Few tokens go by a law of its own. By hand with 64 rows for 128 experts, on [0.01, 2] with exponent 1.01: 40 experts get at
+// least half a row in proportion, 14 of which one and a half, and the rows that rounding leaves go to others.
+func TestFewTokens(t *testing.T) {
+	op := Op{Kind: MoE, M: 8, K: 8, N: 8, Experts: 128, TopK: 8, EP: 1, SkewMilli: 1010, Gated: true}
+	rows, experts := sumOf(op.Routes())
+	if rows != 64 || experts < 40 || experts > 54 {
+		t.Errorf("%d rows to %d experts", rows, experts)
+	}
+}
+
+// Tokens that are dealt in turn: nobody gets two rows while another has none, and ranks get as many.
+func TestDealtRoutes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		op := Op{Kind: MoE, M: rapid.Int64Range(1, 5000).Draw(t, "tokens"), K: 8, N: 8, Gated: true, EP: rapid.Int64Range(1, 16).Draw(t, "ranks")}
+		op.Experts = op.EP * rapid.Int64Range(1, 32).Draw(t, "experts a rank")
+		op.TopK = rapid.Int64Range(1, op.Experts).Draw(t, "top k")
+		loads := op.DealtRoutes()
+		rows, experts := sumOf(loads)
+		all := op.M * op.TopK
+		if most, least := loads[0].Tokens, loads[len(loads)-1].Tokens; most-least > 1 || most > 1 && all >= op.Experts && experts != op.Experts/op.EP {
+			t.Fatalf("loads %v", loads)
+		}
+		if rows*op.EP < all || (rows-op.Experts/op.EP)*op.EP > all {
+			t.Fatalf("%d of %d rows on one of %d ranks", rows, all, op.EP)
+		}
+	})
+}
+
+// The busiest of many ranks has more than its part of a skewed load: with 16 of 256 experts each, whose loads vary by 1.7 of
+// their mean, half as much again at the least (1.77 standard deviations of a rank's sum for the highest of 16).
+func TestBusiestRank(t *testing.T) {
+	op := Op{Kind: MoE, M: 4096, K: 8, N: 8, Experts: 256, TopK: 8, EP: 16, SkewMilli: 1010, Gated: true}
+	rows, _ := sumOf(op.Routes())
+	if part := float64(rows) * 16 / (4096 * 8); part < 1.4 || part > 2.2 {
+		t.Errorf("the busiest rank has %.2f times its part", part)
+	}
+}
