@@ -80,6 +80,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "n", kind: "integer", without: "required", meaning: "columns of B and C", of: inFamily(product)},
 		{name: "k", kind: "integer", without: "required", meaning: "columns of A, rows of B", of: inFamily(product)},
 		{name: "parts", kind: "array of integers", without: "one part", meaning: "columns of projections that run side by side as one product; they sum to n", of: inFamily(product)},
+		{name: "distinct", kind: "integer", without: "m·k·batch", meaning: "elements that A has where its rows overlap, as windows of a convolution do", of: oneOf(Gemm)},
 		{name: "accumulate", kind: "integer", without: "0", meaning: "columns of C that the product is added to, so that they are read before", of: oneOf(Gemm)},
 		{name: "heads", kind: "integer", without: "required", meaning: "query heads", of: inFamily(attending)},
 		{name: "kv_heads", kind: "integer", without: "heads", meaning: "key/value heads; divides heads", of: inFamily(attending)},
@@ -405,6 +406,9 @@ func (e *encoder) op(op *Op, b *Block) {
 	case product:
 		if len(op.Parts) > 0 {
 			e.ints("parts", op.Parts)
+		}
+		if op.Distinct > 0 {
+			e.int("distinct", op.Distinct)
 		}
 		if op.Accumulate > 0 {
 			e.int("accumulate", op.Accumulate)

@@ -71,6 +71,9 @@ type Op struct {
 	Parts          []int64
 	// Accumulate is how many columns of C the product is added to: what they hold is read before.
 	Accumulate int64
+	// Distinct is how many elements A has where those of its rows overlap, as the windows of a convolution do; 0: M×K of
+	// each of the batch.
+	Distinct int64
 
 	// Attention: Batch sequences with QLen new tokens each after Past cached ones (plus those of
 	// the run). Heads query heads share KVHeads key/value heads of HeadDim elements.
@@ -485,6 +488,12 @@ func (op *Op) invalid() *Invalid {
 			return &Invalid{Message: fmt.Sprintf("part of %d columns: must be from 1 to %d", p, int64(maxDimension)), Field: "parts"}
 		}
 		sum += p
+	}
+	if op.Kind == Gemm && op.Distinct != 0 {
+		c := count{true}
+		if all := c.mul(op.Batch, op.M, op.K); op.Distinct < 0 || c.ok && op.Distinct > all {
+			return &Invalid{Message: fmt.Sprintf("distinct %d: must be from 1 to the %d elements of A", op.Distinct, all), Field: "distinct"}
+		}
 	}
 	if op.Kind == Gemm && (op.Accumulate < 0 || op.Accumulate > op.N) {
 		return &Invalid{Message: fmt.Sprintf("accumulate %d: must be from 0 to the %d columns", op.Accumulate, op.N), Field: "accumulate"}

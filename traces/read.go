@@ -739,6 +739,7 @@ func (r *reader) readOp() {
 	case product:
 		op.Parts = r.ints("parts", maxOperands)
 		if op.Kind == Gemm {
+			op.Distinct, _ = r.int("distinct")
 			op.Accumulate, _ = r.int("accumulate")
 		}
 	case attending:

@@ -106,6 +106,9 @@ func (op *Op) Work(past int64) (Work, error) {
 	case product:
 		w.MatrixOps = units.Ops(c.mul(2, op.Batch, op.M, op.N, op.K))
 		w.ReadBytes = c.size(op.DType, op.K, op.Batch, op.M)
+		if op.Distinct > 0 {
+			w.ReadBytes = c.bytes(op.DType, op.Distinct)
+		}
 		if b := c.size(op.WeightDType, op.K, op.Batch, op.N); op.Batch == 1 {
 			w.WeightBytes = b
 		} else { // both operands are activations

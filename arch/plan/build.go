@@ -111,7 +111,7 @@ type kernelKey struct {
 	rows, cols            int64
 	heads, kvHeads, dim   int64
 	qlen, past            int64
-	added                 int64
+	added, windows        int64
 	dtype, weight, kv     traces.DType
 	causal                bool
 	keys, window          int64
@@ -520,7 +520,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			parts = []int64{sum}
 		}
 		for _, n := range parts {
-			g.n = n
+			g.n, g.windows = n, op.Distinct
 			g.added, _ = units.MulDivCeil(n, op.Accumulate, op.N)
 			g.biased = biased && !bias
 			if err := emit(b.gemm(g)); err != nil {

@@ -28,6 +28,7 @@ type gemm struct {
 	lib     *arch.GemmKernel
 	inHere  bool // A waits on chip, and C is left there
 	outHere bool
+	windows int64   // elements of A where its rows overlap; 0: m×k of each of the batch
 	cached  int64   // B is cached keys or values of heads of so many elements; 0: it is not
 	gates   gates   // act(x·Wg)∘(x·Wu) in the epilogue, so that half of the columns are left
 	found   float64 // share of the operands that is on chip from the time before
@@ -119,7 +120,7 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, inHere: truth(g.inHere), outHere: truth(g.outHere), vectorOps: units.Ops(g.gates.vector), specialOps: units.Ops(g.gates.special), pin: pin.choice()}
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, windows: g.windows, inHere: truth(g.inHere), outHere: truth(g.outHere), vectorOps: units.Ops(g.gates.vector), specialOps: units.Ops(g.gates.special), pin: pin.choice()}
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}
@@ -220,6 +221,9 @@ func (g *gemm) operands() (a, w, c int64) {
 	w = int64(g.w.Size(g.k, nb*g.n))
 	if g.cached > 0 {
 		w = int64(g.w.KVBytes(g.batch*g.n*g.k/g.cached, g.cached))
+	}
+	if g.windows > 0 {
+		return int64(g.a.Bytes(g.windows)), w, g.left(g.batch * g.m * g.n)
 	}
 	return int64(g.a.Size(g.k, g.batch*g.m)), w, g.left(g.batch * g.m * g.n)
 }

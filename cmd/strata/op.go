@@ -28,16 +28,18 @@ func newOp() *cobra.Command {
 the time as a host that waits for it sees it.
 
 Kinds:
-` + wrapWords(traces.Kinds()) + `
+` + wrapWords(oracle.Kinds()) + `
 
 Each kind has its own dimensions:
 ` + dimensionsText(),
 		Example: `strata op gemm --arch tpu-v4 --m 4096 --n 4096 --k 4096 --dtype bf16
 strata op attention --arch a100-sxm-80gb --batch 16 --heads 32 --kv-heads 8 --head-dim 128 --q-len 1 --past-len 4096
+strata op ffn --arch h100-sxm --tokens 512 --hidden 4096 --intermediate 14336
+strata op conv2d --arch tpu-v4 --height 56 --width 56 --channels 64 --filters 64 --filter-height 3 --filter-width 3 --padding 1
 strata op rmsnorm --arch a100-sxm-80gb --rows 4096 --cols 8192
 strata op all-reduce --arch a100-sxm-80gb --bytes 1048576 --ranks 8 -o json`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeArgs(traces.Kinds),
+		ValidArgsFunction: completeArgs(oracle.Kinds),
 		RunE:              o.run,
 	}
 	o.register(c)
@@ -71,11 +73,12 @@ type opCommand struct {
 	answer            oracle.OpAnswer
 }
 
-// families are a kind of each family of operators, for what all of the family have in common.
+// families are the dimensions that all kinds of a family of operators have.
 var families = []struct {
 	name string
-	kind traces.Kind
-}{{"gemm", traces.Gemm}, {"attention", traces.Attention}, {"moe", traces.MoE}, {"collectives", traces.AllReduce}, {"all others", traces.Copy}}
+	dims []oracle.Dim
+}{{"gemm", oracle.Dims(traces.Gemm)}, {"conv2d", oracle.FormDims("conv2d")}, {"ffn", oracle.FormDims("ffn")}, {"attention", oracle.Dims(traces.Attention)},
+	{"moe", oracle.Dims(traces.MoE)}, {"collectives", oracle.Dims(traces.AllReduce)}, {"all others", oracle.Dims(traces.Copy)}}
 
 // wrapWords sets words in indented lines for the help.
 func wrapWords(words []string) string {
@@ -97,7 +100,7 @@ func wrapWords(words []string) string {
 func dimensionsText() string {
 	var b strings.Builder
 	for _, f := range families {
-		fmt.Fprintf(&b, "  %-12s %s\n", f.name, takes(f.kind))
+		fmt.Fprintf(&b, "  %-12s %s\n", f.name, takes(f.dims))
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
@@ -105,10 +108,10 @@ func dimensionsText() string {
 // flagOf is the flag for a member of an estimate request.
 func flagOf(member string) string { return strings.ReplaceAll(member, "_", "-") }
 
-// takes lists the dimensions of a kind as flags, those that may be left out in brackets.
-func takes(k traces.Kind) string {
+// takes lists dimensions as flags, those that may be left out in brackets.
+func takes(dims []oracle.Dim) string {
 	var words []string
-	for _, d := range oracle.Dims(k) {
+	for _, d := range dims {
 		word := "--" + flagOf(d.Name)
 		if d.Otherwise != oracle.Needed {
 			word = "[" + word + "]"
@@ -126,7 +129,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.StringVar(&o.runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	group(fs, machine, "arch", "set", "runtime")
 	for _, f := range families {
-		for _, d := range oracle.Dims(f.kind) {
+		for _, d := range f.dims {
 			name := flagOf(d.Name)
 			if fs.Lookup(name) != nil {
 				continue
@@ -141,7 +144,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.Var(&choice{"algorithm", &o.op.Algorithm, arch.Algorithms(), &o.problems}, "algorithm", "`ALGORITHM` of attention: standard, flash1, flash2 or flash3 (default what the runtime does)")
 	complete(c, "pass", oracle.Passes)
 	complete(c, "algorithm", arch.Algorithms)
-	fs.BoolVar(&o.op.Gated, "gated", true, "experts have three matrices, act(x·Wg)∘(x·Wu) between them, instead of two")
+	fs.BoolVar(&o.op.Gated, "gated", true, "experts, or the network of ffn, have three matrices, act(x·Wg)∘(x·Wu) between them, instead of two")
 	fs.Float64Var(&o.skew, "skew", 0, "experts are chosen by a power law of that `EXPONENT`, e.g. 1.01 (default all as likely)")
 	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
 	fs.StringVar(&o.weight, "weight-dtype", "", "`TYPE` of weights (default as --dtype)")
@@ -194,15 +197,13 @@ func (d *dimension) String() string { return "" }
 func (d *dimension) Type() string   { return "N" }
 
 func (o *opCommand) run(c *cobra.Command, args []string) error {
-	kind, bad := oracle.ParseKind(args[0])
-	if bad != nil {
+	if bad := o.op.SetKind(args[0]); bad != nil {
 		text := bad.Message
 		if bad.Hint != "" {
 			text += "; " + bad.Hint
 		}
 		return &usageError{text, c.CommandPath()}
 	}
-	o.op.Kind = kind
 	o.check(c)
 	o.dtypes(c)
 	if o.timeline != "" && o.fidelity != eval.Event {
@@ -235,11 +236,11 @@ func (o *opCommand) run(c *cobra.Command, args []string) error {
 
 // check notes dimensions that the kind lacks, does not have, or whose value is out of range.
 func (o *opCommand) check(c *cobra.Command) {
-	kind := o.op.Kind
+	kind, called := o.op.Kind, o.op.Name()
 	add := func(flag, hint, format string, args ...any) {
 		o.problems.Add(&experiments.Invalid{Field: flag, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
-	own := oracle.Dims(kind)
+	own := o.op.Dims()
 	for _, d := range own {
 		flag, v := flagOf(d.Name), d.Of(&o.op)
 		switch {
@@ -248,18 +249,18 @@ func (o *opCommand) check(c *cobra.Command) {
 				add(flag, "", "%d: must be from %d to %d", *v, d.Least, d.Most)
 			}
 		case d.Otherwise == oracle.Needed:
-			add(flag, d.Usage, "%s needs it", kind)
+			add(flag, d.Usage, "%s needs it", called)
 		default:
 			*v = d.Otherwise
 		}
 	}
-	hint := fmt.Sprintf("%s takes %s", kind, takes(kind))
+	hint := fmt.Sprintf("%s takes %s", called, takes(own))
 	for _, f := range families {
-		for _, d := range oracle.Dims(f.kind) {
+		for _, d := range f.dims {
 			flag := flagOf(d.Name)
 			foreign := !slices.ContainsFunc(own, func(of oracle.Dim) bool { return of.Name == d.Name })
-			if foreign && c.Flags().Changed(flag) && f.kind != kind {
-				add(flag, hint, "%s has no such dimension", kind)
+			if foreign && c.Flags().Changed(flag) {
+				add(flag, hint, "%s has no such dimension", called)
 				hint = ""
 				*d.Of(&o.op) = 0
 			}
@@ -281,6 +282,9 @@ func (o *opCommand) check(c *cobra.Command) {
 		}
 	}
 	o.op.Causal = o.op.Causal && kind == traces.Attention
+	if dim, message, hint := o.op.Conflict(); o.op.Form != "" && dim != "" {
+		add(flagOf(dim), hint, "%s", message)
+	}
 	if kind == traces.MoE {
 		if msg := o.op.SetSkew(o.skew); msg != "" {
 			add("skew", "", "%s", msg)
@@ -291,7 +295,7 @@ func (o *opCommand) check(c *cobra.Command) {
 		return
 	}
 	for _, flag := range []string{"gated", "skew"} {
-		if c.Flags().Changed(flag) {
+		if c.Flags().Changed(flag) && !(flag == "gated" && o.op.Form == "ffn") {
 			add(flag, "it goes with moe", "%s has no experts", kind)
 		}
 	}

@@ -56,8 +56,8 @@ func (o *opCommand) csv(w io.Writer) error {
 	}
 	a := &o.answer
 	add("arch", o.machine.Name)
-	add("kind", o.op.Kind.String())
-	for _, d := range oracle.Dims(o.op.Kind) {
+	add("kind", o.op.Name())
+	for _, d := range o.op.Dims() {
 		add(d.Name, *d.Of(&o.op))
 	}
 	add("dtype", o.op.DType.String())
@@ -131,8 +131,8 @@ func (o *opCommand) text(b *strings.Builder) {
 
 // title names the operator with its dimensions.
 func (o *opCommand) title() string {
-	words := []string{o.op.Kind.String()}
-	for _, d := range oracle.Dims(o.op.Kind) {
+	words := []string{o.op.Name()}
+	for _, d := range o.op.Dims() {
 		words = append(words, fmt.Sprintf("%s=%d", d.Name, *d.Of(&o.op)))
 	}
 	if o.op.Kind.Collective() {

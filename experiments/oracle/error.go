@@ -100,7 +100,7 @@ func nearest(name string, known []string) string {
 			once = append(once, k)
 		}
 	}
-	if len(once) > 0 && len(once) <= 30 {
+	if len(once) > 0 && len(once) <= 32 {
 		return "known: " + strings.Join(once, ", ")
 	}
 	return ""

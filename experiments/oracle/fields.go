@@ -250,6 +250,7 @@ func example(names []string) string {
 // usual are values of members that may not be left out.
 var usual = map[string]string{"arch": `"a100-sxm-80gb"`, "m": "4096", "n": "4096", "k": "4096", "heads": "32", "head_dim": "128", "q_len": "1",
 	"ifmap_h": "56", "ifmap_w": "56", "filter_h": "3", "filter_w": "3", "channels": "64", "filters": "64",
+	"height": "56", "width": "56", "filter_height": "3", "filter_width": "3", "tokens": "512", "hidden": "4096", "intermediate": "14336",
 	"rows": "4096", "cols": "4096", "bytes": "1048576", "ranks": "8"}
 
 // join lists names for a sentence.

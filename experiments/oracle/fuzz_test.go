@@ -23,6 +23,8 @@ func FuzzEstimate(f *testing.F) {
 	}
 	f.Add(data)
 	for _, s := range []string{"\ufeff\n", "{}\r\n\r\n[]", `{"id":"\ud83d\ude00","op":{"kind":"gelu","rows":1e2,"cols":-0}}`, "[{},[[]],null]", "\x00", `{"a":"\ud800"}`,
+		`{"arch":"tpu-v4","op":{"kind":"conv2d","batch":2,"height":9,"width":7,"channels":5,"filters":4,"filter_height":3,"filter_width":2,"stride":2,"padding":1}}`,
+		`{"arch":"tpu-v4","op":{"kind":"ffn","tokens":3,"hidden":64,"intermediate":96,"gated":false}}`,
 		`{"systolic":{"rows":3,"cols":2,"arrays":2,"ifmap_h":9,"ifmap_w":7,"filter_h":3,"filter_w":2,"channels":5,"filters":4,"stride":2,"padding":1,"sparsity":{"n":2,"m":4},"dtype":"fp16"}}`,
 		`{"systolic":{"rows":3,"cols":2,"m":7,"n":3,"k":11,"dataflow":"is","mode":"chained","sparsity":{"n":[1,2,3],"m":4}}}`,
 		`{"systolic":{"rows":1,"cols":1,"dataflow":"os","ifmap_h":8,"ifmap_w":8,"filter_h":3,"filter_w":3,"channels":1,"filters":1,"stride":2,"mode":"scalesim","sram_kb":[1,1,1]}}`} {

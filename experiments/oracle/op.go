@@ -3,7 +3,6 @@ package oracle
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
@@ -38,6 +37,14 @@ type Op struct {
 	Gated                 bool
 
 	Rows, Cols int64 // row-wise and element-wise
+
+	// Form is a kind of request that is made of operators of other kinds, "" for none: "conv2d", the product of Batch
+	// images' windows with Filters, or "ffn", M tokens of K elements through N inner ones and back.
+	Form                      string
+	Height, Width, Channels   int64
+	Filters                   int64
+	FilterHeight, FilterWidth int64
+	Stride, Padding           int64
 
 	// Collectives: the full buffer per rank, for all-gather and reduce-scatter the total.
 	Bytes, Ranks int64
@@ -104,9 +111,6 @@ var (
 	}
 )
 
-// laterKinds are kinds of operators that are part of the protocol but not simulated.
-var laterKinds = []string{"conv2d", "ffn"}
-
 // kinds finds a kind by its name.
 var kinds = func() map[string]traces.Kind {
 	m := map[string]traces.Kind{}
@@ -118,13 +122,10 @@ var kinds = func() map[string]traces.Kind {
 
 // ParseKind reads the name of a kind of operator.
 func ParseKind(name string) (traces.Kind, *Error) {
-	if k, ok := kinds[name]; ok && !slices.Contains(laterKinds, name) {
+	if k, ok := kinds[name]; ok {
 		return k, nil
 	}
-	if slices.Contains(laterKinds, name) {
-		return 0, unsupported("not-simulated", "/op/kind", "supported kinds: "+strings.Join(traces.Kinds(), ", "), "operators of kind %s are not simulated by this version", name)
-	}
-	return 0, invalid("unknown-kind", "/op/kind", nearest(name, traces.Kinds()), "%q is no kind of operator", shorten(name))
+	return 0, invalid("unknown-kind", "/op/kind", nearest(name, Kinds()), "%q is no kind of operator", shorten(name))
 }
 
 // Dims returns the dimensions of a kind of operator.
@@ -148,8 +149,11 @@ const mixed = "attention-mixed"
 
 // name is the kind as requests have it.
 func (o *Op) name() string {
-	if o.Mixed {
+	switch {
+	case o.Mixed:
 		return mixed
+	case o.Form != "":
+		return o.Form
 	}
 	return o.Kind.String()
 }
@@ -158,8 +162,17 @@ func (o *Op) dims() []Dim {
 	if o.Mixed {
 		return mixedDims
 	}
+	if d, ok := forms[o.Form]; ok {
+		return d
+	}
 	return Dims(o.Kind)
 }
+
+// Dims returns the dimensions that the operator has.
+func (o *Op) Dims() []Dim { return o.dims() }
+
+// Name is the kind as requests have it.
+func (o *Op) Name() string { return o.name() }
 
 // HasWeight reports whether operators of the kind have a number format of their own for weights.
 func HasWeight(k traces.Kind) bool {
@@ -176,6 +189,9 @@ func Narrows(k traces.Kind) bool { return k == traces.Quantize }
 func (o *Op) Complete() {
 	if o.Kind == traces.Attention && o.KVHeads == 0 {
 		o.KVHeads = o.Heads
+	}
+	if o.Form == conv2d && o.Stride > 0 {
+		o.convolve()
 	}
 }
 
@@ -209,6 +225,9 @@ func (o *Op) JSON() []byte {
 	case traces.MoE:
 		to = fmt.Appendf(to, `,"gated":%t,"skew":%g`, o.Gated, float64(o.SkewMilli)/1000)
 	}
+	if o.Form == ffn {
+		to = fmt.Appendf(to, `,"gated":%t`, o.Gated)
+	}
 	return append(to, '}')
 }
 
@@ -225,6 +244,8 @@ func (o *Op) SetSkew(a float64) string {
 // Conflict says which dimension of a mixture of experts does not go with the others, and why; "" if all do.
 func (o *Op) Conflict() (dim, message, hint string) {
 	switch {
+	case o.Form == conv2d:
+		return o.misfit()
 	case o.Kind != traces.MoE || o.Experts < 1 || o.EP < 1:
 	case o.TopK > o.Experts:
 		return "top_k", fmt.Sprintf("%d of %d experts for each token", o.TopK, o.Experts), "top_k is at most experts"
@@ -240,6 +261,9 @@ func (o *Op) operator() traces.Op {
 		return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.DType,
 			M: o.M, K: o.K, N: units.CeilDiv(o.N, max(o.TP, 1)), Experts: o.Experts, TopK: o.TopK, EP: o.EP, SkewMilli: o.SkewMilli, Gated: o.Gated}
 	}
+	if o.Form == conv2d {
+		return o.convolution()
+	}
 	return traces.Op{Name: o.Kind.String(), Kind: o.Kind, DType: o.DType, WeightDType: o.WeightDType, KVDType: o.KVDType, ToDType: o.ToDType,
 		Batch: o.Batch, M: o.M, N: o.N, K: o.K,
 		Heads: o.Heads, KVHeads: o.KVHeads, HeadDim: o.HeadDim, QLen: o.QLen, Past: o.Past, Causal: o.Causal,
@@ -248,6 +272,9 @@ func (o *Op) operator() traces.Op {
 
 // Work counts what the operator asks for at the least. The error says that a count does not fit 64 bits.
 func (o *Op) Work() (traces.Work, error) {
+	if o.Form == ffn {
+		return o.networkWork()
+	}
 	op := o.operator()
 	w, err := op.Work(0)
 	if err == nil && o.Backward {
@@ -306,6 +333,9 @@ func (o *Op) decoding() traces.Op {
 // Graph returns the operator as a graph that runs nothing else. The tensors are there because a chip
 // has to hold them.
 func (o *Op) Graph() *traces.Graph {
+	if o.Form == ffn {
+		return o.network()
+	}
 	op := o.operator()
 	b := traces.Block{Name: op.Name}
 	tensor := func(name string, role traces.Role, d traces.DType, shape ...int64) traces.TensorID {
@@ -319,6 +349,10 @@ func (o *Op) Graph() *traces.Graph {
 		op.Outputs = append(op.Outputs, tensor("out", traces.Activation, d, shape...))
 	}
 	switch {
+	case o.Form == conv2d:
+		in("a", traces.Activation, o.DType, o.Batch, o.Height*o.Width, o.Channels)
+		in("b", traces.Weight, o.WeightDType, op.K, op.N)
+		out(o.DType.Result(), op.M, op.N)
 	case o.Kind == traces.Gemm:
 		in("a", traces.Activation, o.DType, o.Batch, o.M, o.K)
 		if o.Batch == 1 {

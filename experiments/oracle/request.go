@@ -238,19 +238,18 @@ func (q *request) readOp(f *fields, v *value) {
 func (o *Op) read(f *fields) {
 	name := f.text("kind", "")
 	if *f.err == nil && !f.has("kind") {
-		f.fail(invalid("missing", "/op/kind", nearest("", traces.Kinds()), "missing: kind"))
+		f.fail(invalid("missing", "/op/kind", nearest("", Kinds()), "missing: kind"))
 	}
 	if o.Mixed = name == mixed; o.Mixed {
 		name, o.Batch = traces.Attention.String(), 1
 	}
-	k, bad := ParseKind(name)
-	if bad != nil {
+	if bad := o.SetKind(name); bad != nil {
 		f.fail(bad)
 	}
 	if *f.err != nil {
 		return
 	}
-	o.Kind = k
+	k := o.Kind
 	for _, d := range o.dims() {
 		if d.Otherwise == Needed {
 			*d.Of(o) = f.need(d.Name, d.Least, d.Most)
@@ -288,6 +287,12 @@ func (o *Op) read(f *fields) {
 		f.refuse("page", "a page size of the key/value cache")
 		if h := f.get("heads"); o.KVHeads > 0 && o.Heads%o.KVHeads != 0 && h != nil {
 			f.fail(invalid("value", "/op/kv_heads", "heads must be a multiple of kv_heads", "%d query heads cannot share %d key/value heads evenly", o.Heads, o.KVHeads))
+		}
+	case o.Form == ffn:
+		o.Gated = f.flag("gated", true)
+	case o.Form == conv2d:
+		if dim, message, hint := o.Conflict(); dim != "" && *f.err == nil && len(f.missing) == 0 {
+			f.fail(invalid("value", "/op/"+dim, hint, "%s", message))
 		}
 	case k == traces.MoE:
 		o.Gated = f.flag("gated", true)
