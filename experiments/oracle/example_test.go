@@ -28,8 +28,8 @@ func Example() {
 		}
 		return answer.Seconds
 	}
-	fmt.Printf("%.1f times as long\n", seconds(8192)/seconds(4096))
-	// Output: 2.0 times as long
+	fmt.Printf("%.0f times as long\n", seconds(8192)/seconds(4096))
+	// Output: 2 times as long
 }
 
 // A request that is wrong is answered like any other.

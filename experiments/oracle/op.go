@@ -409,7 +409,7 @@ func (o *Op) operands() int64 {
 
 // Request is the operator as a request to the simulator.
 func (o *Op) Request(m *arch.Machine, profile string, hostSync bool) eval.Request {
-	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync, Alone: true}}
+	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync, Alone: o.Form != ffn}}
 	if o.Kind.Collective() {
 		r.Mapping.TP = o.Ranks
 	}
