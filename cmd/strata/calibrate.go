@@ -61,7 +61,7 @@ strata calibrate --list --arch h200-sxm`,
 	f.StringArrayVar(&k.fit, "fit", nil, "a constant to fit in place of the usual ones, by its `PATH` (again for more)")
 	f.StringSliceVar(&k.classes, "class", nil, "only classes, such as gemm or attn_decode")
 	f.StringVar(&k.write, "write", "", "write an overlay of the machine with what was fitted to a `FILE`")
-	f.Var(&count{name: "rows", into: &k.rows, min: 4, problems: &k.problems}, "rows", "fit on so many rows of each class and device at most (default 120)")
+	f.Var(&count{name: "rows", into: &k.rows, min: 4, problems: &k.problems}, "rows", "fit on so many rows of each class and device at most (default 80)")
 	f.Var(&count{name: "workers", into: &k.workers, min: 1, problems: &k.problems}, "workers", "requests to work on at a time (default the processors there are)")
 	f.BoolVar(&k.list, "list", false, "count the constants that no data sheet gives")
 	formFlag(c, &k.form, &k.problems)

@@ -190,12 +190,16 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s: %v", tt.path, err)
 		}
 	}
-	for _, path := range []string{"chip.memory[hbm].efficiency", "runtime.profiles[compiled].launch", "chip.memory[l2].width"} {
+	for _, path := range []string{"chip.memory[hbm].efficiency", "runtime.profiles[compiled].launch", "chip.memory[l2].width", "system.scale_up.library.protocols[ring].step"} {
 		c, err := NewConstant(m, path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range []float64{-1000, -1, 0, 1, 1000} {
+		xs := []float64{-1000, 1000}
+		for x := -9.0; x < 9; x += 0.37 {
+			xs = append(xs, x)
+		}
+		for _, x := range xs {
 			v := c.at(x)
 			if v < c.Low || v > c.High {
 				t.Errorf("%s: %g beyond %g to %g", path, v, c.Low, c.High)

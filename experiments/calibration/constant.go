@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/experiments/validation"
 	"github.com/stratasim/strata/sim/spec"
 )
 
@@ -94,6 +95,10 @@ func NewConstant(m *arch.Machine, path string) (*Constant, error) {
 // text is a value as a machine reads it.
 func (c *Constant) text(v float64) string {
 	digits := strconv.FormatFloat(v, 'g', 5, 64)
+	if c.Unit == "us" { // whole picoseconds
+		short, _ := strconv.ParseFloat(digits, 64) // of a number that was just written
+		digits = strconv.FormatFloat(math.Round(1e6*short)/1e6, 'f', -1, 64)
+	}
 	if c.Unit == "cycles" {
 		digits = strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 	}
@@ -181,7 +186,13 @@ func Usual(m *arch.Machine, rows []Row) ([]string, error) {
 			}
 			add(at + ".fill")
 		case "norm", "elementwise":
-			if i := slices.IndexFunc(p.Vector, func(k arch.RowKernel) bool { return true }); i >= 0 {
+			kind := kindOf(rows, class)
+			vector := m.Resolved(p).Vector // as p.Vector has them, with what those it refers to are for
+			i := slices.IndexFunc(vector, func(k arch.RowKernel) bool { return slices.Contains(k.Kinds, kind) })
+			if i < 0 {
+				i = slices.IndexFunc(vector, func(k arch.RowKernel) bool { return slices.Contains(k.Kinds, "*") })
+			}
+			if i >= 0 {
 				at := kernelPath("vector", p.Vector[i].Use, profile+"vector["+p.Vector[i].Name+"]")
 				add(at + ".efficiency")
 				add(at + ".fill")
@@ -204,6 +215,23 @@ func Usual(m *arch.Machine, rows []Row) ([]string, error) {
 	}
 	// A leaf that the machine does not have is none to fit.
 	return slices.DeleteFunc(paths, func(path string) bool { _, err := NewConstant(m, path); return err != nil }), nil
+}
+
+// kindOf is the kind of operator that most rows of a class have, the first of them in the order of the rows.
+func kindOf(rows []Row, class string) string {
+	n := map[string]int{}
+	best := ""
+	for i := range rows {
+		if rows[i].Case == nil || rows[i].Class != class {
+			continue
+		}
+		op, _ := rows[i].Request["op"].(validation.Fields)
+		kind, _ := op["kind"].(string)
+		if n[kind]++; n[kind] > n[best] {
+			best = kind
+		}
+	}
+	return best
 }
 
 func kernelPath(kind, use, inline string) string {

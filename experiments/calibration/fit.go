@@ -19,8 +19,8 @@ import (
 
 // Options of a fit.
 type Options struct {
-	MaxRows     int // rows of a class and device that are fitted on at most, evenly picked; 0 is 120
-	Evaluations int // of the loss, of each start; 0 is 40 for each constant
+	MaxRows     int // rows of a class and device that are fitted on at most, evenly picked; 0 is 80
+	Evaluations int // of the loss, of each start; 0 is 30 for each constant
 	Workers     int // 0 is as many as there are processors
 }
 
@@ -182,8 +182,24 @@ func loss(r []float64) float64 {
 	return sum / float64(len(r))
 }
 
+// starts are the coordinates that a fit begins at: those of what was, and some to one side and the other of it, in a pattern that
+// differs for each constant.
+func (f *fitter) starts() [][]float64 {
+	list := make([][]float64, 3)
+	for start := range list {
+		list[start] = make([]float64, len(f.parameters))
+		for i, p := range f.parameters {
+			list[start][i] = p.coordinate(p.Before)
+			if start > 0 {
+				list[start][i] += 0.8 * float64(1-2*((i+start)%2))
+			}
+		}
+	}
+	return list
+}
+
 // minimise finds the coordinates of the least loss, from several starts.
-func (f *fitter) minimise(rows []Row, evaluations int) (x []float64, least float64, agree bool, err error) {
+func (f *fitter) minimise(rows []Row, starts [][]float64, evaluations int) (x []float64, least float64, agree bool, err error) {
 	var failed error
 	problem := optimize.Problem{Func: func(x []float64) float64 {
 		f.evaluated++
@@ -206,14 +222,7 @@ func (f *fitter) minimise(rows []Row, evaluations int) (x []float64, least float
 	}}
 	least = math.Inf(1)
 	var all []float64
-	for start := range 3 {
-		from := make([]float64, len(f.parameters))
-		for i, p := range f.parameters {
-			from[i] = p.coordinate(p.Before)
-			if start > 0 { // to one side and the other of what was, in a pattern that differs for each constant
-				from[i] += 0.8 * float64(1-2*((i+start)%2))
-			}
-		}
+	for _, from := range starts {
 		r, err := optimize.Minimize(problem, from, &optimize.Settings{FuncEvaluations: evaluations, Converger: &optimize.FunctionConverge{Absolute: 2e-5, Iterations: 8 * len(from)}}, &optimize.NelderMead{SimplexSize: 0.4})
 		if failed != nil {
 			return nil, 0, false, failed
@@ -232,10 +241,10 @@ func (f *fitter) minimise(rows []Row, evaluations int) (x []float64, least float
 // Fit fits constants to the first, the third and so on of rows of each class and device, and judges on all.
 func Fit(ctx context.Context, rows []Row, constants []*Constant, o Options) (*Result, error) {
 	if o.MaxRows == 0 {
-		o.MaxRows = 120
+		o.MaxRows = 80
 	}
 	if o.Evaluations == 0 {
-		o.Evaluations = 40 * len(constants)
+		o.Evaluations = 30 * len(constants)
 	}
 	if o.Workers < 1 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -256,18 +265,27 @@ func Fit(ctx context.Context, rows []Row, constants []*Constant, o Options) (*Re
 	if err != nil {
 		return nil, err
 	}
-	x, _, agree, err := f.minimise(some, o.Evaluations)
+	x, _, agree, err := f.minimise(some, f.starts(), o.Evaluations)
 	if err != nil {
 		return nil, err
 	}
 	r := &Result{Converging: agree}
+	idle, err := f.idle(some, x)
+	if err != nil {
+		return nil, err
+	}
 	values := f.values(x)
+	for k := range values {
+		if idle[k] {
+			values[k] = f.parameters[k].Before
+		}
+	}
 	after, err := f.predict(some, values, "analytic")
 	if err != nil {
 		return nil, err
 	}
 	r.Loss = [2]float64{loss(residuals(some, before)), loss(residuals(some, after))}
-	if r.Constants, err = f.confidence(some, x, residuals(some, after)); err != nil {
+	if r.Constants, err = f.confidence(some, x, values, residuals(some, after)); err != nil {
 		return nil, err
 	}
 	if err := f.judge(r, rows, values, o); err != nil {
@@ -317,11 +335,32 @@ func thinned(rows []Row, most int) []Row {
 	return list
 }
 
+// idle says which constants the rows do not depend on. They stay what they were.
+func (f *fitter) idle(rows []Row, x []float64) ([]bool, error) {
+	at, err := f.predict(rows, f.values(x), "analytic")
+	if err != nil {
+		return nil, err
+	}
+	list := make([]bool, len(x))
+	for k := range x {
+		list[k] = true
+		for _, by := range []float64{0.7, -0.7} {
+			moved := slices.Clone(x)
+			moved[k] += by
+			p, err := f.predict(rows, f.values(moved), "analytic")
+			if err != nil {
+				return nil, err
+			}
+			list[k] = list[k] && slices.Equal(p, at)
+		}
+	}
+	return list, nil
+}
+
 // confidence works out intervals and sensitivities.
-func (f *fitter) confidence(rows []Row, x, r []float64) ([]Fitted, error) {
+func (f *fitter) confidence(rows []Row, x, values, r []float64) ([]Fitted, error) {
 	n, d := len(rows), len(x)
 	j := mat.NewDense(n, d, nil)
-	values := f.values(x)
 	list := make([]Fitted, d)
 	meanOf := func(values []float64) (float64, error) {
 		p, err := f.predict(rows, values, "analytic")
@@ -341,7 +380,9 @@ func (f *fitter) confidence(rows []Row, x, r []float64) ([]Fitted, error) {
 		for s, by := range []float64{step, -step} {
 			moved := slices.Clone(x)
 			moved[k] += by
-			p, err := f.predict(rows, f.values(moved), "analytic")
+			v := slices.Clone(values)
+			v[k] = f.parameters[k].at(moved[k])
+			p, err := f.predict(rows, v, "analytic")
 			if err != nil {
 				return nil, err
 			}
@@ -351,7 +392,7 @@ func (f *fitter) confidence(rows []Row, x, r []float64) ([]Fitted, error) {
 			j.Set(i, k, (sides[0][i]-sides[1][i])/(2*step))
 		}
 		c := f.parameters[k]
-		list[k] = Fitted{Constant: *c.Constant, Machine: c.machine, Value: values[k], Low95: math.NaN(), High95: math.NaN(), AtBound: math.Abs(x[k]) > 3.5}
+		list[k] = Fitted{Constant: *c.Constant, Machine: c.machine, Value: values[k], Low95: math.NaN(), High95: math.NaN(), AtBound: math.Abs(x[k]) > 3.5 && values[k] != c.Before}
 		for _, side := range []struct {
 			by   float64
 			into *float64
@@ -485,12 +526,14 @@ func (f *fitter) leaveOneOut(rows, some []Row, values []float64, machines []stri
 			return picked
 		}
 		without := &fitter{ctx: f.ctx, o: f.o, workers: f.workers}
-		for _, p := range f.parameters {
+		var begin []float64 // where the fit on all ended
+		for i, p := range f.parameters {
 			if p.machine != m {
 				without.parameters = append(without.parameters, p)
+				begin = append(begin, p.coordinate(values[i]))
 			}
 		}
-		x, _, _, err := without.minimise(of(some, false), o.Evaluations)
+		x, _, _, err := without.minimise(of(some, false), [][]float64{begin}, o.Evaluations)
 		if err != nil {
 			return nil, err
 		}
