@@ -132,9 +132,12 @@ type Profile struct {
 	// bias to its result.
 	Kernels map[string]int64 `yaml:"kernels,omitempty" spec:"min=0,max=1000"`
 	// CopiedCache says that a step makes a new key/value cache of the old one and the new tokens.
-	CopiedCache bool        `yaml:"copied_cache,omitempty"`
-	Gemm        GemmKernel  `yaml:"gemm" spec:"required"`
-	Vector      []RowKernel `yaml:"vector" spec:"required,min=1,max=64,unique"`
+	CopiedCache bool `yaml:"copied_cache,omitempty"`
+	// ColdCache says that cached keys and values are not on chip when decoding starts, even where attention is timed by
+	// itself: it was measured among the other layers of a model.
+	ColdCache bool        `yaml:"cold_cache,omitempty"`
+	Gemm      GemmKernel  `yaml:"gemm" spec:"required"`
+	Vector    []RowKernel `yaml:"vector" spec:"required,min=1,max=64,unique"`
 	// Chains are for operators that the framework runs as several kernels.
 	Chains    []Chain          `yaml:"chains,omitempty" spec:"max=64,unique"`
 	Attention *AttentionKernel `yaml:"attention,omitempty"`
@@ -487,13 +490,15 @@ type AttentionKernel struct {
 	// Rows of queries and Keys of a tile.
 	Rows int64 `yaml:"rows" spec:"required,min=1,max=65536"`
 	Keys int64 `yaml:"keys" spec:"required,min=1,max=65536"`
+	// Small is the rows of a tile in their place where all queries of a sequence that share keys fit into it; 0 for none.
+	Small int64 `yaml:"small,omitempty" spec:"min=0,max=65536"`
 	// Resident is the most thread blocks that a core holds at a time, and Buffers the tiles of keys and of values that
 	// each of them keeps in private memory beside its queries, 1 when absent: a small memory has room for fewer blocks.
 	Resident int64 `yaml:"resident" spec:"required,min=1,max=64"`
 	Buffers  int64 `yaml:"buffers,omitempty" spec:"min=0,max=16"`
-	// Alone says of kernels with several blocks on a core how many times its share of a full core's time a block takes
-	// that has the core to itself, since it waits for its own results; 1 when absent.
-	Alone float64 `yaml:"alone,omitempty" spec:"min=0,max=64"`
+	// Alone is what Softmax is for a block that has a core to itself, where no other block's products run meanwhile;
+	// Softmax when absent.
+	Alone units.Cycles `yaml:"alone,omitempty" spec:"min=0 cycles"`
 	// Masked says that tiles whose keys are all masked are computed too.
 	Masked bool `yaml:"masked,omitempty"`
 	// Together says that sequences with one new token are taken by the kernel for many in the same launch, where both
@@ -502,7 +507,7 @@ type AttentionKernel struct {
 	// Softmax is the part of a tile's softmax that does not hide behind the products, in cycles
 	// for a tile of Rows×Keys scores.
 	Softmax units.Cycles `yaml:"softmax" spec:"min=0 cycles"`
-	// MatrixShare is the share of the matrix unit's sustained rate that the products reach.
+	// MatrixShare is the share of the matrix unit's full rate that the products reach.
 	MatrixShare float64 `yaml:"matrix_share" spec:"required,gt=0,max=1"`
 	// MemoryShare is the share of the sustained off-chip rate that the key and value stream reaches.
 	MemoryShare float64 `yaml:"memory_share" spec:"required,gt=0,max=1"`
@@ -514,15 +519,24 @@ type AttentionKernel struct {
 	Row units.Cycles `yaml:"row,omitempty" spec:"min=0 cycles"`
 	// Persistent says of a kernel that decodes that its blocks share out the work evenly; else they come in waves.
 	Persistent bool `yaml:"persistent,omitempty"`
+	// Sequences is up to how many sequences a scheduler deals out the work of a kernel that decodes, 0 for kernels without
+	// one. A block searches its sequence among them, a warp's 31 at a time, each of which takes Search; and as parts
+	// are expected, results are joined in any case.
+	Sequences int64        `yaml:"sequences,omitempty" spec:"min=0,max=1000000"`
+	Search    units.Cycles `yaml:"search,omitempty" spec:"min=0 cycles"`
 	// Split says when the keys of a head are divided over several thread blocks: "always", where heads are fewer than
-	// 0.8 of the slots, by the rule of FlashAttention; "any", likewise and also where there are many queries; "grouped", by the
-	// same rule but only for heads that share keys; "fill", as many as there are slots; or never (""). Slots is how many
+	// 0.8 of the slots, by the rule of FlashAttention; "any", likewise and also where there are many queries, but not of four tiles or fewer; "grouped", by the
+	// same rule but only for heads that share keys; "fill", as many as there are slots, also for many
+	// queries after cached ones, whose results are then joined in any case; or never (""). Slots is how many
 	// of these each core counts for, Resident when absent.
 	Split string `yaml:"split,omitempty" spec:"oneof=|grouped|always|any|fill"`
 	Slots int64  `yaml:"slots,omitempty" spec:"min=0,max=64"`
 	// Transpose is the time of the copies by which a library's wrapper reorders queries and results
 	// where several sequences have several groups of heads.
 	Transpose units.Time `yaml:"transpose,omitempty" spec:"min=0 ns,max=1 s"`
+	// Host is the time in which the host launches the operator where that is not replayed from a graph: the device waits for
+	// it if it is faster. It is part of an operator that is timed by itself; for models a profile's Host says more.
+	Host units.Time `yaml:"host,omitempty" spec:"min=0 ns,max=1 s"`
 	// Append is there for frameworks whose operator begins with a kernel that writes the new keys and values to the cache,
 	// a thread block for each token: what one block takes. It is part of an operator that is timed by itself; a
 	// model has an operator of its own for it.
@@ -533,6 +547,8 @@ type AttentionKernel struct {
 	Combine units.Time `yaml:"combine" spec:"min=0 ns,max=1 s"`
 	// Part is what each part adds to Combine where they are added up one after the other.
 	Part units.Cycles `yaml:"part,omitempty" spec:"min=0 cycles"`
+	// Join is what a core takes for each row of results whose parts are joined.
+	Join units.Cycles `yaml:"join,omitempty" spec:"min=0 cycles"`
 	// Algorithm is what requests call the kernel by: "flash1", whose thread blocks have a head each and walk its queries
 	// once more for each tile of keys, or "flash2" and "flash3", whose blocks have a tile of queries each; "" for kernels
 	// that profiles alone refer to.

@@ -36,6 +36,9 @@ type Spec struct {
 	// it read and wrote when it ran just before, as in measurements that repeat one operator. Data of two thirds
 	// of that are found whole, those of twice as much not at all; see Found. 0 is none.
 	Replay float64 `yaml:"replay,omitempty" spec:"min=0,max=2"`
+	// Copies is how many parts of a cache that all cores share each keep a copy of what their own cores read, 1 when absent:
+	// so many times less of different data has room in it.
+	Copies int64 `yaml:"copies,omitempty" spec:"min=0,max=64"`
 	// Ports says how reads and writes of an on-chip tier get in each other's way: PortsShared or
 	// PortsSeparate. When it is absent only what a step mainly does takes time, as a rate that was
 	// measured over kernels has the rest in it.
@@ -60,6 +63,9 @@ func (s Spec) Found(bytes units.Bytes) float64 {
 	return min(1, max(0, 2*(float64(s.Replay*float64(s.Capacity))/float64(bytes)-0.5)))
 }
 
+// Room returns how much of different data the tier holds.
+func (s Spec) Room() units.Bytes { return s.Capacity / units.Bytes(max(1, s.Copies)) }
+
 // Chips returns the table of the DRAM behind the tier, nil where it is not known or there is none.
 func (s Spec) Chips() *dram.Standard { return dram.ByName(s.DRAM) }
 
@@ -81,6 +87,9 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 	}
 	if s.Replay > 0 && (s.Kind != "sram" || s.Scope == "private") {
 		report("replay", "only a shared tier on chip has it", "leave it out")
+	}
+	if s.Copies > 1 && (s.Kind != "sram" || s.Scope == "private") {
+		report("copies", "only a shared tier on chip has them", "leave it out")
 	}
 	if s.Scope == "private" && s.Kind != "sram" {
 		report("scope", "only sram can be private to a core", `leave scope out or say "shared"`)

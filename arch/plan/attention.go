@@ -118,6 +118,11 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if err != nil {
 		return nil, err
 	}
+	if host := a.lib.Host; host > 0 && b.mapping.Alone && !b.mapping.IdealLaunch {
+		last := len(k.Nodes) - 1
+		k.Nodes = append(k.Nodes, Node{Name: "host", Step: &Step{Kind: "launch", Latency: host, Charge: sim.Launch}},
+			Node{Name: "next", Step: wait("join", 0), After: []Dep{{Node: last}, {Node: last + 1}}})
+	}
 	if b.decisions != nil {
 		b.decidedAttention(&a, k, &c, pin)
 	}
@@ -177,6 +182,13 @@ func (b *builder) libraryAttention(a *attention, give *Choice) attentionChoice {
 	group := a.heads / a.kvHeads
 	if a.decodes() {
 		c.rows = min(group*a.qlen, fewRows) // more of those that share keys take several blocks
+	} else if packed := a.qlen; at.Small > 0 {
+		if at.Pack {
+			packed *= group
+		}
+		if packed <= at.Small {
+			c.rows = at.Small
+		}
 	}
 	if give != nil && give.Tile != (Tile{}) {
 		c.rows, c.keys = give.Tile.Rows, give.Tile.Cols
@@ -229,7 +241,7 @@ func (b *builder) attentionParts(a *attention, c *attentionChoice) int64 {
 	} else {
 		blocks *= units.CeilDiv(a.qlen, c.rows)
 	}
-	if a.beside != nil || !a.decodes() && rule != "any" {
+	if a.beside != nil || !a.decodes() && rule != "any" && !(rule == "fill" && a.past > 0) {
 		return 1 // the parts of a walk are for one length
 	}
 	return kvParts(rule, blocks, b.splitSlots(a, c), units.CeilDiv(a.keys, c.keys))
@@ -319,10 +331,14 @@ func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage
 	if s.store > 0 {
 		counts = append(counts, b.count(s.to+".write", "B", s.store))
 	}
-	// The softmax of a tile waits for its first product and holds up the second: its cycles add
-	// to those of the products, on the matrix unit's clock.
-	work := []Use{b.use("matrix", s.matrix)}
-	done := []Count{b.count("matrix.cycles", "core-cycle", s.matrix*s.cores)}
+	// The softmax of a tile waits for its first product and holds up the second: its cycles add to those of the
+	// products, and the kernel has a share of its own of the matrix unit's rate, where long products draw more power.
+	matrix := s.matrix
+	if u := &b.m.Chip.Cores.Matrix; u.Kind != "systolic" {
+		matrix = int64(math.Ceil(float64(matrix) * u.SustainedShare()))
+	}
+	work := []Use{b.use("matrix", matrix)}
+	done := []Count{b.count("matrix.cycles", "core-cycle", matrix*s.cores)}
 	if s.widen > 0 {
 		cycles := b.vectorCycles(s.widen)
 		work = append(work, b.use("vector", cycles))
@@ -442,9 +458,8 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 		return err
 	}
 	// Resident blocks of a core take turns on its units; one alone waits for itself.
-	share := max(float64(resident), at.Alone)
-	one := float64(matrix)/float64(resident) + float64(ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys))
-	tile := int64(math.Ceil(one * share))
+	own := units.CeilDiv(matrix, resident)
+	tile := max(matrix+resident*ofTile(at.Softmax, c.rows*c.keys, at.Rows*at.Keys), own+ofTile(at.Alone, c.rows*c.keys, at.Rows*at.Keys))
 	end := schedule(pattern, times, cores*resident, int64(at.Start), tile, at.LongestFirst)
 	rounds := max(1, units.CeilDiv(end.cycles-end.starts*int64(at.Start), tile))
 	work := max(0, end.cycles-int64(at.Start)) // what follows the first start
@@ -463,7 +478,7 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	k.then(Node{Name: "fill", Step: wait("fill", at.Fill)})
 	k.then(Node{Name: "block starts", Step: b.starts(int64(at.Start), s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
-	if c.split > 1 {
+	if c.split > 1 || at.Split == "fill" && a.past > 0 && blocks <= b.splitSlots(a, c) {
 		k.then(b.combine(a, c.split))
 	}
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(s.to, last)},
@@ -485,15 +500,21 @@ func (b *builder) reread(a *attention, cached, heads int64, side float64) int64 
 	return int64(math.Ceil(float64(cached) * (1 + float64((passes-1)*missed))))
 }
 
-// combine joins the parts of a walk: partial results and their softmax sums, FP32, go through on-chip memory.
+// combine joins the parts of a walk: partial results and their softmax sums, FP32, go through on-chip memory. Rows of one head,
+// written and read at once by all cores, get no more of it than memory off chip would give. A part alone is copied.
 func (b *builder) combine(a *attention, split int64) Node {
 	part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
-	tier := b.shared
-	if tier == nil {
-		tier = b.off
+	tier, share := b.off, 0.0
+	if b.shared != nil {
+		tier = b.shared
+		share = min(1, float64(b.p.Resources[b.at.off].Rate)/float64(b.p.Resources[b.res[tier.Name]].Rate))
 	}
-	return Node{Name: fmt.Sprintf("combine %d parts", split), Step: &Step{Kind: "reduce", Latency: a.lib.Combine + b.m.Chip.Clock.At(units.Cycles(split*int64(a.lib.Part))), Charge: sim.Dependency, Uses: []Use{b.use(tier.Name, 2*part)},
-		Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}}
+	s := &Step{Kind: "reduce", Charge: sim.Dependency, Uses: []Use{b.useAt(tier.Name, 2*part, share)}, Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}
+	if split > 1 || a.lib.Join > 0 {
+		rows := units.CeilDiv(a.batch*a.heads*a.qlen, b.m.Chip.Cores.Count)
+		s.Latency = b.m.Chip.Clock.At(units.Cycles(rows*int64(a.lib.Join))) + a.lib.Combine + b.m.Chip.Clock.At(units.Cycles(split*int64(a.lib.Part)))
+	}
+	return Node{Name: fmt.Sprintf("combine %d parts", split), Step: s}
 }
 
 // appends adds the kernel that writes new keys and values to the cache, where it is part of what was timed: a thread
@@ -526,12 +547,13 @@ func (b *builder) starts(cycles, cores int64) *Step {
 	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(cycles)), Clocked: true, Charge: sim.Dependency, Cores: cores}
 }
 
-// lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again.
+// lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again: all of it up to
+// two thirds of what has room, nothing from twice as much on.
 func (b *builder) lasting(bytes int64) float64 {
-	if b.shared == nil {
+	if b.shared == nil || bytes <= 0 {
 		return 0
 	}
-	return b.shared.Found(units.Bytes(bytes))
+	return min(1, max(0, 2*(float64(b.shared.Room())/float64(bytes)-0.5)))
 }
 
 // replayed takes from what a kernel reads and writes off chip the part that the shared on-chip memory still holds when the
@@ -543,6 +565,9 @@ func (b *builder) replayed(read, write int64) (int64, int64) {
 	missed := 1 - b.lasting(read+write)
 	return int64(math.Ceil(missed * float64(read))), b.off.Sectors(int64(math.Ceil(missed * float64(write))))
 }
+
+// warpSequences is how many sequences a warp of the scheduler of FlashAttention-3 looks at together: a prefix sum of 32.
+const warpSequences = 31
 
 // flashDecode plans a fused kernel for one new query per sequence: the query heads that share keys
 // form one thread block, which walks the cache or, if the library splits it, a part of it.
@@ -566,7 +591,12 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	// a kernel that deals out the work itself share it evenly.
 	slots := cores * resident
 	waves := units.CeilDiv(blocks, slots)
-	start := int64(at.Start) + int64(at.Row)*rows
+	start := int64(at.Start) + int64(at.Row)*units.CeilDiv(rows, 8)*8 // instructions take 8 rows
+	dealt := a.batch <= at.Sequences
+	if dealt {
+		passed := min(a.batch, units.CeilDiv(cores, a.kvHeads*shares*split))
+		start += int64(at.Search) + int64(at.Search)*passed/warpSequences
+	}
 	tile := ofTile(at.Block, c.keys, at.Keys)
 	busy := waves * (start + perBlock*tile)
 	if at.Persistent {
@@ -588,6 +618,9 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 		fetched += qBytes
 	}
 	fetched, stored := b.replayed(fetched, out)
+	if b.profile.ColdCache {
+		fetched = max(fetched, cached)
+	}
 	s.load = b.off.Sectors(units.CeilDiv(fetched, rounds))
 	s.stream = units.CeilDiv(cached*shares+qBytes, rounds)
 	s.store = (stored - units.CeilDiv(stored, waves)) / rounds
@@ -601,7 +634,7 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	}
 	k.then(Node{Name: "block starts", Step: b.starts(start, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
-	if split > 1 {
+	if split > 1 || dealt {
 		k.then(b.combine(a, split))
 	}
 	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(s.to, last)}, Counts: []Count{b.count(s.to+".write", "B", last)}}})

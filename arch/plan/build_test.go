@@ -270,6 +270,9 @@ func TestMatrixWorkIsTheModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if profile, err = m.Fused(m.Resolved(profile), mp.Fusion); err != nil {
+			t.Fatal(err)
+		}
 		// A fused kernel skips what the mask hides, but for tiles that the mask cuts; others skip nothing.
 		if fused := profile.Fuses("flash-attention"); fused && got < products+masked || !fused && got != products+full {
 			t.Errorf("%d matrix operations; products %d, attention %d masked, %d in full", got, products, masked, full)

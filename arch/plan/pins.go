@@ -958,7 +958,7 @@ func (b *builder) attentionFits(a *attention, v *pinned, own, c *attentionChoice
 		b.refuse(v, pinTile, a.name, fmt.Sprintf("tile: %s", Tile{own.rows, c.keys}),
 			"one new token is a tile of as many rows as query heads share keys, %d here", own.rows)
 		return false
-	case !a.decodes() && c.split > 1 && (a.lib.Split != "any" || a.beside != nil):
+	case !a.decodes() && c.split > 1 && (a.lib.Split != "any" && a.lib.Split != "fill" || a.beside != nil):
 		b.refuse(v, pinSplit, a.name, "split: 1", "only the cache that a single new token walks is divided")
 		return false
 	case c.split > tiles:

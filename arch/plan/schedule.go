@@ -14,22 +14,24 @@ type job struct{ tiles, count int64 }
 type makespan struct{ cycles, starts int64 }
 
 // exactJobs is up to how many thread blocks a schedule is played job by job.
-const exactJobs = 12000
+const exactJobs = 6000
 
 // schedule deals thread blocks to slots as they become free. The blocks are those of a pattern, repeated, in order
 // or the longest first; each takes start cycles and tile cycles for each of its tiles. Beyond many blocks the tail
 // no longer matters: the mean load of a slot, and half of the longest block, or little where the last are short.
 func schedule(pattern []job, times, slots, start, tile int64, longestFirst bool) makespan {
 	var jobs, tiles, longest int64
+	shortest := int64(math.MaxInt64)
 	for _, j := range pattern {
 		jobs += j.count
 		tiles += j.tiles * j.count
-		longest = max(longest, j.tiles)
+		longest, shortest = max(longest, j.tiles), min(shortest, j.tiles)
 	}
 	jobs *= times
 	switch {
-	case jobs <= slots:
-		return makespan{start + longest*tile, 1}
+	case jobs <= slots || longest == shortest: // waves
+		waves := units.CeilDiv(jobs, slots)
+		return makespan{waves * (start + longest*tile), waves}
 	case jobs > exactJobs:
 		part := 0.5
 		if longestFirst {
@@ -126,6 +128,10 @@ func kvParts(rule string, blocks, slots, tiles int64) int64 {
 		return max(1, min(slots/blocks, tiles))
 	case "":
 		return 1
+	case "any":
+		if tiles <= 4 {
+			return 1
+		}
 	}
 	return kvSplit(blocks, slots, tiles)
 }

@@ -192,7 +192,11 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	}
 	name := profile(m.Machine, q.framework, q.kernel)
 	if q.model == "" {
-		r := q.op.Request(m.Machine, name, q.hostSync)
+		op := q.op
+		if op.Kind == traces.Attention && op.Algorithm == "" {
+			op.Algorithm = algorithm(m.Machine, name, q.kernel)
+		}
+		r := op.Request(m.Machine, name, q.hostSync)
 		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
 		r.Mapping.Fusion = q.fusion
 		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only

@@ -191,17 +191,25 @@ var aliases = map[string]string{"pytorch": "eager", "torch": "eager", "hf": "eag
 	"trtllm": "vllm", "tensorrt": "vllm", "sglang": "vllm",
 	"jax/vllm-tpu": "vllm"}
 
-// profile picks the runtime profile that the hints of a request mean, "" for the default one: that of
-// the name, of the first word of it ("eager" of "eager, torch 2.4"), or of an alias, for the framework
-// and then the kernel.
+// profile picks the runtime profile that the hints of a request mean, "" for the default one: that of the name, be it the
+// framework's or the kernel's; one for kernels of a library, by the beginning of the kernel's name ("vllm_flash" of
+// "vllm_flash_attn"); else that of the first word ("eager" of "eager, torch 2.4"), or of an alias, for the framework and
+// then the kernel.
 func profile(m *arch.Machine, framework, kernel string) string {
 	for _, hint := range []string{framework, kernel} {
-		hint = strings.ToLower(hint)
 		for i := range m.Runtime.Profiles {
 			if name := m.Runtime.Profiles[i].Name; strings.EqualFold(name, hint) {
 				return name
 			}
 		}
+	}
+	for i := range m.Runtime.Profiles {
+		if name := m.Runtime.Profiles[i].Name; strings.Contains(name, "_") && strings.HasPrefix(strings.ToLower(kernel), strings.ToLower(name)) {
+			return name
+		}
+	}
+	for _, hint := range []string{framework, kernel} {
+		hint = strings.ToLower(hint)
 		words := strings.FieldsFunc(hint, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
 		tries := append([]string{hint}, words[:min(1, len(words))]...) // hint again, for its alias
 		for i := range m.Runtime.Profiles {
@@ -218,6 +226,22 @@ func profile(m *arch.Machine, framework, kernel string) string {
 		}
 	}
 	return ""
+}
+
+// algorithm is what the hint of a kernel says of attention that a profile has no kernel of its own for: PyTorch calls its
+// fused one FLASH_ATTENTION.
+func algorithm(m *arch.Machine, name, kernel string) string {
+	if !strings.HasPrefix(strings.ToLower(kernel), "flash") {
+		return ""
+	}
+	p, err := m.Profile(name)
+	if err != nil || p.Fuses("flash-attention") {
+		return ""
+	}
+	if _, err := m.Attending(m.Resolved(p), "flash2"); err != nil {
+		return ""
+	}
+	return "flash2"
 }
 
 // copyOf returns a machine that shares nothing with m.
