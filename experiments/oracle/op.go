@@ -143,8 +143,8 @@ func Dims(k traces.Kind) []Dim {
 	return rowDims
 }
 
-// mixed is the kind of a request for attention of a prompt's chunk and of decoded sequences together. Both have
-// kernels of their own here, one after the other.
+// mixed is the kind of a request for attention of a prompt's chunk and of decoded sequences together: one launch where the
+// machine's kernel takes both, else one after the other.
 const mixed = "attention-mixed"
 
 // name is the kind as requests have it.
