@@ -501,15 +501,14 @@ func (b *builder) reread(a *attention, cached, heads int64, side float64) int64 
 }
 
 // combine joins the parts of a walk: partial results and their softmax sums, FP32, go through on-chip memory. Rows of one head,
-// written and read at once by all cores, get no more of it than memory off chip would give. A part alone is copied.
+// written and read at once by all cores, are as slow there as off chip, and keep that busy. A part alone is copied.
 func (b *builder) combine(a *attention, split int64) Node {
 	part := 4 * a.batch * a.heads * a.qlen * split * (a.values + 1)
-	tier, share := b.off, 0.0
+	tier := b.off
 	if b.shared != nil {
 		tier = b.shared
-		share = min(1, float64(b.p.Resources[b.at.off].Rate)/float64(b.p.Resources[b.res[tier.Name]].Rate))
 	}
-	s := &Step{Kind: "reduce", Charge: sim.Dependency, Uses: []Use{b.useAt(tier.Name, 2*part, share)}, Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}
+	s := &Step{Kind: "reduce", Charge: sim.Dependency, Uses: []Use{b.use(b.off.Name, 2*part)}, Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}
 	if split > 1 || a.lib.Join > 0 {
 		rows := units.CeilDiv(a.batch*a.heads*a.qlen, b.m.Chip.Cores.Count)
 		s.Latency = b.m.Chip.Clock.At(units.Cycles(rows*int64(a.lib.Join))) + a.lib.Combine + b.m.Chip.Clock.At(units.Cycles(split*int64(a.lib.Part)))
