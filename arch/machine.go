@@ -272,6 +272,8 @@ type AttentionVariant struct {
 	Name string `yaml:"name" spec:"required"`
 	// Decode is true for one new query per sequence, false for many; not given for both.
 	Decode *bool `yaml:"decode,omitempty"`
+	// Grouped is true for query heads that share keys, false for those that have their own; not given for both.
+	Grouped *bool `yaml:"grouped,omitempty"`
 	// Cache lists the formats of keys and values; empty for all. A kernel with a list takes them as they
 	// are: what they need besides is part of its times.
 	Cache  []string        `yaml:"cache,omitempty" spec:"max=32"`
@@ -784,12 +786,12 @@ func (p *Profile) GemmKernel(t traces.DType) *GemmKernel {
 	return &p.Gemm
 }
 
-// AttentionKernel returns the fused kernel for one query per sequence or many, over a cache in a format,
-// and whether it is made for that format; nil if the profile has none.
-func (p *Profile) AttentionKernel(decode bool, cache traces.DType) (kernel *AttentionKernel, made bool) {
+// AttentionKernel returns the fused kernel for one query per sequence or many, of heads that share keys or not, over a
+// cache in a format, and whether it is made for that format; nil if the profile has none.
+func (p *Profile) AttentionKernel(decode, grouped bool, cache traces.DType) (kernel *AttentionKernel, made bool) {
 	for i := range p.AttentionFor {
 		v := &p.AttentionFor[i]
-		if (v.Decode == nil || *v.Decode == decode) && (len(v.Cache) == 0 || slices.Contains(v.Cache, cache.String())) {
+		if (v.Decode == nil || *v.Decode == decode) && (v.Grouped == nil || *v.Grouped == grouped) && (len(v.Cache) == 0 || slices.Contains(v.Cache, cache.String())) {
 			return &v.Kernel, len(v.Cache) > 0
 		}
 	}

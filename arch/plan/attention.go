@@ -105,7 +105,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	if k := b.known(&key); k != nil {
 		return []*Body{k}, nil
 	}
-	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.kv)
+	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.heads > a.kvHeads, a.kv)
 	k := b.kernel(a.name, a.phase, "attention")
 	b.appends(k, &a)
 	c := b.chooseAttention(&a, pin)
@@ -141,7 +141,7 @@ func (b *builder) joinsAttention(x, y *traces.Op, phase traces.Phase) bool {
 		x.Relative != traces.NoRelative || y.Relative != traces.NoRelative || x.DType != y.DType || x.KVDType != y.KVDType || x.Split != y.Split || x.Cross != y.Cross {
 		return false
 	}
-	at, _ := b.profile.AttentionKernel(false, x.KVDType)
+	at, _ := b.profile.AttentionKernel(false, x.Heads > x.KVHeads, x.KVDType)
 	return at != nil && at.Together && b.fuses("flash-attention", phase, x.Name, y.Name)
 }
 

@@ -46,7 +46,7 @@ func (b *builder) attentionBy(a attention) ([]*Body, error) {
 	if b.mapping.Algorithm == arch.Standard || b.mapping.Algorithm == "" && !b.fuses("flash-attention", a.phase, a.name) {
 		return b.standardAttention(&a, b.mapping.Backward)
 	}
-	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.kv)
+	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.heads > a.kvHeads, a.kv)
 	var out []*Body
 	var err error
 	if a.lib.Algorithm == "flash1" {

@@ -132,7 +132,7 @@ func TestAttentionVariants(t *testing.T) {
 		{false, traces.BF16, p.Attention, false}, {false, traces.FP8, &p.AttentionFor[0].Kernel, true},
 		{true, traces.FP8, &p.AttentionFor[1].Kernel, true}, {true, traces.BF16, &p.AttentionFor[2].Kernel, false}, {true, traces.INT8, &p.AttentionFor[2].Kernel, false},
 	} {
-		if got, made := p.AttentionKernel(c.decode, c.cache); got != c.want || made != c.made {
+		if got, made := p.AttentionKernel(c.decode, false, c.cache); got != c.want || made != c.made {
 			t.Errorf("decode %t, cache %v: %+v, %t", c.decode, c.cache, got, made)
 		}
 	}
@@ -232,4 +232,20 @@ func TestProductsGrow(tt *testing.T) {
 			}
 		}
 	})
+}
+
+// A kernel may be for heads that share keys alone, or for those that do not.
+func TestGroupedVariants(t *testing.T) {
+	p, err := preset(t, "tpu-v6e").Profile("xla")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		decode, grouped bool
+		want            *arch.AttentionKernel
+	}{{true, true, &p.AttentionFor[0].Kernel}, {true, false, &p.AttentionFor[1].Kernel}, {false, true, p.Attention}, {false, false, p.Attention}} {
+		if got, _ := p.AttentionKernel(c.decode, c.grouped, traces.BF16); got != c.want {
+			t.Errorf("decode %t, grouped %t: %+v, want %+v", c.decode, c.grouped, got, c.want)
+		}
+	}
 }
