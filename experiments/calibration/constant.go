@@ -153,7 +153,9 @@ func Usual(m *arch.Machine, rows []Row) ([]string, error) {
 			return nil, err
 		}
 		profile := "runtime.profiles[" + p.Name + "]."
-		if class != "all_reduce" && class != "all_gather" && class != "reduce_scatter" && class != "alltoall" && class != "send_recv" {
+		// Of row kernels a share of the memory's rate and the chip's share, and their start and the launch, cannot be told apart: those
+		// of the chip and of the runtime are for the classes that tell them.
+		if class != "norm" && class != "elementwise" && class != "all_reduce" && class != "all_gather" && class != "reduce_scatter" && class != "alltoall" && class != "send_recv" {
 			if class == "gemm" || class == "moe" || class == "attn_prefill" {
 				add("chip.cores.matrix.efficiency")
 			}

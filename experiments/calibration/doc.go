@@ -11,7 +11,8 @@
 // The loss is the mean of √(r²+δ²) − δ over every second row, with r the logarithm of predicted over measured and δ = 0.02: close
 // rows count by their squares, far ones by their distance, so a few odd measurements do not pull. It is minimised by the simplex
 // method of Nelder and Mead (The Computer Journal 7, 1965; package gonum.org/v1/gonum/optimize) from several fixed starts, in
-// coordinates that map the bounds to the whole line: logit of a share, logarithm of a time. Predictions are those of the closed
+// coordinates that map the bounds to the whole line: logit of a share, logarithm of a time. A weight of 10⁻⁴ on the squared distance
+// from what the constants were keeps those near it that the rows cannot tell from one another. Predictions are those of the closed
 // form; errors are given in both fidelities.
 //
 // # How sure

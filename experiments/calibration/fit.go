@@ -24,8 +24,11 @@ type Options struct {
 	Workers     int // 0 is as many as there are processors
 }
 
-// δ of the loss.
-const delta = 0.02
+// δ of the loss, and the weight of the squared distance from what was.
+const (
+	delta = 0.02
+	pull  = 1e-4
+)
 
 // parameter is a number that is fitted: a constant, of all machines or of one.
 type parameter struct {
@@ -201,6 +204,7 @@ func (f *fitter) starts() [][]float64 {
 // minimise finds the coordinates of the least loss, from several starts.
 func (f *fitter) minimise(rows []Row, starts [][]float64, evaluations int) (x []float64, least float64, agree bool, err error) {
 	var failed error
+	home := f.starts()[0]
 	problem := optimize.Problem{Func: func(x []float64) float64 {
 		f.evaluated++
 		p, err := f.predict(rows, f.values(x), "analytic")
@@ -208,12 +212,13 @@ func (f *fitter) minimise(rows []Row, starts [][]float64, evaluations int) (x []
 			failed = err
 			return math.Inf(1)
 		}
-		// A little weight towards the middle keeps coordinates of constants that matter to no row from running off.
+		// A little weight towards what was keeps constants near it that the rows cannot tell from one another.
 		away := 0.0
-		for _, v := range x {
-			away += v * v
+		for i, v := range x {
+			d := v - home[i]
+			away += float64(d * d)
 		}
-		return loss(residuals(rows, p)) + 1e-6*away
+		return loss(residuals(rows, p)) + pull*away
 	}, Status: func() (optimize.Status, error) {
 		if failed != nil {
 			return optimize.Failure, failed
