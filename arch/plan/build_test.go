@@ -266,7 +266,10 @@ func TestMatrixWorkIsTheModels(t *testing.T) {
 				got += n
 			}
 		}
-		profile, err := m.Profile(mp.Profile)
+		profile, err := m.ProfileFor(mp.Profile, mp.HostSync)
+		if err == nil && mp.Fusion != "" {
+			profile, err = m.Fused(profile, mp.Fusion)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
