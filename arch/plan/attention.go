@@ -556,9 +556,9 @@ func (b *builder) lasting(bytes int64) float64 {
 }
 
 // replayed takes from what a kernel reads and writes off chip the part that the shared on-chip memory still holds when the
-// kernel is timed by itself, over and over.
+// kernel is timed by itself, over and over, where that memory is a cache that keeps anything so.
 func (b *builder) replayed(read, write int64) (int64, int64) {
-	if !b.mapping.Alone {
+	if !b.mapping.Alone || b.shared == nil || b.shared.Replay == 0 {
 		return read, write
 	}
 	missed := 1 - b.lasting(read+write)

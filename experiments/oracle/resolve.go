@@ -191,16 +191,13 @@ var aliases = map[string]string{"pytorch": "eager", "torch": "eager", "hf": "eag
 	"trtllm": "vllm", "tensorrt": "vllm", "sglang": "vllm",
 	"jax/vllm-tpu": "vllm"}
 
-// profile picks the runtime profile that the hints of a request mean, "" for the default one: that of the name, be it the
-// framework's or the kernel's; one for kernels of a library, by the beginning of the kernel's name ("vllm_flash" of
-// "vllm_flash_attn"); else that of the first word ("eager" of "eager, torch 2.4"), or of an alias, for the framework and
-// then the kernel.
+// profile picks the runtime profile that the hints of a request mean, "" for the default one: that of the
+// framework's name; one for kernels of a library, by the beginning of the kernel's name ("vllm_flash" of "vllm_flash_attn"); else
+// that of the name, of the first word ("eager" of "eager, torch 2.4"), or of an alias, for the framework and then the kernel.
 func profile(m *arch.Machine, framework, kernel string) string {
-	for _, hint := range []string{framework, kernel} {
-		for i := range m.Runtime.Profiles {
-			if name := m.Runtime.Profiles[i].Name; strings.EqualFold(name, hint) {
-				return name
-			}
+	for i := range m.Runtime.Profiles {
+		if name := m.Runtime.Profiles[i].Name; strings.EqualFold(name, framework) {
+			return name
 		}
 	}
 	for i := range m.Runtime.Profiles {
