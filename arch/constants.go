@@ -50,14 +50,34 @@ func (m *Machine) Constants(own func(path string) bool) []Constant {
 	return list
 }
 
-// kernelOf is the kernel of a library that a path is in.
+// kernelOf is the kernel of a library that a path is in: one of products, rows, attention or experts, a protocol of a collective
+// library, or a framework on the host. The share of the links that the network's own library reaches is a figure of the
+// device.
 func kernelOf(path string) string {
-	rest, ok := strings.CutPrefix(path, "runtime.kernels.")
-	if i := strings.IndexByte(rest, ']'); ok && i > 0 {
-		return rest[:i+1]
+	if rest, ok := strings.CutPrefix(path, "runtime.kernels."); ok {
+		if i := strings.IndexByte(rest, ']'); i > 0 {
+			return rest[:i+1]
+		}
+	}
+	if rest, ok := strings.CutPrefix(path, "system.scale_up.library.protocols["); ok && !strings.HasSuffix(path, ".efficiency") {
+		name, _, _ := strings.Cut(rest, "]")
+		return "collective[" + name + "]"
+	}
+	if rest, ok := strings.CutPrefix(path, "runtime.profiles["); ok {
+		profile, rest, _ := strings.Cut(rest, "].")
+		if name, ok := strings.CutPrefix(rest, "collective.protocols["); ok {
+			name, _, _ = strings.Cut(name, "]")
+			return "collective[" + profile + " " + name + "]"
+		}
+		if strings.HasPrefix(rest, "host.") {
+			return hostPart + profile + "]"
+		}
 	}
 	return ""
 }
+
+// hostPart begins the name of the part of a framework on the host. The host is a device of its own.
+const hostPart = "host["
 
 // OwnLeaves says what a machine file sets itself: for an overlay its base and the leaves that it sets, for a whole machine "" and
 // nil.
@@ -101,7 +121,11 @@ func Shares(list []Constant, root bool) []Share {
 		}
 		i := slices.IndexFunc(kernels, func(s Share) bool { return s.Part == c.Kernel })
 		if i < 0 {
-			kernels, i = append(kernels, Share{c.Kernel, 0, MostOfKernel}), len(kernels)
+			most := MostOfKernel
+			if strings.HasPrefix(c.Kernel, hostPart) {
+				most = MostOfDevice
+			}
+			kernels, i = append(kernels, Share{c.Kernel, 0, most}), len(kernels)
 		}
 		kernels[i].Fitted++
 	}
