@@ -570,7 +570,8 @@ func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
 		defer b.forget(len(b.p.Counters)) // what is only looked at counts nothing
 		return b.onChip.parts(b.stage(g, t, w))
 	}
-	ts[0] = b.time(b.at.off, w.load)
+	off := Use{Resource: b.at.off, Amount: w.load, Share: b.copyShare()}
+	ts[0] = off.Time(b.p.Resources)
 	if b.shared != nil {
 		u := Use{Resource: b.at.shared, Amount: w.operand, Share: g.lib.SharedShare}
 		ts[1] = u.Time(b.p.Resources)
@@ -597,7 +598,7 @@ func (b *builder) time(resource int, amount int64) units.Time {
 
 // stage returns the load and the compute step of one pipeline stage of a wave.
 func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
-	read := []Use{b.use(b.off.Name, w.load)}
+	read := []Use{b.useAt(b.off.Name, w.load, b.copyShare())}
 	counts := []Count{b.count(b.off.Name+".read", "B", w.load)}
 	if w.into > w.load {
 		read = append(read, Use{Resource: b.res[b.outer.Name], Amount: w.into, Series: true})
@@ -836,6 +837,15 @@ func (b *builder) held(g *gemm) (h held) {
 	*first = min(small, room)
 	h.stream = small - *first + other*units.CeilDiv(small, room)
 	return h
+}
+
+// copyShare is the share of the off-chip rate that a runtime's copies reach which brings operands on chip before it works on
+// them: tiles that are streamed come the same way. 0 is all of it.
+func (b *builder) copyShare() float64 {
+	if r := b.profile.Resident; r != nil && b.alone {
+		return r.Load
+	}
+	return 0
 }
 
 // copyIn and copyOut move a whole operand between off-chip and on-chip memory.
