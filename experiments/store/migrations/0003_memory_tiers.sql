@@ -1,6 +1,5 @@
 -- Generated from columns.go by: go test ./experiments/store -run LastMigration -update
 
-ALTER TABLE runs ADD COLUMN fusion TEXT; -- what took the place of the runtime's fusions; no value for nothing
 ALTER TABLE runs ADD COLUMN sequences_at_a_time INTEGER; -- sequences in work together, where the cache of all has no room and they take turns
 ALTER TABLE runs ADD COLUMN prefetch INTEGER; -- how many layers ahead of its use a layer is fetched from a lower memory
 ALTER TABLE runs ADD COLUMN fetched_bytes INTEGER; -- fetched from lower memories by one chip [B]
