@@ -110,11 +110,11 @@ func writeYAML(w io.Writer, name string, m *arch.Machine, changed bool) error {
 	return err
 }
 
-// leavesOf lists the figures of a machine, not its names, with their sources.
+// leavesOf lists the figures of a machine, neither its names nor those of kernels that profiles use, with their sources.
 func leavesOf(m *arch.Machine) []report.Leaf {
 	var leaves []report.Leaf
 	for _, l := range spec.Leaves(m) {
-		if name := l.Path[strings.LastIndexByte(l.Path, '.')+1:]; name == "name" || name == "description" {
+		if name := l.Path[strings.LastIndexByte(l.Path, '.')+1:]; name == "name" || name == "description" || name == "use" {
 			continue
 		}
 		source, _, _ := m.Sources.Of(l.Path)
