@@ -8,6 +8,7 @@ import (
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/analytic"
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -67,7 +68,8 @@ func TestAttentionGrows(t *testing.T) {
 		at, _ := m.Resolved(p).AttentionKernel(d[3] == 1, d[1] > d[2], traces.BF16)
 		spared := int64(0)
 		if at.Split != "" {
-			spared = int64(p.Launch + at.Fill + at.Combine)
+			rows := units.CeilDiv(d[0]*d[1]*d[3], m.Chip.Cores.Count) // of a core, joined one after the other
+			spared = int64(p.Launch + at.Fill + at.Combine + m.Chip.Clock.At(units.Cycles(rows*int64(at.Join))))
 		}
 		if a4, e4 := ask(more); a4 < a-spared || e4 < e-spared {
 			t.Errorf("%v take %d and %d ps, %v only %d and %d", d, a, e, more, a4, e4)
