@@ -65,8 +65,8 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// More rows and more columns never take less time, on any machine and in any of its profiles, but for a hundredth by which
-// chunks are rounded, and where a kernel launches other blocks of threads for so many rows or columns.
+// More rows and more columns never take less time, on any machine and in any of its profiles, but for three hundredths by
+// which chunks are rounded and a few elements more go to a second core, and where a kernel launches other blocks of threads for so many rows or columns.
 func TestRowsAreMonotone(t *testing.T) {
 	names := presets.Names()
 	rapid.Check(t, func(t *rapid.T) {
@@ -86,7 +86,7 @@ func TestRowsAreMonotone(t *testing.T) {
 		}
 		a, e := evaluate(t, alone(t, m, rowOp(kind, rows, cols), profile.Name), false)
 		a2, e2 := evaluate(t, alone(t, m, rowOp(kind, rows2, cols2), profile.Name), false)
-		if float64(a2.Makespan) < 0.99*float64(a.Makespan) || float64(e2.Makespan) < 0.99*float64(e.Makespan) {
+		if float64(a2.Makespan) < 0.97*float64(a.Makespan) || float64(e2.Makespan) < 0.97*float64(e.Makespan) {
 			t.Errorf("%d×%d: %v and %v, %d×%d: %v and %v", rows, cols, a.Makespan, e.Makespan, rows2, cols2, a2.Makespan, e2.Makespan)
 		}
 	})

@@ -153,7 +153,7 @@ func (s *fusionStudy) layers() error {
 		}
 		for _, by := range []string{megatron, withFlash} {
 			s.add(Row{Part: part, Name: fmt.Sprintf("%s, %s over HuggingFace", m.name, by), Unit: "x", Ours: times[huggingFace] / times[by], Basis: Derived,
-				Published: m.days[huggingFace] / m.days[by], Source: flashTable + fmt.Sprintf(": days of training; layers alone are ours")})
+				Published: m.days[huggingFace] / m.days[by], Source: flashTable + ": days of training; layers alone are ours"})
 		}
 	}
 	return nil
