@@ -144,6 +144,10 @@ func (m *Machine) Attending(p *Profile, algorithm string) (*Profile, error) {
 	q := *p
 	q.Fusion = slices.DeleteFunc(slices.Clone(p.Fusion), func(f string) bool { return f == "flash-attention" })
 	if algorithm == Standard {
+		// A kernel for each line of code: those of the framework that runs operators one by one.
+		if eager, err := m.Profile(m.Runtime.HostTimed); err == nil && m.Runtime.HostTimed != "" {
+			q.Vector = m.Resolved(eager).Vector
+		}
 		return &q, nil
 	}
 	known := []string{Standard}
