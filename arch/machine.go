@@ -211,6 +211,10 @@ const BiasedProduct = "gemm+bias"
 // Reduction stands for sums over rows among the kinds of row kernels.
 const Reduction = "reduce"
 
+// ExpertRows stands, among the kinds of row kernels, for the passes over rows of a mixture of experts, where a library has
+// kernels of its own for them.
+const ExpertRows = "experts"
+
 // MoreKernels returns how many kernels beyond the first the framework runs for an operator of a kind.
 func (p *Profile) MoreKernels(kind string) int64 {
 	n, ok := p.Kernels[kind]
@@ -821,7 +825,7 @@ func (p *Profile) validateKinds(at string, report func(path, message, hint strin
 	for _, k := range slices.Sorted(maps.Keys(p.Kernels)) {
 		check(at+".kernels."+k, k, append(traces.Kinds(), BiasedProduct))
 	}
-	rows := []string{"*", "gemv", "gemv-packed", Reduction}
+	rows := []string{"*", "gemv", "gemv-packed", Reduction, ExpertRows}
 	for _, name := range traces.Kinds() {
 		if k, err := traces.ParseKind(name); err == nil && k.RowWise() {
 			rows = append(rows, name)

@@ -68,7 +68,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, err
 	}
 	if err := emit(b.rowKernel(rows{name: actOp.Name, phase: phase, kind: act, rows: rowsAll, cols: inner, dtype: d, wtype: d, kvtype: d, read: int64(w.ReadBytes), write: int64(w.WriteBytes),
-		vector: int64(w.VectorOps), special: int64(w.SpecialOps), follows: true})); err != nil {
+		vector: int64(w.VectorOps), special: int64(w.SpecialOps), follows: true, as: arch.ExpertRows})); err != nil {
 		return nil, err
 	}
 	down := grouped{name: op.Name + ".down", phase: phase, n: op.K, k: inner, a: op.DType, w: op.WeightDType, loads: loads, all: rowsAll, matrices: 1}
@@ -76,7 +76,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, err
 	}
 	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: op.M, cols: op.K, dtype: d, wtype: d, kvtype: d,
-		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K, follows: true})); err != nil {
+		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K, follows: true, as: arch.ExpertRows})); err != nil {
 		return nil, err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
@@ -277,7 +277,7 @@ func (b *builder) expertTiles(k *Body, g *grouped, flat *gemm, lib *arch.MoEKern
 		k.then(Node{Name: fmt.Sprintf("%d empty tiles", t.empty), Step: &Step{Kind: "compute", Uses: []Use{b.use("issue", cycles)}, Cores: b.m.Chip.Cores.Count}})
 	}
 	out := rows{kind: traces.Copy, rows: g.all, cols: g.n, write: int64(g.a.Result().Bytes(g.all * g.n)), follows: true}
-	b.streamRows(k, &out, rowKernelFor(b.profile, traces.Copy.String()), b.m.Chip.Cores.Count)
+	b.streamRows(k, &out, rowKernelOf(b.profile, arch.ExpertRows, traces.Copy.String()), b.m.Chip.Cores.Count)
 }
 
 // bestGrouped takes the tile for matrix products with the least closed-form time.

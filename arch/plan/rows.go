@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch"
@@ -28,6 +29,7 @@ type rows struct {
 	lookup          int64        // bytes read from tables in the private memory
 	overlap         float64      // by which load and work overlap; 0: perfectly
 	follows         bool         // it reads what the kernel before it wrote
+	as              string       // the kind of row kernel that it runs as, if the profile has one; "" for that of its own kind
 }
 
 // chunkPerCore is the data one core works on per pipeline stage of a streaming kernel: a thread
@@ -37,6 +39,16 @@ const chunkPerCore = 16 << 10
 // maxChunks bounds the stages of a streaming kernel; longer streams take larger chunks, which
 // changes nothing but the size of what is in flight.
 const maxChunks = 256
+
+// rowKernelOf returns the entry that names a kind, else that of another kind.
+func rowKernelOf(p *arch.Profile, kind, otherwise string) *arch.RowKernel {
+	for i := range p.Vector {
+		if kind != "" && slices.Contains(p.Vector[i].Kinds, kind) {
+			return &p.Vector[i]
+		}
+	}
+	return rowKernelFor(p, otherwise)
+}
 
 // rowKernelFor returns the entry of the kernel library for a kind of operator.
 func rowKernelFor(p *arch.Profile, kind string) *arch.RowKernel {
@@ -91,7 +103,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 	if c := b.profile.Chain(kind); c != nil && r.fused == "" && !resident {
 		b.chain(k, &r, c)
 	} else {
-		b.rows(k, &r, rowKernelFor(b.profile, kind), resident)
+		b.rows(k, &r, rowKernelOf(b.profile, r.as, kind), resident)
 	}
 	if b.decisions != nil {
 		b.decidedRows(&r, k, resident, pin)

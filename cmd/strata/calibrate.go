@@ -115,6 +115,10 @@ func (k *calibrateCommand) calibrate(c *cobra.Command) error {
 		}
 	}
 	var out *outFile
+	checkOutputs(c, &k.problems, []named{{"write", k.write}}, []named{{"data", k.data}, {"arch", k.arch}})
+	if err := k.problems.Err(); err != nil {
+		return err
+	}
 	if k.write != "" {
 		if out, err = createFile("write", k.write); err != nil {
 			k.problems.Add(err)
@@ -282,6 +286,9 @@ func (k *calibrateCommand) print(c *cobra.Command, r *calibration.Result) error 
 		if len(r.LeftOut) > 0 {
 			p.Head("Devices fitted without their own rows")
 			p.Table(left)
+		}
+		if b, a := r.Others(); a > b {
+			p.Linef("\nRows that were not fitted on are further off than before (%s, then %s): these constants do not carry over. Fit fewer (--fit), or keep the machine as it is.", percents(b), percents(a))
 		}
 		if !r.Converging {
 			p.Linef("\nStarts came to different ends: these rows do not tell all of these constants apart. Fit fewer (--fit).")

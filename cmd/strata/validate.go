@@ -92,6 +92,10 @@ func suitesText() string {
 
 func (v *validateCommand) run(c *cobra.Command, args []string) error {
 	v.check(args)
+	checkOutputs(c, &v.problems, []named{{"rows", v.rows}, {"html", v.html}}, v.inputs())
+	if err := v.problems.Err(); err != nil {
+		return err
+	}
 	rows, page := v.create("rows", v.rows), v.create("html", v.html)
 	for _, f := range []*outFile{rows, page} {
 		if f != nil {
@@ -122,6 +126,9 @@ func (v *validateCommand) run(c *cobra.Command, args []string) error {
 		}
 		v.results = append(v.results, r)
 	}
+	if err := v.nothing(); err != nil {
+		return err
+	}
 	if rows != nil {
 		if err := validation.WriteRows(rows, v.results); err != nil {
 			return outputError(v.rows, err)
@@ -147,6 +154,37 @@ func (v *validateCommand) run(c *cobra.Command, args []string) error {
 	}
 	if failures > 0 {
 		return &failed{exitSomeFailed, fmt.Sprintf("%d rows have no answer although they should", failures)}
+	}
+	return nil
+}
+
+// inputs are the files that are read.
+func (v *validateCommand) inputs() []named {
+	list := []named{{"data", v.data}}
+	for _, m := range v.machines {
+		_, file, found := strings.Cut(m, "=")
+		if !found {
+			file = m
+		}
+		list = append(list, named{"arch", file})
+	}
+	return list
+}
+
+// nothing refuses filters that leave no rows.
+func (v *validateCommand) nothing() error {
+	for _, r := range v.results {
+		if len(r.Rows) > 0 || len(r.Failed) > 0 {
+			return nil
+		}
+	}
+	for _, f := range []struct {
+		flag   string
+		values []string
+	}{{"device", v.options.Devices}, {"class", v.options.Classes}, {"source", v.options.Sources}} {
+		if len(f.values) > 0 {
+			return &experiments.Invalid{Field: f.flag, Message: "no rows are left with " + strings.Join(f.values, ", "), Hint: "strata validate without filters lists what there is"}
+		}
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func NewConstant(m *arch.Machine, path string) (*Constant, error) {
 	if q == nil || err != nil {
 		return nil, fmt.Errorf("%s: %q is no number", path, text)
 	}
+	if source, _, ok := m.Sources.Of(path); ok && !strings.HasPrefix(source, arch.Fitted+":") && !strings.HasPrefix(source, arch.Estimated+":") && !strings.HasPrefix(source, "as ") && !strings.HasPrefix(source, "set in ") {
+		return nil, fmt.Errorf("%s is known: %s", path, source)
+	}
 	c := &Constant{Path: path, Part: Family, Unit: q[2], Before: value}
 	if kernel, ok := strings.CutPrefix(path, "runtime.kernels."); ok {
 		c.Part = kernel[:strings.IndexByte(kernel, ']')+1]

@@ -75,6 +75,22 @@ type Result struct {
 	Converging bool      // every start came to about the same loss
 }
 
+// Others returns the mean absolute error, by events, of the rows that were not fitted on, before and after the fit.
+func (r *Result) Others() (before, after float64) {
+	n := 0
+	for i := range r.Lines {
+		if l := &r.Lines[i]; l.Half == "others" {
+			n += l.Rows
+			before += float64(l.Rows) * l.BeforePlayed.Mean
+			after += float64(l.Rows) * l.AfterPlay.Mean
+		}
+	}
+	if n == 0 {
+		return 0, 0
+	}
+	return before / float64(n), after / float64(n)
+}
+
 // LeftOut is the error of a device whose rows were not fitted on: with the family's constants of the others, and for its own the
 // middle of theirs.
 type LeftOut struct {

@@ -21,6 +21,8 @@ func TestHints(t *testing.T) {
 		{"h100-sxm", "eager", "", "eager", ""},
 		{"rtx-a6000", "HF eager + torch.profiler", "FLASH_ATTENTION", "eager", ""}, // which fuses it anyway
 		{"b200-sxm", "vllm 0.19.0", "vllm_flashinfer", "vllm", ""},
+		{"tpu-v6e", "JAX/vLLM-TPU", "XLA", "vllm", ""},
+		{"h100-sxm", "torch 2.8.0", "torch SDPA", "eager", "flash2"},
 		{"h100-sxm", "nobody knows", "", "", ""},
 	} {
 		m, err := presets.Machine(c.machine)

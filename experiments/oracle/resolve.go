@@ -226,9 +226,9 @@ func profile(m *arch.Machine, framework, kernel string) string {
 }
 
 // algorithm is what the hint of a kernel says of attention that a profile has no kernel of its own for: PyTorch calls its
-// fused one FLASH_ATTENTION.
+// fused one FLASH_ATTENTION, and the function that picks it SDPA.
 func algorithm(m *arch.Machine, name, kernel string) string {
-	if !strings.HasPrefix(strings.ToLower(kernel), "flash") {
+	if k := strings.ToLower(kernel); !strings.HasPrefix(k, "flash") && !strings.Contains(k, "sdpa") {
 		return ""
 	}
 	p, err := m.Profile(name)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,6 +112,11 @@ func tolerantRecords(in io.Reader, file string) (list []record, bad []error, err
 		return nil, nil, csvError(file, err)
 	}
 	head[0] = strings.TrimPrefix(head[0], "\ufeff")
+	for i, column := range head {
+		if slices.Contains(head[:i], column) {
+			return nil, nil, &badRow{file, 1, column, "names two columns"}
+		}
+	}
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {

@@ -42,7 +42,7 @@ func summarise(rows []*Row, worst int) Summary {
 		s.Roofline, s.Calibrated = roof/float64(n), cal/float64(n)
 	}
 	sort.Float64s(abs)
-	s.Median, s.P90 = abs[s.N/2], abs[min(s.N-1, s.N*9/10)]
+	s.Median, s.P90 = (abs[(s.N-1)/2]+abs[s.N/2])/2, abs[min(s.N-1, s.N*9/10)]
 	by := slices.Clone(rows)
 	slices.SortStableFunc(by, func(a, b *Row) int {
 		switch x, y := math.Abs(a.Error()), math.Abs(b.Error()); {
