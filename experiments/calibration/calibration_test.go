@@ -184,13 +184,13 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ path, want string }{
-		{"chip.cores.count", "is a count"}, {"chip.memory[hbm].standard", "is no number"}, {"chip.nothing", "nothing"},
+		{"chip.cores.count", "is a count"}, {"chip.memory[hbm].standard", "is no number"}, {"chip.nothing", "nothing"}, {"chip.memory[hbm].bandwidth", "is known: NVIDIA A100"},
 	} {
 		if _, err := NewConstant(m, tt.path); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.path, err)
 		}
 	}
-	for _, path := range []string{"chip.memory[hbm].efficiency", "runtime.profiles[compiled].launch", "chip.memory[l2].width", "system.scale_up.library.protocols[ring].step"} {
+	for _, path := range []string{"chip.memory[hbm].efficiency", "runtime.profiles[compiled].launch", "chip.memory[l2].efficiency", "system.scale_up.library.protocols[ring].step"} {
 		c, err := NewConstant(m, path)
 		if err != nil {
 			t.Fatal(err)

@@ -52,9 +52,6 @@ func NewConstant(m *arch.Machine, path string) (*Constant, error) {
 	if q == nil || err != nil {
 		return nil, fmt.Errorf("%s: %q is no number", path, text)
 	}
-	if source, _, ok := m.Sources.Of(path); ok && !strings.HasPrefix(source, arch.Fitted+":") && !strings.HasPrefix(source, arch.Estimated+":") && !strings.HasPrefix(source, "as ") && !strings.HasPrefix(source, "set in ") {
-		return nil, fmt.Errorf("%s is known: %s", path, source)
-	}
 	c := &Constant{Path: path, Part: Family, Unit: q[2], Before: value}
 	if kernel, ok := strings.CutPrefix(path, "runtime.kernels."); ok {
 		c.Part = kernel[:strings.IndexByte(kernel, ']')+1]
@@ -84,6 +81,9 @@ func NewConstant(m *arch.Machine, path string) (*Constant, error) {
 		return nil, fmt.Errorf("%s: %q is a count, which is no matter of fitting", path, text)
 	}
 	c.Before = min(max(c.Before, c.Low), c.High)
+	if source, _, ok := m.Sources.Of(path); ok && !strings.HasPrefix(source, arch.Fitted+":") && !strings.HasPrefix(source, arch.Estimated+":") && !strings.HasPrefix(source, "as ") && !strings.HasPrefix(source, "set in ") {
+		return nil, fmt.Errorf("%s is known: %s", path, source)
+	}
 	// What a machine refuses is no value to try.
 	trial := *m
 	for c.High > c.Before && trial.Set(path, c.text(c.High)) != nil {
