@@ -17,6 +17,7 @@ import (
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/experiments/validation"
+	"github.com/stratasim/strata/sim/spec"
 )
 
 // validateCommand is strata validate.
@@ -238,6 +239,14 @@ func (v *validateCommand) readMachines() {
 				continue
 			}
 			v.options.Machine = file
+		}
+		if named && !slices.Contains(presets.Names(), name) {
+			hint := "a file alone stands for devices without a preset"
+			if near := spec.Suggest(name, presets.Names()); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			v.problems.Add(&experiments.Invalid{Field: "arch", Message: fmt.Sprintf("%q is no preset", name), Hint: hint})
+			continue
 		}
 		if _, err := experiments.MachineOf(file, nil); err != nil {
 			v.problems.Add(err)
