@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,12 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// How a source says that something is no published figure, and how it begins then.
+var (
+	unmarked = regexp.MustCompile(`(?i)\b(fitted|estimated?|assumed|guess(ed)?|read off)\b`)
+	marked   = regexp.MustCompile(`^(fitted|estimated): |^as `)
+)
+
 // Every leaf says where it is from, and no source is for something that is not there.
 func TestSources(t *testing.T) {
 	for _, name := range presets.Names() {
@@ -47,6 +54,10 @@ func TestSources(t *testing.T) {
 			// Whoever reads it must be able to look it up or to tell how it was come by.
 			if len(strings.Fields(text)) < 2 {
 				t.Errorf("%s: source of %s: %q", name, path, text)
+			}
+			// What is no published figure begins by saying so: constants are listed and counted by it.
+			if unmarked.MatchString(text) && !marked.MatchString(text) {
+				t.Errorf("%s: the source of %s says in passing that it is fitted or estimated, which begins one, or a part of it has a source of its own: %q", name, path, text)
 			}
 		}
 		if len(spec.Leaves(m)) < 80 {
