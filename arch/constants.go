@@ -1,19 +1,30 @@
 package arch
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/sim/spec"
 )
 
-// How many constants may be fitted: of a family of devices, of each of its devices, and of a kernel of a library. More of them
-// would describe the rows that they were fitted on, not the machine.
+// Parts that a constant belongs to, beside the kernels of libraries.
 const (
-	MostOfFamily = 12
-	MostOfDevice = 4
-	MostOfKernel = 3
+	Device = "device" // each device has its own
+	Family = "family" // all devices of a family have the same
 )
+
+// MostFitted is how many constants of a part may be fitted. More of them would describe the rows that they were fitted on, not
+// the machine. A framework's host is a device of its own.
+func MostFitted(part string) int {
+	switch {
+	case part == Family:
+		return 12
+	case part == Device, strings.HasPrefix(part, hostPart):
+		return 4
+	}
+	return 3 // of a kernel of a library
+}
 
 // Kinds of constants.
 const (
@@ -45,15 +56,15 @@ func (m *Machine) Constants(own func(path string) bool) []Constant {
 		if !ok || !marked || kind != Fitted && kind != Estimated {
 			return
 		}
-		list = append(list, Constant{path, text, source, kind, kernelOf(path)})
+		list = append(list, Constant{path, text, source, kind, KernelOf(path)})
 	})
 	return list
 }
 
-// kernelOf is the kernel of a library that a path is in: one of products, rows, attention or experts, a protocol of a collective
+// KernelOf is the kernel of a library that a path is in, "" for none: one of products, rows, attention or experts, a protocol of a collective
 // library, or a framework on the host. The share of the links that the network's own library reaches is a figure of the
 // device.
-func kernelOf(path string) string {
+func KernelOf(path string) string {
 	if rest, ok := strings.CutPrefix(path, "runtime.kernels."); ok {
 		if i := strings.IndexByte(rest, ']'); i > 0 {
 			return rest[:i+1]
@@ -76,7 +87,7 @@ func kernelOf(path string) string {
 	return ""
 }
 
-// hostPart begins the name of the part of a framework on the host. The host is a device of its own.
+// hostPart begins the name of the part of a framework on the host.
 const hostPart = "host["
 
 // OwnLeaves says what a machine file sets itself: for an overlay its base and the leaves that it sets, for a whole machine "" and
@@ -96,38 +107,33 @@ func OwnLeaves(file string, data []byte) (base string, own func(path string) boo
 	return o.Base, func(path string) bool { return slices.Contains(paths, path) }, nil
 }
 
-// A Share is how much of what may be fitted a part has.
+// A Share is how many constants a part has.
 type Share struct {
-	Part   string // "family", "device", or the name of a kernel
-	Fitted int
-	Most   int
+	Part      string // Family, Device, or the name of a kernel
+	Fitted    int
+	Most      int // that may be fitted
+	Estimated int
 }
 
-// Shares counts fitted constants by part: of a family root its kernels and all else together, of a member of a family what it has
-// of its own.
+// Shares counts constants by part: of a family root its kernels and all else together, of a member of a family what it has of
+// its own. The first is the family or the device; kernels are in the order of the list.
 func Shares(list []Constant, root bool) []Share {
-	rest := Share{"family", 0, MostOfFamily}
-	if !root {
-		rest = Share{"device", 0, MostOfDevice}
+	device := Device
+	if root {
+		device = Family
 	}
-	var kernels []Share
+	shares := []Share{{Part: device, Most: MostFitted(device)}}
 	for _, c := range list {
-		if c.Kind != Fitted {
-			continue
-		}
-		if c.Kernel == "" {
-			rest.Fitted++
-			continue
-		}
-		i := slices.IndexFunc(kernels, func(s Share) bool { return s.Part == c.Kernel })
+		part := cmp.Or(c.Kernel, device)
+		i := slices.IndexFunc(shares, func(s Share) bool { return s.Part == part })
 		if i < 0 {
-			most := MostOfKernel
-			if strings.HasPrefix(c.Kernel, hostPart) {
-				most = MostOfDevice
-			}
-			kernels, i = append(kernels, Share{c.Kernel, 0, most}), len(kernels)
+			shares, i = append(shares, Share{Part: part, Most: MostFitted(part)}), len(shares)
 		}
-		kernels[i].Fitted++
+		if c.Kind == Fitted {
+			shares[i].Fitted++
+		} else {
+			shares[i].Estimated++
+		}
 	}
-	return append([]Share{rest}, kernels...)
+	return shares
 }

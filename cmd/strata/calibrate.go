@@ -42,12 +42,13 @@ cannot be read, are reported with their lines and left out.
 
 Without --fit the constants are the usual ones of the classes in the file: the efficiencies of the matrix
 unit and of memory, the launch, and the start, overlap and shares of the kernels that most rows run. At most %d
-may be fitted for a family of devices, %d for a device of it and %d for a kernel of a library: more would
-describe the rows that they were fitted on. --write makes an overlay of the machine, with sources.
+may be fitted for a family of devices, %d for a device of it and %d for a kernel of a library or a protocol
+of its collectives: more would describe the rows that they were fitted on. --write makes an overlay of the
+machine, with sources.
 
 With --list: count the constants that no data sheet gives, as their sources say ("fitted:" or "estimated:"),
 by family, device and kernel. With --arch every one is listed.`,
-			arch.MostOfFamily, arch.MostOfDevice, arch.MostOfKernel),
+			arch.MostFitted(arch.Family), arch.MostFitted(arch.Device), arch.MostFitted("gemm[cublas]")),
 		Example: `strata calibrate --data measured.csv --arch a100-sxm-80gb --class gemm --write mine.yaml
 strata calibrate --data measured.csv --arch mine.yaml --fit 'chip.memory[hbm].efficiency'
 strata calibrate --list
@@ -313,23 +314,13 @@ func (k *calibrateCommand) printList(c *cobra.Command) error {
 		for _, s := range arch.Shares(list, root == name) {
 			beyond := max(0, s.Fitted-s.Most)
 			over += beyond
-			t.Rows = append(t.Rows, []any{name, root, s.Part, s.Fitted, s.Most, estimated(list, s.Part), beyond})
+			t.Rows = append(t.Rows, []any{name, root, s.Part, s.Fitted, s.Most, s.Estimated, beyond})
 		}
 	}
 	if t.Footer = "all within the limits"; over > 0 {
 		t.Footer = fmt.Sprintf("%d beyond the limits", over)
 	}
 	return printTable(c, k.form, t)
-}
-
-// estimated counts the constants of a part that were estimated.
-func estimated(list []arch.Constant, part string) (n int) {
-	for _, c := range list {
-		if c.Kind == arch.Estimated && (c.Kernel == part || c.Kernel == "" && (part == "family" || part == "device")) {
-			n++
-		}
-	}
-	return n
 }
 
 // constantsOf lists the constants of a preset or a file.
@@ -382,7 +373,7 @@ func (k *calibrateCommand) listOne(c *cobra.Command) error {
 			if s.Fitted > s.Most {
 				note = fmt.Sprintf(", %d too many", s.Fitted-s.Most)
 			}
-			p.Linef("%s: %d fitted of at most %d%s, %d estimated", s.Part, s.Fitted, s.Most, note, estimated(list, s.Part))
+			p.Linef("%s: %d fitted of at most %d%s, %d estimated", s.Part, s.Fitted, s.Most, note, s.Estimated)
 		}
 		p.Linef("")
 		if err := p.Write(w); err != nil {

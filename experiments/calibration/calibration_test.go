@@ -210,9 +210,22 @@ func TestRules(t *testing.T) {
 			}
 		}
 	}
+	for path, part := range map[string]string{
+		"energy.memory.l2":                                       arch.Family,
+		"chip.memory[hbm].efficiency":                            arch.Device,
+		"runtime.kernels.gemm[cublas].fill":                      "gemm[cublas]",
+		"system.scale_up.library.protocols[ring].efficiency":     arch.Device, // the share of the links is a figure of the device
+		"system.scale_up.library.protocols[ring].base":           "collective[ring]",
+		"runtime.profiles[vllm].collective.protocols[ring].base": "collective[vllm ring]",
+		"runtime.profiles[vllm-2023-eager].host.sequence":        "host[vllm-2023-eager]",
+	} {
+		if c, err := NewConstant(m, path); err != nil || c.Part != part {
+			t.Errorf("%s: %+v, %v; not of %s", path, c, err, part)
+		}
+	}
 	list := make([]*Constant, 5)
 	for i := range list {
-		list[i] = &Constant{Path: fmt.Sprint(i), Part: Device}
+		list[i] = &Constant{Path: fmt.Sprint(i), Part: arch.Device}
 	}
 	if Check(list[:4]) != nil || Check(list) == nil {
 		t.Error("four constants of a device are allowed, five are not")

@@ -13,16 +13,10 @@ import (
 	"github.com/stratasim/strata/sim/spec"
 )
 
-// Parts that a constant belongs to.
-const (
-	Device = "device" // each device has its own
-	Family = "family" // all devices of a family have the same
-)
-
 // A Constant is a leaf of a machine that is fitted.
 type Constant struct {
 	Path string
-	// Part is Device, Family, or the kernel of a library, such as "gemm[cublas]".
+	// Part is arch.Device, arch.Family, or the kernel of a library, such as "gemm[cublas]".
 	Part      string
 	Low, High float64 // in Unit
 	Unit      string
@@ -52,11 +46,12 @@ func NewConstant(m *arch.Machine, path string) (*Constant, error) {
 	if q == nil || err != nil {
 		return nil, fmt.Errorf("%s: %q is no number", path, text)
 	}
-	c := &Constant{Path: path, Part: Family, Unit: q[2], Before: value}
-	if kernel, ok := strings.CutPrefix(path, "runtime.kernels."); ok {
-		c.Part = kernel[:strings.IndexByte(kernel, ']')+1]
-	} else if off := m.OffChip(); own.MatchString(path) || off != nil && strings.HasPrefix(path, "chip.memory["+off.Name+"].") {
-		c.Part = Device
+	c := &Constant{Path: path, Part: arch.KernelOf(path), Unit: q[2], Before: value}
+	if off := m.OffChip(); c.Part == "" {
+		c.Part = arch.Family
+		if own.MatchString(path) || off != nil && strings.HasPrefix(path, "chip.memory["+off.Name+"].") {
+			c.Part = arch.Device
+		}
 	}
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	switch per, time := times[c.Unit]; {

@@ -106,14 +106,7 @@ func Check(constants []*Constant) error {
 		n[c.Part]++
 	}
 	for _, c := range constants {
-		most := arch.MostOfKernel
-		switch c.Part {
-		case Device:
-			most = arch.MostOfDevice
-		case Family:
-			most = arch.MostOfFamily
-		}
-		if n[c.Part] > most {
+		if most := arch.MostFitted(c.Part); n[c.Part] > most {
 			return fmt.Errorf("%d constants of %s, at most %d may be fitted: more would describe these rows, not the machine", n[c.Part], c.Part, most)
 		}
 	}
@@ -273,7 +266,7 @@ func Fit(ctx context.Context, rows []Row, constants []*Constant, o Options) (*Re
 	machines := machinesOf(rows)
 	f := &fitter{ctx: ctx, o: oracle.New(oracle.Options{Files: true, Workers: 1}), workers: o.Workers}
 	for _, c := range constants {
-		if c.Part != Device || len(machines) == 1 {
+		if c.Part != arch.Device || len(machines) == 1 {
 			f.parameters = append(f.parameters, parameter{c, ""})
 			continue
 		}
