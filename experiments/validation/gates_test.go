@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -28,6 +29,19 @@ var gateColumns = []string{"class", "device", "dtype", "source", "half"}
 // folder is the folder of measurements beside the project, or "".
 func folder() (string, error) { return Folder(os.Getenv("STRATA_DATA")) }
 
+// skipWithout skips a test that compares with measurements if err says that there are none. Measurements that somebody named, or
+// that are there and cannot be read, are a failure.
+func skipWithout(t *testing.T, err error) {
+	t.Helper()
+	var none *NoData
+	if errors.As(err, &none) && errors.Is(err, fs.ErrNotExist) && os.Getenv("STRATA_DATA") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // results remembers what suites came to, which several tests look at.
 var results = struct {
 	sync.Mutex
@@ -46,9 +60,8 @@ func resultOf(t *testing.T, name, fidelity string) *Result {
 	dir := ""
 	if name != "published" { // which needs none
 		var err error
-		if dir, err = folder(); err != nil {
-			t.Skip(err)
-		}
+		dir, err = folder()
+		skipWithout(t, err)
 	}
 	list := []Suite{singleRowSuite()}
 	if name != singleRow {
@@ -58,13 +71,7 @@ func resultOf(t *testing.T, name, fidelity string) *Result {
 		}
 	}
 	r, err := Run(t.Context(), list[0], Options{Data: dir, Fidelity: fidelity})
-	var none *NoData
-	if errors.As(err, &none) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	skipWithout(t, err)
 	results.by[key] = r
 	return r
 }
@@ -261,13 +268,9 @@ func singleRowSuite() Suite {
 // serving hold because of them.
 func TestHostIsNeeded(t *testing.T) {
 	dir, err := folder()
-	if err != nil {
-		t.Skip(err)
-	}
+	skipWithout(t, err)
 	l := newLoaded()
-	if err := loadServing(dir, l); err != nil {
-		t.Skip(err)
-	}
+	skipWithout(t, loadServing(dir, l))
 	none := map[string]string{}
 	for _, term := range []string{"operator", "step", "sequence", "request"} {
 		none["runtime.profiles[vllm-2023-eager].host."+term] = "0 us"
@@ -294,13 +297,9 @@ func TestHostIsNeeded(t *testing.T) {
 // models that there are.
 func TestPublishedIsComplete(t *testing.T) {
 	dir, err := folder()
-	if err != nil {
-		t.Skip(err)
-	}
+	skipWithout(t, err)
 	list, err := records(dir, "published/published_results.csv")
-	if err != nil {
-		t.Skip(err)
-	}
+	skipWithout(t, err)
 	rows := 0
 	for i := range list {
 		r := reading{record: &list[i]}
@@ -338,14 +337,10 @@ func TestPublishedIsComplete(t *testing.T) {
 // TestRooflines: the rooflines here are those that come with the measurements.
 func TestRooflines(t *testing.T) {
 	dir, err := folder()
-	if err != nil {
-		t.Skip(err)
-	}
+	skipWithout(t, err)
 	l := newLoaded()
 	for _, f := range kernelFiles {
-		if err := loadKernelFile(dir, "kernels/"+f+".csv", l); err != nil {
-			t.Skip(err)
-		}
+		skipWithout(t, loadKernelFile(dir, "kernels/"+f+".csv", l))
 	}
 	checked := 0
 	lines := map[string][]record{}
