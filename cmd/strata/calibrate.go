@@ -120,6 +120,7 @@ func (k *calibrateCommand) calibrate(c *cobra.Command) error {
 	if err := k.problems.Err(); err != nil {
 		return err
 	}
+	constants := k.constants(m, k.fit)
 	if k.write != "" {
 		if out, err = createFile("write", k.write); err != nil {
 			k.problems.Add(err)
@@ -141,26 +142,14 @@ func (k *calibrateCommand) calibrate(c *cobra.Command) error {
 	if len(data.Rows) < 4 {
 		return badInput{fmt.Errorf("%s: %d rows to fit on, at least 4 are needed%s", k.data, len(data.Rows), k.whyNone(data))}
 	}
-	paths := k.fit
-	if len(paths) == 0 {
-		if paths, err = calibration.Usual(m, data.Rows); err != nil {
+	if len(constants) == 0 {
+		usual, err := calibration.Usual(m, data.Rows)
+		if err != nil {
 			return badInput{err}
 		}
-	}
-	var constants []*calibration.Constant
-	for _, p := range paths {
-		constant, err := calibration.NewConstant(m, p)
-		if err != nil {
-			k.problems.Add(badInput{fmt.Errorf("--fit: %w", err)})
-			continue
+		if constants = k.constants(m, usual); k.problems.Err() != nil {
+			return k.problems.Err()
 		}
-		constants = append(constants, constant)
-	}
-	if err := calibration.Check(constants); err != nil {
-		k.problems.Add(badInput{&hinted{err, "name fewer with --fit"}})
-	}
-	if err := k.problems.Err(); err != nil {
-		return err
 	}
 	r, err := calibration.Fit(c.Context(), data.Rows, constants, calibration.Options{MaxRows: int(k.rows), Workers: int(k.workers)})
 	if err != nil {
@@ -179,6 +168,22 @@ func (k *calibrateCommand) calibrate(c *cobra.Command) error {
 		}
 	}
 	return k.print(c, r)
+}
+
+// constants are the leaves of a machine with these paths.
+func (k *calibrateCommand) constants(m *arch.Machine, paths []string) (list []*calibration.Constant) {
+	for _, p := range paths {
+		constant, err := calibration.NewConstant(m, p)
+		if err != nil {
+			k.problems.Add(badInput{fmt.Errorf("--fit: %w", err)})
+			continue
+		}
+		list = append(list, constant)
+	}
+	if err := calibration.Check(list); err != nil {
+		k.problems.Add(badInput{&hinted{err, "name fewer with --fit"}})
+	}
+	return list
 }
 
 // warn reports rows that are left out.

@@ -53,10 +53,14 @@ func Read(ctx context.Context, file, machine string, base string, family func(pr
 		others[l.Reason] += l.Rows
 	}
 	machines := map[string]*arch.Machine{}
+	relatives := map[string]bool{} // machines of data: whether they are of the family
 	asked := oracle.New(oracle.Options{Files: true, Workers: 1})
 	for i := range cases {
 		c := &cases[i]
 		f := &c.Figures[0]
+		if _, known := relatives[c.Arch]; !known && c.Arch != "" {
+			relatives[c.Arch] = family(c.Arch) != "" && family(c.Arch) == family(base)
+		}
 		r := Row{Case: c, Machine: machine, Class: f.Class, Measured: 1e-6 * f.Measured}
 		switch {
 		case len(classes) > 0 && !slices.Contains(classes, f.Class):
@@ -67,7 +71,7 @@ func Read(ctx context.Context, file, machine string, base string, family func(pr
 				d.Taken = append(d.Taken, c.Device)
 			}
 		case c.Arch == base:
-		case family(c.Arch) != "" && family(c.Arch) == family(base):
+		case relatives[c.Arch]:
 			r.Machine = c.Arch
 		default:
 			others["device "+c.Device]++
