@@ -306,8 +306,8 @@ type GemmKernel struct {
 	// Quantize is there if a product that is timed by itself gets 16-bit activations and rounds them in a
 	// kernel of its own first; in a model that is an operator of its own or part of the one before.
 	Quantize *Rounding `yaml:"quantize,omitempty"`
-	// Replay is the part of what the shared on-chip memory keeps from one run of a kernel to the next, see memory.Spec.Replay,
-	// in which a product that is timed by itself finds its operands; 0: none of it.
+	// Replay is the part of the room of the shared on-chip memory (memory.Spec.Room) in which a product that is timed by itself
+	// finds its operands of the run before; 0: none of it.
 	Replay float64 `yaml:"replay,omitempty" spec:"min=0,max=1"`
 	// Shrink says that tiles shrink to the shape of a small product, as a compiler makes them; a
 	// library's tile costs the same however little of it is used.

@@ -57,10 +57,17 @@ type Spec struct {
 
 // Found returns the share of so many different bytes that a kernel finds in the tier when it used the same just before.
 func (s Spec) Found(bytes units.Bytes) float64 {
-	if bytes <= 0 || s.Replay == 0 {
+	return Held(s.Replay*float64(s.Capacity), bytes)
+}
+
+// Held returns the share of so many different bytes that a cache with so much room for them still holds when they are read
+// again: all of them up to two thirds of the room, nothing from twice the room on, and in between in a straight line over room
+// ÷ bytes. A cache that evicts the least recent would hold all or nothing; those of GPUs hash and evict at random.
+func Held(room float64, bytes units.Bytes) float64 {
+	if bytes <= 0 {
 		return 0
 	}
-	return min(1, max(0, 2*(float64(s.Replay*float64(s.Capacity))/float64(bytes)-0.5)))
+	return min(1, max(0, 2*(room/float64(bytes)-0.5)))
 }
 
 // Room returns how much of different data the tier holds.

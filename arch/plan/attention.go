@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"github.com/stratasim/strata/memory"
 	"math"
 
 	"github.com/stratasim/strata/arch"
@@ -496,7 +497,7 @@ func (b *builder) reread(a *attention, cached, heads int64, side float64) int64 
 		return cached
 	}
 	passes := max(1, float64(group)/max(1, side))
-	missed := 1 - b.lasting(cached/a.kvHeads)
+	missed := 1 - b.lasting(1, cached/a.kvHeads)
 	return int64(math.Ceil(float64(cached) * (1 + float64((passes-1)*missed))))
 }
 
@@ -546,13 +547,13 @@ func (b *builder) starts(cycles, cores int64) *Step {
 	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(cycles)), Clocked: true, Charge: sim.Dependency, Cores: cores}
 }
 
-// lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again: all of it up to
-// two thirds of what has room, nothing from twice as much on.
-func (b *builder) lasting(bytes int64) float64 {
-	if b.shared == nil || bytes <= 0 {
+// lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again, if so much of its
+// room is left to them.
+func (b *builder) lasting(room float64, bytes int64) float64 {
+	if b.shared == nil {
 		return 0
 	}
-	return min(1, max(0, 2*(float64(b.shared.Room())/float64(bytes)-0.5)))
+	return memory.Held(room*float64(b.shared.Room()), units.Bytes(bytes))
 }
 
 // replayed takes from what a kernel reads and writes off chip the part that the shared on-chip memory still holds when the
@@ -561,7 +562,7 @@ func (b *builder) replayed(read, write int64) (int64, int64) {
 	if !b.mapping.Alone || b.shared == nil || b.shared.Replay == 0 {
 		return read, write
 	}
-	missed := 1 - b.lasting(read+write)
+	missed := 1 - b.lasting(1, read+write)
 	return int64(math.Ceil(missed * float64(read))), b.off.Sectors(int64(math.Ceil(missed * float64(write))))
 }
 

@@ -131,7 +131,7 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	g.lib = b.profile.GemmKernel(g.in)
 	if b.alone && g.lib.Replay > 0 {
 		a, w, c := g.operands()
-		g.found = b.lasting(int64(float64(a+w+c) / g.lib.Replay))
+		g.found = b.lasting(g.lib.Replay, a+w+c)
 	}
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
