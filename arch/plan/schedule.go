@@ -13,12 +13,12 @@ type job struct{ tiles, count int64 }
 // makespan is when the last slot is done, and how many thread blocks started on it.
 type makespan struct{ cycles, starts int64 }
 
-// exactJobs is up to how many thread blocks a schedule is played job by job.
+// exactJobs is up to how many thread blocks in order a schedule is played job by job.
 const exactJobs = 6000
 
 // schedule deals thread blocks to slots as they become free. The blocks are those of a pattern, repeated, in order
-// or the longest first; each takes start cycles and tile cycles for each of its tiles. Beyond many blocks the tail
-// no longer matters: the mean load of a slot, and half of the longest block, or little where the last are short.
+// or the longest first; each takes start cycles and tile cycles for each of its tiles. Beyond many blocks in order the tail
+// no longer matters: the mean load of a slot, and half of the longest block.
 func schedule(pattern []job, times, slots, start, tile int64, longestFirst bool) makespan {
 	var jobs, tiles, longest int64
 	shortest := int64(math.MaxInt64)
@@ -32,22 +32,28 @@ func schedule(pattern []job, times, slots, start, tile int64, longestFirst bool)
 	case jobs <= slots || longest == shortest: // waves
 		waves := units.CeilDiv(jobs, slots)
 		return makespan{waves * (start + longest*tile), waves}
-	case jobs > exactJobs:
-		part := 0.5
-		if longestFirst {
-			part = 0.05
-		}
+	case jobs > exactJobs && !longestFirst:
 		starts := units.CeilDiv(jobs, slots)
 		mean := float64(jobs)/float64(slots)*float64(start) + float64(tiles)*float64(times)/float64(slots)*float64(tile)
-		return makespan{int64(math.Ceil(mean + float64(part*float64(start+longest*tile)))), starts}
+		return makespan{int64(math.Ceil(mean + float64(0.5*float64(start+longest*tile)))), starts}
 	}
 	q := make(slotQueue, 1, min(slots, jobs))
 	q[0] = slotGroup{count: slots}
 	var end makespan
 	deal := func(j job, n int64) {
+		length := start + j.tiles*tile
 		for n > 0 {
+			// Once no slot is busy for longer than a block takes from when the first is free, as many blocks as there are slots go
+			// to one each: rounds in which all move on alike.
+			if rounds := n / slots; rounds > 0 && end.cycles-q[0].at.cycles <= length {
+				for i := range q {
+					q[i].at.cycles, q[i].at.starts = q[i].at.cycles+rounds*length, q[i].at.starts+rounds
+				}
+				end.cycles, end.starts, n = end.cycles+rounds*length, end.starts+rounds, n-rounds*slots
+				continue
+			}
 			g := q[0]
-			g.at.cycles += start + j.tiles*tile
+			g.at.cycles += length
 			g.at.starts++
 			if g.at.cycles > end.cycles || g.at.cycles == end.cycles && g.at.starts > end.starts {
 				end = g.at

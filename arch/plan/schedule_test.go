@@ -59,7 +59,7 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-// Beyond the blocks that are played one by one a closed form goes on within 3 % of them.
+// Beyond the blocks that are played one by one a closed form goes on within 3 % of them; the longest first are always exact.
 func TestScheduleOfMany(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var pattern []job
@@ -70,7 +70,7 @@ func TestScheduleOfMany(t *testing.T) {
 		times := exactJobs/int64(len(pattern)) + 1
 		longest := rapid.Bool().Draw(t, "longest first")
 		got, want := schedule(pattern, times, slots, 5000, 3500, longest), brute(pattern, times, slots, 5000, 3500, longest)
-		if d := math.Abs(float64(got.cycles)/float64(want) - 1); d > 0.03 {
+		if d := math.Abs(float64(got.cycles)/float64(want) - 1); d > 0.03 || longest && d > 0 {
 			t.Errorf("%d cycles, dealt one by one %d", got.cycles, want)
 		}
 	})
