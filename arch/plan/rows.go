@@ -208,7 +208,7 @@ func (b *builder) streamPart(k *Body, r *rows, lib *arch.RowKernel, cores int64,
 	per := func(n int64) int64 { return units.CeilDiv(n, chunks) }
 	load, store := b.off.Sectors(per(r.read-r.inHere)), b.off.Sectors(per(r.write-r.outHere))
 	taken, left := per(r.inHere), per(r.outHere)
-	again := (load + taken) * b.rereads(r, lib)
+	again := max(0, load+taken-per(r.weights)) * b.rereads(r, lib)
 	issue := max(b.issue(lib, load+taken+again+store+left, per(r.weights), cores), units.CeilDiv(walk, chunks), b.lookups(r, lib, cores, chunks))
 	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
@@ -261,7 +261,7 @@ func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts 
 	per := func(n int64) int64 { return units.CeilDiv(n, parts) }
 	unit := &b.m.Chip.Cores.Vector
 	read, write := per(r.read), per(r.write)
-	again := read * b.rereads(r, lib)
+	again := max(0, read-per(r.weights)) * b.rereads(r, lib)
 	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)), b.lookups(r, lib, cores, parts))
@@ -273,8 +273,8 @@ func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts 
 	b.copyOut(k, "copy out", write)
 }
 
-// rereads returns how often the input comes from the shared on-chip tier after it came from memory:
-// not at all if the rows in work fit into the core's own memory.
+// rereads returns how often rows come from the shared on-chip tier after they came from memory: not at all if those in work fit
+// into the core's own memory. Weights come once: a core keeps them.
 func (b *builder) rereads(r *rows, lib *arch.RowKernel) int64 {
 	if b.private != nil && lib.Rows > 0 && units.CeilDiv(r.read-r.weights, r.rows)*lib.Rows <= int64(b.private.Capacity) {
 		return 0
