@@ -2,11 +2,11 @@ package plan
 
 import (
 	"fmt"
-	"github.com/stratasim/strata/memory"
 	"math"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/compute"
+	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +121,7 @@ func TestFusionSaves(t *testing.T) {
 		mp := mapping(t, m)
 		mp.Fusion = arch.FuseNone
 		none := counts(build(t, m, g, mp))
+		waits := slices.ContainsFunc(m.Runtime.Profiles, func(p arch.Profile) bool { return p.Intermediates != nil })
 		for _, fusion := range []string{"gated-mlp", "norm-add", "flash-attention", "all"} {
 			mp.Fusion = fusion
 			p, err := plan.Build(m, g, mp)
@@ -136,8 +138,8 @@ func TestFusionSaves(t *testing.T) {
 			}
 			off := m.OffChip().Name
 			// Pieces of streams, and rounds of attention, are whole sectors; a product with gates is tiled anew, for time and not
-			// for bytes, and has a law of its own on one machine.
-			if got, most := c[off+".read"]+c[off+".write"], none[off+".read"]+none[off+".write"]; (fusion == "norm-add" || fusion == "flash-attention") && got > most+most/200+512*none["launches"] {
+			// for bytes, and has a law of its own on one machine. Where tensors wait on chip it is others that do.
+			if got, most := c[off+".read"]+c[off+".write"], none[off+".read"]+none[off+".write"]; !waits && (fusion == "norm-add" || fusion == "flash-attention") && got > most+most/200+512*none["launches"] {
 				t.Errorf("%s: %d B, %d without", fusion, got, most)
 			}
 			for name, ops := range c {
