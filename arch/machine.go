@@ -81,6 +81,8 @@ type System struct {
 	Chips int64 `yaml:"chips" spec:"required,min=1,max=1000000"`
 	// ScaleUp is the network between the chips; may be left out for a single chip.
 	ScaleUp *interconnect.Spec `yaml:"scale_up,omitempty"`
+	// ScaleOut is the network between nodes of such chips; without it there is one node only.
+	ScaleOut *interconnect.ScaleOut `yaml:"scale_out,omitempty"`
 	// Host is the computer that the chips hang on; may be left out.
 	Host *HostComputer `yaml:"host,omitempty"`
 }
@@ -914,6 +916,11 @@ func (m *Machine) CollectiveLibrary(p *Profile) *interconnect.Library {
 		return p.Collective
 	}
 	return &m.System.ScaleUp.Library
+}
+
+// Cluster returns the chips of the machine with the networks inside and between its nodes.
+func (m *Machine) Cluster() *interconnect.Cluster {
+	return &interconnect.Cluster{Chips: m.System.Chips, Up: m.System.ScaleUp, Out: m.System.ScaleOut}
 }
 
 // ParseTile reads "128x256".

@@ -51,8 +51,12 @@ type Protocol struct {
 	Direct bool `yaml:"direct,omitempty"`
 	// Base is the time a collective takes whatever its size and ranks.
 	Base units.Time `yaml:"base" spec:"min=0 ns,max=1 s"`
-	// Step is the time each step of the ring adds.
+	// Algorithm is what the collective runs as, "" for a ring.
+	Algorithm string `yaml:"algorithm,omitempty" spec:"oneof=ring|tree|hierarchical|pairwise"`
+	// Step is the time each step inside a node adds.
 	Step units.Time `yaml:"step" spec:"min=0 ns,max=1 s"`
+	// Remote is the time each step between nodes adds.
+	Remote units.Time `yaml:"remote,omitempty" spec:"min=0 ns,max=1 s"`
 	// Chunk is the pipeline-fill time per square root of a byte sent through a link: the time for
 	// 1 MB is a thousand times it.
 	Chunk units.Time `yaml:"chunk" spec:"min=0 ns,max=1 s"`
@@ -95,24 +99,29 @@ func links(chips int64) float64 {
 	return float64(min(max(chips-1, 0), 2))
 }
 
-// reach returns the share of a chip's links that lead to other chips of a group of that many ranks. In
-// a torus, mesh or ring the group fills whole dimensions, first ones first; elsewhere every link leads
-// to every chip.
-func (s Spec) reach(ranks int64) float64 {
+// reach returns the share of a chip's links that lead to other chips of a group. In a torus, mesh or ring the
+// group fills whole dimensions, from the one of its stride on; elsewhere every link leads to every chip.
+func (s Spec) reach(g Group) float64 {
 	switch s.Topology {
 	case "ring":
-		return links(ranks) / 2
+		return links(g.Ranks) / 2
 	case "torus", "mesh":
 	default:
 		return 1
 	}
 	var used, all float64
+	span, ok := units.Mul(g.Ranks, g.Stride)
+	if !ok {
+		span = math.MaxInt64
+	}
 	size := int64(1)
 	for _, d := range s.Dimensions {
-		if all += links(d); size < ranks {
-			used += links(min(d, units.CeilDiv(ranks, size)))
-			size *= d
+		all += links(d)
+		// The group's ranks along this dimension, whose neighbours are size apart.
+		if from, to := max(g.Stride, size), min(span, size*d); from < to {
+			used += links(units.CeilDiv(to, from))
 		}
+		size *= d
 	}
 	if used == 0 || all == 0 {
 		return 1
@@ -123,7 +132,16 @@ func (s Spec) reach(ranks int64) float64 {
 // Rate returns the rate in one direction at which a chip reaches a group of ranks, itself among them,
 // under the library's fastest protocol, in whole bytes per second.
 func (s Spec) Rate(l *Library, ranks int64) int64 {
-	x := math.Round(float64(s.Bandwidth) * s.reach(ranks) * l.best())
+	return s.rate(l, Group{ranks, 1})
+}
+
+func (s Spec) rate(l *Library, g Group) int64 {
+	return whole(float64(s.Bandwidth) * s.reach(g) * l.best())
+}
+
+// whole rounds a rate to whole bytes per second, at least one.
+func whole(x float64) int64 {
+	x = math.Round(x)
 	switch {
 	case !(x >= 1):
 		return 1
@@ -163,6 +181,11 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 // ScheduleBy is Schedule under the protocol of that name; "" leaves the choice. Where it does not do op, the schedule has
 // no protocol.
 func (s Spec) ScheduleBy(l *Library, protocol string, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
+	return s.schedule(l, protocol, op, Group{ranks, 1}, bytes)
+}
+
+func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.Bytes) (Schedule, error) {
+	ranks := g.Ranks
 	if ranks < 1 || bytes < 0 {
 		return Schedule{}, fmt.Errorf("collective %s over %d ranks of %d bytes: there must be a rank and no negative size", op, ranks, bytes)
 	}
@@ -205,7 +228,7 @@ func (s Spec) ScheduleBy(l *Library, protocol string, op Op, ranks int64, bytes 
 			rounds = ranks - 1
 		}
 		c, fits := s.under(l, p, moved, rounds)
-		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.Rate(l, ranks))*float64(units.Second))
+		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.rate(l, g))*float64(units.Second))
 		if fits && t < least {
 			least, best = t, c
 		}
