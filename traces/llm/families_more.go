@@ -18,6 +18,7 @@ var moreFamilies = []family{
 	{"Gemma 3", []string{"gemma3_text"}, "Gemma3ForCausalLM", "", readGemma3, nil},
 	{"GPT-Neo", []string{"gpt_neo"}, "GPTNeoForCausalLM", "", readGPTNeo, nil},
 	{"StarCoder 2", []string{"starcoder2"}, "Starcoder2ForCausalLM", "", readStarCoder2, nil},
+	{"MPT", []string{"mpt"}, "MPTForCausalLM", "", readMPT, []string{"ffn_config"}},
 	{"OLMo 2", []string{"olmo2"}, "Olmo2ForCausalLM", "", readOLMo2, nil},
 	{"Cohere", []string{"cohere"}, "CohereForCausalLM", "", readCohere, nil},
 	{"Mixtral", []string{"mixtral"}, "MixtralForCausalLM", "", readMixtral, expertKeys},
@@ -33,6 +34,73 @@ var moreFamilies = []family{
 	{"RoBERTa", []string{"roberta", "xlm-roberta"}, "RobertaModel", "", readRoBERTa, nil},
 	{"DistilBERT", []string{"distilbert"}, "DistilBertModel", "", readDistilBERT, nil},
 	{"ViT", []string{"vit"}, "ViTForImageClassification", "", readViT, nil},
+}
+
+// within reads the members of an object of the file.
+func (c *config) within(key string, read func()) {
+	m := c.get(key)
+	if m == nil {
+		return
+	}
+	if m.value.kind != object {
+		c.fail(m.value.offset, m.key, "must be an object, is "+m.value.kind.String(), "")
+		return
+	}
+	outer := c.root
+	c.root = m.value
+	read()
+	c.root = outer
+}
+
+// readMPT reads the configuration of MosaicML's transformer, whose attention has an object of its own.
+func readMPT(c *config, m *Model) {
+	c.shape(m, []string{"n_layers"}, []string{"d_model"}, []string{"n_heads"})
+	c.maxSeq(m, 2048, "max_seq_len")
+	m.FFN = product(c.optional("ffn", 4, "expansion_ratio"), m.Hidden)
+	m.Activation, m.Norm = GELU, LayerNorm
+	bias := !c.flag(false, "no_bias")
+	m.LinearBias, m.FFNBias = bias, bias
+	switch norm := c.word("low_precision_layernorm", "norm_type"); {
+	case strings.HasSuffix(norm, "rmsnorm"):
+		m.Norm = RMSNorm
+	case !bias:
+		m.Norm = LayerNormNoBias
+	}
+	if c.flag(true, "learned_pos_emb") {
+		m.Position = Learned
+	} else {
+		m.Position = None
+	}
+	c.tied(m, true)
+	c.headDim(m, "")
+	c.within("attn_config", func() {
+		switch kind := c.word("multihead_attention", "attn_type"); kind {
+		case "multihead_attention":
+		case "multiquery_attention":
+			m.KVHeads = 1
+		case "grouped_query_attention":
+			m.KVHeads = c.required("kv_heads", "kv_n_heads")
+		default:
+			v := c.get("attn_type")
+			c.fail(v.value.offset, "attn_config.attn_type", fmt.Sprintf("%q is unknown", shorten(kind)), "multihead_attention, multiquery_attention or grouped_query_attention")
+		}
+		if c.flag(false, "alibi") {
+			m.Position = ALiBi
+		}
+		if c.flag(false, "rope") {
+			m.Position = RoPE
+		}
+		c.must("qk_ln", false, "queries and keys get a LayerNorm")
+		c.must("prefix_lm", false, "a prefix that is attended to in both directions")
+	})
+	c.within("ffn_config", func() {
+		if kind := c.word("mptmlp", "ffn_type"); kind != "mptmlp" && kind != "te_ln_mlp" {
+			v := c.get("ffn_type")
+			c.fail(v.value.offset, "ffn_config.ffn_type", fmt.Sprintf("%q is %v", shorten(kind), ErrUnsupported), "mptmlp").Cause = ErrUnsupported
+		}
+	})
+	c.used["init_device"], c.used["verbose"], c.used["embedding_fraction"], c.used["resid_pdrop"], c.used["emb_pdrop"] = true, true, true, true, true
+	c.used["init_config"], c.used["logit_scale"], c.used["tokenizer_name"], c.used["use_pad_tok_in_ffn"] = true, true, true, true
 }
 
 // sparseTypes lists the families that are mixtures of experts.

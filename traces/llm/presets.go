@@ -31,7 +31,7 @@ func Preset(name string) (Model, error) {
 }
 
 // presets are all models, a family after the other.
-var presets = slices.Concat(gptPresets(), megatronPresets(), bloomPresets(), palmPresets(), llamaPresets(), falconPresets(), qwenPresets(), mixturePresets(), deepseekPresets(), relativePresets(), encoderPresets())
+var presets = slices.Concat(gptPresets(), megatronPresets(), mosaicPresets(), nemotronPresets(), bloomPresets(), palmPresets(), llamaPresets(), falconPresets(), qwenPresets(), mixturePresets(), deepseekPresets(), relativePresets(), encoderPresets())
 
 // gpt is a decoder as GPT-2 has it: learned positions, biases everywhere, LayerNorm, tied embeddings.
 func gpt(name string, layers, hidden, heads, vocab, maxSeq int64, source string) Model {
@@ -54,15 +54,25 @@ func gptPresets() []Model {
 	m = append(m,
 		gpt("gpt3-1.3b", 24, 2048, 16, 50257, 2048, "FlashAttention training benchmark, training/README.md: 24 layers, 2048, 16 heads; the GPT-3 paper's table lists 24 heads of 128"),
 		gpt("gpt3-2.7b", 32, 2560, 32, 50257, 2048, "recalled: Brown et al., arXiv 2005.14165, table 2.1"),
+		gpt("gpt3-6.7b", 32, 4096, 32, 50257, 2048, "recalled: Brown et al., arXiv 2005.14165, table 2.1"),
+		gpt("gpt3-13b", 40, 5120, 40, 50257, 2048, "recalled: Brown et al., arXiv 2005.14165, table 2.1, whose width of 5140 is no multiple of its heads; Calculon models/gpt3-13B.json"),
 		gpt("gpt3-175b", 96, 12288, 96, 50257, 2048, "Brown et al., arXiv 2005.14165, table 2.1; Calculon models/gpt3-175B.json. Attention is dense in every layer here, the original alternates with locally banded"),
 	)
-	opt := gpt("opt-175b", 96, 12288, 96, 50272, 2048, "recalled: Zhang et al., arXiv 2205.01068, table 1. The two unused rows of the released position table are left out")
-	opt.Activation = ReLU
+	for _, o := range []struct {
+		name                  string
+		layers, hidden, heads int64
+	}{{"opt-13b", 40, 5120, 40}, {"opt-30b", 48, 7168, 56}, {"opt-66b", 64, 9216, 72}, {"opt-175b", 96, 12288, 96}} {
+		opt := gpt(o.name, o.layers, o.hidden, o.heads, 50272, 2048, "recalled: Zhang et al., arXiv 2205.01068, table 1. The two unused rows of the released position table are left out")
+		opt.Activation = ReLU
+		m = append(m, opt)
+	}
 	j := gpt("gptj-6b", 28, 4096, 16, 50400, 2048, "TensorRT-LLM performance.md: 28 layers, 4096, 16 heads; EleutherAI mesh-transformer-jax (rotary on 64 of 256 elements, parallel block, bias on the head). "+
 		"The published count of the checkpoint includes 2.5 million elements of buffers that are not parameters")
 	j.Activation, j.TiedEmbeddings, j.LinearBias, j.HeadBias, j.NormsPerLayer, j.ParallelBlock = GELUTanh, false, false, true, 1, true
 	j.Position, j.RotaryDims = RoPE, 64
-	return append(m, opt, j)
+	neox := gpt("gpt-neox-20b", 44, 6144, 64, 50432, 2048, "recalled: Black et al., arXiv 2204.06745, section 2.1, and the Hugging Face config (rotary on a quarter of a head, parallel block with two norms); reproduces the published parameter count exactly")
+	neox.TiedEmbeddings, neox.ParallelBlock, neox.Position, neox.RotaryDims = false, true, RoPE, 24
+	return append(m, j, neox)
 }
 
 func megatronPresets() []Model {
@@ -72,10 +82,42 @@ func megatronPresets() []Model {
 		gpt("megatron-1t", 128, 25600, 160, 51200, 2048, sc21+"megatron-1T.json"),
 		gpt("megatron-22b", 48, 6144, 64, 51200, 2048, "Korthikanti et al., arXiv 2205.05198, table 3; Calculon models/megatron-22B.json"),
 	}
+	for _, s := range []struct {
+		name                  string
+		layers, hidden, heads int64
+	}{{"1.7b", 24, 2304, 24}, {"3.6b", 30, 3072, 32}, {"7.5b", 36, 4096, 32}, {"18b", 40, 6144, 48}, {"39b", 48, 8192, 64}, {"76b", 60, 10240, 80},
+		{"145b", 80, 12288, 96}, {"310b", 96, 16384, 128}} {
+		m = append(m, gpt("megatron-"+s.name, s.layers, s.hidden, s.heads, 51200, 2048, "recalled: Narayanan et al., SC21, arXiv 2104.04473, table 1; reproduces its count of parameters"))
+	}
 	for i := range m {
 		m[i].DType = "bf16"
 	}
 	return m
+}
+
+// mosaicPresets are MPT as released: ALiBi, no biases anywhere, tied embeddings.
+func mosaicPresets() []Model {
+	m := []Model{
+		gpt("mpt-7b", 32, 4096, 32, 50432, 2048, "recalled: MosaicML, MPT-7B (2023), and the Hugging Face config; reproduces the published parameter count exactly"),
+		gpt("mpt-30b", 48, 7168, 64, 50432, 8192, "recalled: MosaicML, MPT-30B (2023), and the Hugging Face config"),
+	}
+	for i := range m {
+		m[i].Norm, m[i].Position, m[i].LinearBias, m[i].FFNBias, m[i].DType = LayerNormNoBias, ALiBi, false, false, "bf16"
+	}
+	return m
+}
+
+// nemotronPresets have a squared ReLU, which costs what ReLU does here, and a head apart from the token table.
+func nemotronPresets() []Model {
+	nemotron := func(name string, layers, hidden, heads int64, source string) Model {
+		m := gpt(name, layers, hidden, heads, 256000, 4096, source)
+		m.KVHeads, m.Activation, m.TiedEmbeddings, m.LinearBias, m.FFNBias, m.Position, m.RotaryDims, m.DType = 8, ReLU, false, false, false, RoPE, hidden/heads/2, "bf16"
+		return m
+	}
+	return []Model{
+		nemotron("nemotron4-15b", 32, 6144, 48, "recalled: Parmar et al., arXiv 2402.16819, table 1"),
+		nemotron("nemotron4-340b", 96, 18432, 96, "recalled: NVIDIA, arXiv 2406.11704, table 1"),
+	}
 }
 
 func bloomPresets() []Model {
