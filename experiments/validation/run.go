@@ -197,25 +197,37 @@ func (o *Options) one(ctx context.Context, asked *oracle.Oracle, c *Case) (map[s
 	if c.Ask != nil {
 		return c.Ask(ctx, asked)
 	}
-	request := Fields{}
-	for k, v := range c.Request {
-		request[k] = v
-	}
-	if c.Arch == "" && request["op"] != nil && request["arch"] == nil {
-		request["arch"] = o.Machine
-	}
-	if c.Arch != "" && request["arch"] == nil {
-		request["arch"] = c.Arch
-		if file := o.Arch[c.Arch]; file != "" {
-			request["arch"] = file
+	of := func(ctx context.Context, asking Fields) (map[string]any, error) {
+		request := Fields{}
+		for k, v := range asking {
+			request[k] = v
 		}
-	}
-	if request["systolic"] == nil {
-		if request["fidelity"] = o.Fidelity; o.Fidelity == "" {
-			request["fidelity"] = "event"
+		if c.Arch == "" && request["op"] != nil && request["arch"] == nil {
+			request["arch"] = o.Machine
 		}
+		if c.Arch != "" && request["arch"] == nil {
+			request["arch"] = c.Arch
+			if file := o.Arch[c.Arch]; file != "" {
+				request["arch"] = file
+			}
+		}
+		if request["systolic"] == nil {
+			if request["fidelity"] = o.Fidelity; o.Fidelity == "" {
+				request["fidelity"] = "event"
+			}
+		}
+		return Ask(ctx, asked, request)
 	}
-	return Ask(ctx, asked, request)
+	if c.Compose != nil {
+		return c.Compose(ctx, of)
+	}
+	return of(ctx, c.Request)
+}
+
+// infeasible reports whether an answer is that a request does not fit.
+func infeasible(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == string(oracle.Infeasible)
 }
 
 // Ask asks the oracle and decodes its answer. An answer that is not ok is an error.

@@ -27,6 +27,9 @@ type Case struct {
 	Request Fields
 	// Ask, if not nil, takes the place of Request: it returns an answer to find the figures in.
 	Ask func(ctx context.Context, o *oracle.Oracle) (map[string]any, error)
+	// Compose, if not nil, takes the place of Request: it asks as often as it needs, of the case's machine and in the fidelity
+	// of the run, and returns an answer to find the figures in.
+	Compose func(ctx context.Context, ask ask) (map[string]any, error)
 	// Derive, if not nil, adds figures to an answer.
 	Derive  func(answer map[string]any) error
 	Runtime string  // profile that the answer must name, "" for any
@@ -37,6 +40,9 @@ type Case struct {
 	// Fitted says that constants may have been fitted on the case: the first, the third and so on of its kind.
 	Fitted bool
 }
+
+// ask asks one request.
+type ask func(ctx context.Context, request Fields) (map[string]any, error)
 
 // Column is a value of a case that is not a figure.
 type Column struct{ Name, Value string }

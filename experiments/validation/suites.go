@@ -8,6 +8,7 @@ var suites = []Suite{
 	{"tpu", "single kernels on TPU v4 and v6e, as their profilers see them", loadTPU},
 	{"network", "collectives on silicon", loadNetwork},
 	{"published", "whole models and claims that were published", loadPublished},
+	{"training", "seconds of training steps, and memory (llm-foundry, BigScience, single figures of papers)", loadTraining},
 	{"serving", "time to the first token and between tokens of vLLM of 2023 (Splitwise)", loadServing},
 	{"servers", "time between tokens of servers with so many requests in work (aiconfigurator)", loadServers},
 	{"power", "average and peak power of vLLM of 2023 (Splitwise)", loadPower},
