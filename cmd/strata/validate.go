@@ -86,7 +86,7 @@ strata validate --data measured.csv --arch mine.yaml`,
 func suitesText() string {
 	var b strings.Builder
 	for _, s := range validation.Suites() {
-		fmt.Fprintf(&b, "  %-12s %s\n", s.Name, s.Title)
+		fmt.Fprintf(&b, "  %-18s %s\n", s.Name, s.Title)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -58,7 +58,7 @@ func resultOf(t *testing.T, name, fidelity string) *Result {
 		return r
 	}
 	dir := ""
-	if name != "published" { // which needs none
+	if name != "published" && name != "training-published" { // which needs none
 		var err error
 		dir, err = folder()
 		skipWithout(t, err)
@@ -107,7 +107,7 @@ func readGates(t *testing.T) []gate {
 // gated lists the suites and fidelities that have gates. Of DRAM and kernels both fidelities do.
 var gated = []struct{ suite, fidelity string }{
 	{"systolic", eval.Event}, {"dram", eval.Event}, {"dram", eval.Analytic}, {"kernels", eval.Event}, {"tpu", eval.Event}, {"network", eval.Event},
-	{"published", eval.Event}, {"training", eval.Event}, {"serving", eval.Event}, {"servers", eval.Event}, {"power", eval.Event},
+	{"published", eval.Event}, {"training", eval.Event}, {"training-published", eval.Event}, {"serving", eval.Event}, {"servers", eval.Event}, {"power", eval.Event},
 	{singleRow, eval.Analytic},
 }
 

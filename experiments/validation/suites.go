@@ -9,6 +9,7 @@ var suites = []Suite{
 	{"network", "collectives on silicon", loadNetwork},
 	{"published", "whole models and claims that were published", loadPublished},
 	{"training", "seconds of training steps, and memory (llm-foundry, BigScience, single figures of papers)", loadTraining},
+	{"training-published", "seconds of training steps that papers and frameworks publish with their mapping", loadReported},
 	{"serving", "time to the first token and between tokens of vLLM of 2023 (Splitwise)", loadServing},
 	{"servers", "time between tokens of servers with so many requests in work (aiconfigurator)", loadServers},
 	{"power", "average and peak power of vLLM of 2023 (Splitwise)", loadPower},

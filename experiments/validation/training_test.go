@@ -164,3 +164,44 @@ func TestTrainingFits(t *testing.T) {
 		}
 	}
 }
+
+// TestReported: every published run has a mapping that its chips and batch divide into, and every count of operations that its
+// figure needs.
+func TestReported(t *testing.T) {
+	l := newLoaded()
+	if err := loadReported("", l); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.cases) < 30 {
+		t.Errorf("%d runs", len(l.cases))
+	}
+	for i, r := range reportedSteps() {
+		c := &l.cases[i]
+		if f := c.Figures[0]; !(f.Measured > 0.1 && f.Measured < 200) || f.High != 0 && f.High < f.Measured {
+			t.Errorf("%s: %g s", c.Name, f.Measured)
+		}
+		if r.dp < 1 || r.global%(r.dp*r.micro) != 0 {
+			t.Errorf("%s: the batch does not divide", c.Name)
+		}
+		if name, preset := r.model.(string); preset {
+			m, err := llm.Preset(name)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if size, counted := megatronSizes[r.name]; counted && (m.Layers != size[0] || m.Hidden != size[1] || m.Vocab != size[2]) {
+				t.Errorf("%s: %d layers, %d wide, vocabulary %d", name, m.Layers, m.Hidden, m.Vocab)
+			}
+			if r.interleave > 1 && m.Layers%(r.pp*r.interleave) != 0 {
+				t.Errorf("%s: %d layers in %d chunks of %d stages", c.Name, m.Layers, r.interleave, r.pp)
+			}
+		}
+	}
+	// Narayanan et al. say that 1 trillion parameters on 450 billion tokens take 84 days at this rate, by 8·T·P/(n·X); their equation
+	// with attention and the head counts 2.4 % more.
+	f := l.cases[9].Figures[0]
+	days := f.Measured * 450e9 / (3072 * 2048) / 86400
+	if days < 84 || days > 86.5 {
+		t.Errorf("1 trillion parameters take %.1f days", days)
+	}
+}
