@@ -238,6 +238,15 @@ var importRules = []importRule{
 		transitive: true,
 		why:        "an oracle that answers in microseconds must not simulate, and two fidelities that share an engine would not check each other",
 	},
+	{
+		name:    "ranks know no kernels",
+		applies: func(p *goPackage) bool { return p.dir == "arch/parallel" },
+		forbids: func(i string) bool {
+			dir, own := strings.CutPrefix(i, modulePath+"/")
+			return own && !isUnder(dir, "sim") && !isUnder(dir, "interconnect")
+		},
+		why: "units of work come in as times, so that either fidelity can time them and a schedule can be tested without a machine",
+	},
 }
 
 // checkImports returns one line for each import that the folders or a rule forbid.
@@ -354,6 +363,7 @@ func TestImportRulesBite(t *testing.T) {
 		{name: "more of akita", packages: []*goPackage{pkg("sim/kernel", akita+"/v3/tracing")}, want: []string{"of akita only"}},
 		{name: "units with a dependency", packages: []*goPackage{pkg("sim/units", "gonum.org/v1/gonum/mat")}, want: []string{"units stand alone"}},
 		{name: "the closed form simulates", packages: []*goPackage{pkg("arch/analytic", own+"arch/event")}, want: []string{"closed form"}},
+		{name: "ranks plan kernels", packages: []*goPackage{pkg("arch/parallel", own+"interconnect", own+"sim/portable", own+"arch/plan")}, want: []string{"ranks know no kernels"}},
 		{name: "the closed form simulates by a detour",
 			packages: []*goPackage{pkg("arch/analytic", own+"arch/plan"), pkg("arch/plan", own+"memory"), pkg("memory", own+"sim/kernel")},
 			want:     []string{"arch/analytic → arch/plan → memory → " + own + "sim/kernel"}},

@@ -1,0 +1,733 @@
+package parallel
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stratasim/strata/interconnect"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// flight is a communication that kernels may run beside.
+type flight struct {
+	start, end units.Time
+	load       load
+	kind       Kind
+}
+
+// message is what a slot hands on: for each class when it can be used, or, if sends block, when it could be sent.
+type message struct {
+	slot  Slot // that it is for
+	ready []units.Time
+}
+
+// fifo is messages in the order in which they were sent.
+type fifo struct {
+	ring    []message
+	head, n int
+}
+
+func (f *fifo) push(s Slot, classes int) []units.Time {
+	if f.n == len(f.ring) {
+		grown := make([]message, max(4, 2*len(f.ring)))
+		for i := range f.n {
+			grown[i] = *f.at(i)
+		}
+		f.ring, f.head = grown, 0
+	}
+	f.n++
+	m := f.at(f.n - 1)
+	m.slot = s
+	if m.ready == nil {
+		m.ready = make([]units.Time, classes)
+	}
+	return m.ready
+}
+
+func (f *fifo) at(i int) *message { return &f.ring[(f.head+i)&(len(f.ring)-1)] }
+
+func (f *fifo) pop() *message {
+	m := f.at(0)
+	f.head = (f.head + 1) & (len(f.ring) - 1)
+	f.n--
+	return m
+}
+
+// part is equal blocks in a row of a chunk.
+type part struct {
+	block int // index in the step's blocks
+	times int64
+}
+
+// blockCost is what a block comes to at a stage.
+type blockCost struct {
+	passes  [numPasses][]cost // by class
+	mixes   [numPasses]mix
+	gather  interconnect.Cost // of its weights
+	gload   load
+	scatter interconnect.Cost // of its gradients
+	sload   load
+	weights units.Bytes // gradients on the wire, experts apart
+	experts units.Bytes
+}
+
+// chunk is the layers that a stage runs without a break.
+type chunk struct {
+	parts  []part
+	passes [numPasses][]cost
+	mixes  [numPasses]mix
+	blocks int64
+}
+
+// block returns which block of the step the i-th of the chunk is.
+func (c *chunk) block(i int64) int {
+	for _, p := range c.parts {
+		if i < p.times {
+			return p.block
+		}
+		i -= p.times
+	}
+	panic("parallel: a chunk has no such block")
+}
+
+// lane is one class of ranks at one stage.
+type lane struct {
+	now   units.Time // its kernels have ended
+	hold  units.Time // and what it sends since, if sends block
+	sent  [2]units.Time
+	sends []flight
+
+	tally // what it did
+}
+
+// tally is what a lane did. All of it grows alike from round to round of a region.
+type tally struct {
+	bubble  units.Time
+	exposed [NumKinds]units.Time
+	slots   [numPasses][]int64 // by chunk
+}
+
+// stage is the lanes of one stage, and what their data-parallel groups do.
+type stage struct {
+	nets    []Network
+	chunks  []chunk
+	costs   []blockCost // by block of the step; empty for blocks it does not have
+	lanes   []lane
+	next    int64 // slot
+	in      [2]fifo
+	queue   units.Time // data-parallel collectives have ended
+	flights []flight
+	send    []interconnect.Cost // by direction·classes + class
+	local   units.Time          // gather after a send
+	load    [2]load
+
+	inFlight, most int64
+
+	// Fully sharded: gathers that were issued ahead.
+	ahead   cursor
+	gathers []units.Time // ends, one for each position not yet run; those without a gather are 0
+	pending struct{ weights, experts units.Bytes }
+}
+
+// cursor is a position in a stage's order: a slot and a block of it.
+type cursor struct {
+	slot      int64
+	index     int64 // of the block in its pass
+	chunk     int32 // of the block before
+	block     int64 // of the block before, in its chunk
+	forwarded bool  // the block before ran forward
+}
+
+type play struct {
+	*Step
+	d       Degrees
+	o       order
+	classes []class
+	all     []*Block
+	stages  []stage
+	split   []int64
+	last    Pass // after which gradients of weights are complete
+	divided bool // there are data-parallel ranks
+	result  *Result
+	slots   int64
+	record  bool
+	begin   []units.Time
+}
+
+// Play plays the step. Errors are *FieldError where a setting cannot be, and name stage, ranks and reason where ranks cannot go
+// on.
+func (s *Step) Play() (*Result, error) {
+	p, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.slotsOfAll(); err != nil {
+		return nil, err
+	}
+	return p.finish()
+}
+
+func (s *Step) prepare() (*play, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	d := s.Degrees.Or1()
+	kind, v, note, err := Resolve(s.Schedule, d.PP, d.Interleave, s.Microbatches)
+	if err != nil {
+		return nil, err
+	}
+	p := &play{Step: s, d: d, all: s.blocks(), record: s.Record}
+	p.o = order{kind: kind, p: d.PP, v: v, m: s.Microbatches, lists: s.Orders}
+	p.result = &Result{Schedule: kind}
+	if note != "" {
+		p.result.Notes = append(p.result.Notes, note)
+	}
+	if kind != Forward && s.Microbatches < d.PP && s.Orders == nil {
+		p.result.Notes = append(p.result.Notes, fmt.Sprintf("%d micro-batches are fewer than the %d stages: some always wait", s.Microbatches, d.PP))
+	}
+	if s.Orders != nil {
+		p.o.v = d.Interleave
+		if err := p.o.checkLists(); err != nil {
+			return nil, err
+		}
+	}
+	if p.split, err = s.split(d.PP, p.o.v); err != nil {
+		return nil, err
+	}
+	p.last = p.lastPass()
+	p.classes = s.classes(d)
+	if n := int64(len(p.classes)) * d.PP; n > 1<<16 {
+		return nil, illegal("stragglers", "", "%d classes of ranks on %d stages: at most %d are played", len(p.classes), d.PP, 1<<16)
+	}
+	p.divided = d.CP*d.DP > 1
+	p.begin = make([]units.Time, len(p.classes))
+	p.stages = make([]stage, d.PP)
+	for i := range p.stages {
+		if err := p.prepareStage(int64(i)); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// checkLists verifies that every stage runs each pass of its chunks once, forward before backward before weight.
+func (o *order) checkLists() error {
+	if int64(len(o.lists)) != o.p {
+		return illegal("schedule", "", "orders of %d stages, there are %d", len(o.lists), o.p)
+	}
+	for s, list := range o.lists {
+		if len(list) > 1<<24 {
+			return illegal("schedule", "", "stage %d has %d slots: at most %d", s, len(list), 1<<24)
+		}
+		done := map[Slot]bool{}
+		count := [numPasses]int64{}
+		for _, sl := range list {
+			switch {
+			case sl.Pass >= numPasses || sl.Chunk < 0 || int64(sl.Chunk) >= o.v || sl.Microbatch < 0 || int64(sl.Microbatch) >= o.m:
+				return illegal("schedule", "", "stage %d: there is no %v", s, sl)
+			case done[sl]:
+				return illegal("schedule", "", "stage %d: the %v is twice in its order", s, sl)
+			case sl.Pass > ForwardPass && !done[Slot{sl.Pass - 1, sl.Chunk, sl.Microbatch}]:
+				return illegal("schedule", "", "stage %d: the %v comes before the %s pass", s, sl, sl.Pass-1)
+			}
+			done[sl] = true
+			count[sl.Pass]++
+		}
+		for pass, n := range count {
+			if n != o.m*o.v && !(n == 0 && Pass(pass) != ForwardPass) {
+				return illegal("schedule", "", "stage %d: %d %s passes, there are %d micro-batches of %d chunks", s, n, Pass(pass), o.m, o.v)
+			}
+		}
+	}
+	return nil
+}
+
+// prepareStage works out what the units and collectives of a stage take.
+func (p *play) prepareStage(i int64) error {
+	st := &p.stages[i]
+	st.nets = p.nets(p.d, i)
+	st.lanes = make([]lane, len(p.classes))
+	st.costs = make([]blockCost, len(p.all))
+	for r := range st.lanes {
+		for k := range numPasses {
+			st.lanes[r].slots[k] = make([]int64, p.o.v)
+		}
+	}
+	spread := Straggler(p.Spread, p.d.Chips())
+	var f []factors
+	for _, c := range p.classes {
+		f = append(f, factors{float64(c.stages[i].slow * spread), c.stages[i].links})
+	}
+	st.chunks = make([]chunk, p.o.v)
+	for c := range p.o.v {
+		at := c*p.d.PP + i
+		ch := &st.chunks[c]
+		ch.parts = p.parts(at)
+		for k := range numPasses {
+			ch.passes[k] = make([]cost, len(p.classes))
+		}
+		for _, part := range ch.parts {
+			b := &st.costs[part.block]
+			if b.passes[0] == nil {
+				if err := p.costs(st, part.block, b, f); err != nil {
+					return err
+				}
+			}
+			ch.blocks += part.times
+			for k := range numPasses {
+				for r := range f {
+					ch.passes[k][r].add(&b.passes[k][r], part.times)
+				}
+			}
+		}
+		for k := range numPasses {
+			ch.mixes[k] = ch.passes[k][0].mix()
+			for r := range f {
+				if ch.passes[k][r].time > units.MaxTime {
+					return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
+				}
+			}
+		}
+	}
+	st.ahead = cursor{chunk: -1}
+	return p.sends(i)
+}
+
+// parts lists the blocks of a chunk, in the order of the model.
+func (p *play) parts(at int64) []part {
+	var parts []part
+	if at == 0 {
+		parts = append(parts, part{0, 1})
+	}
+	var first int64
+	for _, n := range p.split[:at] {
+		first += n
+	}
+	last, layer := first+p.split[at], int64(0)
+	for i := range p.Layers {
+		from, to := max(first, layer), min(last, layer+p.Layers[i].Times)
+		if to > from {
+			parts = append(parts, part{1 + i, to - from})
+		}
+		layer += p.Layers[i].Times
+	}
+	if at == int64(len(p.split))-1 {
+		parts = append(parts, part{len(p.all) - 1, 1})
+	}
+	return parts
+}
+
+// shard is the ranks among which a copy of the state is divided, and those that hold copies of a part.
+func (p *play) shard(experts bool) (within, across interconnect.Group) {
+	all := p.d.Group(Data)
+	if experts {
+		all = p.d.Experts()
+	}
+	n := all.Ranks
+	if r := p.Sharding.Ranks; r > 0 && r < n && n%r == 0 {
+		n = r
+	}
+	return interconnect.Group{Ranks: n, Stride: all.Stride}, interconnect.Group{Ranks: all.Ranks / n, Stride: all.Stride * n}
+}
+
+// parameters returns those of a block on a rank, experts apart. The last stage has a copy of a tied embedding.
+func (p *play) parameters(block int) int64 {
+	n := p.all[block].Parameters
+	if p.Tied && p.d.PP > 1 && block == len(p.all)-1 {
+		n += p.Embedding.Parameters
+	}
+	return n
+}
+
+// costs works out what the passes and collectives of a block take.
+func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
+	bl := p.all[block]
+	weights := p.parameters(block)
+	for r := range f {
+		add := func(k Pass, us ...*Unit) {
+			if r == 0 {
+				b.passes[k] = make([]cost, len(f))
+			}
+			for _, u := range us {
+				c := u.cost(f[r])
+				b.passes[k][r].add(&c, 1)
+			}
+		}
+		add(ForwardPass, &bl.Forward)
+		if p.last == WeightPass {
+			add(BackwardPass, &bl.Recompute, &bl.Backward)
+			add(WeightPass, &bl.Weight, &bl.Accumulate)
+		} else {
+			add(BackwardPass, &bl.Recompute, &bl.Backward, &bl.Weight, &bl.Accumulate)
+			add(WeightPass)
+		}
+	}
+	for k := range numPasses {
+		b.mixes[k] = b.passes[k][0].mix()
+	}
+	z := &p.Sharding
+	b.weights = units.Bytes(weights * z.GradientBytes)
+	b.experts = units.Bytes(bl.ExpertParameters * z.GradientBytes)
+	if z.Stage == 3 {
+		for _, e := range []struct {
+			experts bool
+			n       int64
+		}{{false, weights}, {true, bl.ExpertParameters}} {
+			within, _ := p.shard(e.experts)
+			c, err := p.collective(st.nets, interconnect.AllGather, within, units.Bytes(e.n*z.WeightBytes))
+			if err != nil {
+				return err
+			}
+			b.gather = after(b.gather, c)
+		}
+		b.gload = p.Chip.load(Data, b.gather.Local+b.gather.Remote, b.gather.Time, gatherTraffic)
+	}
+	if z.Stage >= 2 {
+		var err error
+		if b.scatter, err = p.reduction(st, b.weights, b.experts); err != nil {
+			return err
+		}
+		b.sload = p.Chip.load(Data, b.scatter.Local+b.scatter.Remote, b.scatter.Time, reduceTraffic)
+	}
+	return nil
+}
+
+// lastPass is the pass after which gradients of a chunk's weights are complete: that of weights, where it is a slot of its own.
+func (p *play) lastPass() Pass {
+	if p.o.lists == nil && p.o.kind == ZeroBubble {
+		return WeightPass
+	}
+	for _, l := range p.o.lists {
+		for _, s := range l {
+			if s.Pass == WeightPass {
+				return WeightPass
+			}
+		}
+	}
+	return BackwardPass
+}
+
+// after is one collective after another.
+func after(a, b interconnect.Cost) interconnect.Cost {
+	a.Time += b.Time
+	a.Latency += b.Latency
+	a.Local += b.Local
+	a.Remote += b.Remote
+	return a
+}
+
+// reduction is what the reduction of gradients takes.
+func (p *play) reduction(st *stage, weights, experts units.Bytes) (interconnect.Cost, error) {
+	var sum interconnect.Cost
+	for _, e := range []struct {
+		experts bool
+		n       units.Bytes
+	}{{false, weights}, {true, experts}} {
+		within, across := p.shard(e.experts)
+		op, rest := interconnect.AllReduce, units.Bytes(0)
+		switch {
+		case p.Sharding.Stage > 0:
+			op, rest = interconnect.ReduceScatter, e.n/units.Bytes(within.Ranks)
+		case across.Ranks > 1: // copies of parts, but nothing is divided
+			within.Ranks *= across.Ranks
+		}
+		c, err := p.collective(st.nets, op, within, e.n)
+		if err != nil {
+			return sum, err
+		}
+		sum = after(sum, c)
+		if c, err = p.collective(st.nets, interconnect.AllReduce, across, rest); err != nil {
+			return sum, err
+		}
+		sum = after(sum, c)
+	}
+	return sum, nil
+}
+
+// sends works out what messages of a stage take, in both directions.
+func (p *play) sends(i int64) error {
+	st := &p.stages[i]
+	st.send = make([]interconnect.Cost, 2*len(p.classes))
+	if p.d.PP == 1 {
+		return nil
+	}
+	for dir := range 2 {
+		to := i + 1 - 2*int64(dir)
+		g := p.d.Group(Pipeline)
+		if to < 0 || to >= p.d.PP {
+			g, to = p.d.Ends(), (to+p.d.PP)%p.d.PP
+		}
+		for r, c := range p.classes {
+			nets := []Network{p.Network}
+			for _, f := range c.faults {
+				if at := p.Faults[f].Rank / p.d.Stride(Pipeline); at == i || at == to {
+					nets = append(nets, p.Faults[f].Network)
+				}
+			}
+			cost, err := p.collective(nets, interconnect.SendRecv, g, p.Boundary.Bytes)
+			if err != nil {
+				return err
+			}
+			st.load[dir] = p.Chip.load(Pipeline, cost.Local+cost.Remote, cost.Time, gatherTraffic)
+			if p.Boundary.Gather > 0 {
+				local, err := p.collective(nets, interconnect.AllGather, p.d.Group(Tensor), p.Boundary.Gather)
+				if err != nil {
+					return err
+				}
+				cost = after(cost, local)
+			}
+			st.send[dir*len(p.classes)+r] = cost
+		}
+	}
+	return nil
+}
+
+// ranks names the ranks of a stage.
+func (p *play) ranks(stage int64) string {
+	n := p.d.Stride(Pipeline)
+	if n == 1 {
+		return fmt.Sprintf("stage %d (rank %d)", stage, stage)
+	}
+	return fmt.Sprintf("stage %d (ranks %d to %d)", stage, stage*n, stage*n+n-1)
+}
+
+// source returns the stage that a slot's message comes from; it is not ok if it needs none.
+func (p *play) source(s int64, sl Slot) (int64, bool) {
+	switch sl.Pass {
+	case ForwardPass:
+		if s > 0 {
+			return s - 1, true
+		}
+		return p.d.PP - 1, sl.Chunk > 0
+	case BackwardPass:
+		if s < p.d.PP-1 {
+			return s + 1, true
+		}
+		return 0, int64(sl.Chunk) < p.o.v-1
+	}
+	return 0, false
+}
+
+// target returns the stage and slot that wait for a slot's message; it is not ok if none does.
+func (p *play) target(s int64, sl Slot) (int64, Slot, bool) {
+	switch sl.Pass {
+	case ForwardPass:
+		if s < p.d.PP-1 {
+			return s + 1, sl, true
+		}
+		sl.Chunk++
+		return 0, sl, int64(sl.Chunk) < p.o.v
+	case BackwardPass:
+		if s > 0 {
+			return s - 1, sl, true
+		}
+		sl.Chunk--
+		return p.d.PP - 1, sl, sl.Chunk >= 0
+	}
+	return 0, sl, false
+}
+
+// advance runs all stages as far as messages and limits let them.
+func (p *play) advance(limit func(s int64) int64) error {
+	for {
+		moved := false
+		run := func(s int64) error {
+			for st, n := &p.stages[s], limit(s); st.next < n; moved = true {
+				if ok, err := p.try(s); !ok || err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for s := range p.d.PP {
+			if err := run(s); err != nil {
+				return err
+			}
+		}
+		for s := p.d.PP - 1; s >= 0; s-- {
+			if err := run(s); err != nil {
+				return err
+			}
+		}
+		if !moved {
+			return nil
+		}
+	}
+}
+
+// slotsOfAll plays the slots of all stages.
+func (p *play) slotsOfAll() error {
+	if !p.Exact && !p.record {
+		for _, r := range p.o.regions() {
+			if err := p.skip(r); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.advance(p.o.len); err != nil {
+		return err
+	}
+	var stuck []string
+	for s := range p.d.PP {
+		if st := &p.stages[s]; st.next < p.o.len(s) {
+			sl := p.o.at(s, st.next)
+			from, _ := p.source(s, sl)
+			stuck = append(stuck, fmt.Sprintf("%s waits for %s before the %v", p.ranks(s), p.ranks(from), sl))
+		}
+	}
+	if stuck != nil {
+		return illegal("schedule", "", "no rank can go on: %s", strings.Join(stuck, "; "))
+	}
+	return nil
+}
+
+// try runs the next slot of a stage, unless its message has not been sent yet.
+func (p *play) try(s int64) (bool, error) {
+	st := &p.stages[s]
+	sl := p.o.at(s, st.next)
+	from, needs := p.source(s, sl)
+	var ready []units.Time
+	if needs {
+		in := &st.in[sl.Pass]
+		if in.n == 0 {
+			return false, nil
+		}
+		m := in.pop()
+		if m.slot != sl {
+			return false, illegal("schedule", "", "%s takes up the %v, %s has sent what the %v needs: messages arrive in the order in which they are sent", p.ranks(s), sl, p.ranks(from), m.slot)
+		}
+		ready = m.ready
+	}
+	for r := range st.lanes {
+		l := &st.lanes[r]
+		start := max(l.now, l.hold)
+		pp := start - l.now // sends
+		if needs {
+			c := p.stages[from].send[int(sl.Pass)*len(p.classes)+r].Time
+			at := ready[r]
+			if p.Boundary.Blocking {
+				at = max(at, l.now) + c
+			}
+			if at > start {
+				pp, start = min(c, at-l.now), at
+			}
+		}
+		l.exposed[Pipeline] += pp
+		l.bubble += start - l.now - pp
+		p.begin[r] = start
+	}
+	if p.byBlock(st, sl) {
+		if err := p.blocksOf(s, sl); err != nil {
+			return false, err
+		}
+	} else {
+		c := &st.chunks[sl.Chunk]
+		for r := range st.lanes {
+			l := &st.lanes[r]
+			l.now = p.run(st, l, p.begin[r], c.passes[sl.Pass][r].time, c.mixes[sl.Pass])
+		}
+	}
+	p.count(s, st, sl)
+	if to, next, ok := p.target(s, sl); ok {
+		ready := p.stages[to].in[sl.Pass].push(next, len(p.classes))
+		for r := range st.lanes {
+			ready[r] = p.hand(st, &st.lanes[r], int(sl.Pass), &st.send[int(sl.Pass)*len(p.classes)+r])
+		}
+	} else {
+		for r := range st.lanes {
+			st.lanes[r].hold = st.lanes[r].now
+		}
+	}
+	st.next++
+	return true, nil
+}
+
+// hand sends a message and returns when it can be used, or, if sends block, taken.
+func (p *play) hand(st *stage, l *lane, dir int, c *interconnect.Cost) units.Time {
+	if p.Boundary.Blocking {
+		l.hold = l.now + c.Time
+		return l.now
+	}
+	l.hold = l.now
+	start := max(l.now, l.sent[dir])
+	l.sent[dir] = start + c.Time
+	if ld := st.load[dir]; ld != (load{}) && c.Time > 0 {
+		l.sends = append(l.sends, flight{start, start + c.Time, ld, Pipeline})
+	}
+	return start + c.Time
+}
+
+// count notes that a slot ran.
+func (p *play) count(s int64, st *stage, sl Slot) {
+	p.slots++
+	switch sl.Pass {
+	case ForwardPass:
+		st.inFlight++
+		st.most = max(st.most, st.inFlight)
+	case p.last:
+		st.inFlight--
+	}
+	for r := range st.lanes {
+		st.lanes[r].slots[sl.Pass][sl.Chunk]++
+		if p.record {
+			p.result.Spans = append(p.result.Spans, Span{
+				Class: int(s)*len(p.classes) + r, Name: sl.String(), Start: p.begin[r], End: st.lanes[r].now,
+			})
+		}
+	}
+}
+
+// run runs kernels from start on beside what is under way, and returns when they have ended.
+func (p *play) run(st *stage, l *lane, start, kernels units.Time, m mix) units.Time {
+	if len(st.flights) == 0 && len(l.sends) == 0 {
+		return start + kernels
+	}
+	t, left := start, kernels
+	for left > 0 {
+		next := units.MaxTime + 1 // when something starts or ends
+		var s int64
+		kind := Data
+		for _, fs := range [2][]flight{st.flights, l.sends} {
+			for i := range fs {
+				f := &fs[i]
+				switch {
+				case f.end <= t:
+				case f.start > t:
+					next = min(next, f.start)
+				default:
+					next = min(next, f.end)
+					if more := m.stretch(f.load); more > 0 {
+						kind = f.kind
+						s += more
+					}
+				}
+			}
+		}
+		if next > units.MaxTime {
+			t += left
+			break
+		}
+		if need := stretched(left, s); t+need <= next {
+			l.exposed[kind] += need - left
+			t += need
+			break
+		}
+		done := min(progress(next-t, s), left)
+		l.exposed[kind] += next - t - done
+		left -= done
+		t = next
+	}
+	l.sends = landed(l.sends, t)
+	return t
+}
+
+// landed drops flights that have ended.
+func landed(fs []flight, t units.Time) []flight {
+	kept := fs[:0]
+	for _, f := range fs {
+		if f.end > t {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
