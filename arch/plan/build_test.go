@@ -288,11 +288,11 @@ func TestOneChipIsNoParallelism(t *testing.T) {
 	for _, name := range presets.Names() {
 		m := preset(t, name)
 		g := model(t, "llama2-7b", llm.Workload{Phase: "generate", Batch: 2, Prompt: 100, Generate: 3})
-		none, err := plan.Build(m, g, plan.Mapping{})
+		none, err := plan.Build(m, g, plan.Mapping{Overfull: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		one, err := plan.Build(m, g, plan.Mapping{TP: 1})
+		one, err := plan.Build(m, g, plan.Mapping{TP: 1, Overfull: true})
 		if err != nil {
 			t.Fatal(err)
 		}
