@@ -172,6 +172,13 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		}
 		return encode(a, nil), nil
 	}
+	if q.network != "" {
+		a, err := q.parsedNetwork.answer()
+		if err != nil {
+			return failed(err), nil
+		}
+		return encode(a, []figure{{"seconds", a.Seconds}}), nil
+	}
 	if q.dram.Standard != "" {
 		a, err := OfDRAM(ctx, &q.dram, q.fidelity)
 		if err != nil {

@@ -366,7 +366,7 @@ func TestErrors(t *testing.T) {
 		{`{"dram":{"standard":"HBM3-6400"},"mapping":{}}`, "invalid", "conflict", "/mapping", ""},
 		{`{"dram":{"standard":"HBM3-6400"},"model":"llama2-7b"}`, "invalid", "conflict", "", ""},
 		{`{"dram":{"standard":"HBM3-6400","requests":1000000,"kind":"random","channels":16},"timeout_seconds":0.001}`, "timeout", "timeout", "/timeout_seconds", ""},
-		{`{"network":{"topology":"ring"}}`, "unsupported", "not-simulated", "/network", ""},
+		{`{"network":{"topology":"ring"}}`, "invalid", "missing", "/network/bytes", ""},
 		{`{"systolic":{"rows":4,"cols":4,"m":1,"n":1}}`, "invalid", "missing", "/systolic/k", ""},
 		{`{"systolic":{"rows":4,"cols":4,"channels":3,"m":1}}`, "invalid", "missing", "/systolic/ifmap_h", "ifmap_w"},
 		{`{"systolic":{"rows":4,"cols":4,"ifmap_h":4,"ifmap_w":4,"filter_h":5,"filter_w":3,"channels":3,"filters":8}}`, "invalid", "value", "/systolic/filter_h", "does not fit"},

@@ -21,6 +21,7 @@ type job struct {
 	op                Op
 	array             systolicArray
 	dram              dramStream
+	network           string // canonical JSON of the member, "" if it is left out
 	phase             string
 	batch, context    int64 // context is the prompt, in phase decode the cached tokens
 	generate, layers  int64
@@ -62,8 +63,10 @@ type request struct {
 	modelAt *value
 	draftAt *value
 	limits  []limit
-	timeout time.Duration // 0: none
-	pastLen bool          // the cached tokens are called past_len
+	// parsedNetwork is the network request that network stands for.
+	parsedNetwork networkRequest
+	timeout       time.Duration // 0: none
+	pastLen       bool          // the cached tokens are called past_len
 }
 
 // limit is an upper bound that a figure of the answer is compared with.
@@ -77,12 +80,11 @@ func readRequest(v *value, q *request) *Error {
 	var err *Error
 	f := open(v, "", &err)
 	q.readID(f)
-	f.refuse("network", "a network request")
-	op, model, array, stream := f.get("op"), f.get("model"), f.get("systolic"), f.get("dram")
+	op, model, array, stream, net := f.get("op"), f.get("model"), f.get("systolic"), f.get("dram"), f.get("network")
 	switch {
 	case err != nil:
-	case given(op, model, array, stream) > 1:
-		err = invalid("conflict", "", "", "op, model, systolic and dram exclude one another")
+	case given(op, model, array, stream, net) > 1:
+		err = invalid("conflict", "", "", "op, model, systolic, dram and network exclude one another")
 	case op != nil:
 		q.readOp(f, op)
 	case model != nil:
@@ -92,6 +94,9 @@ func readRequest(v *value, q *request) *Error {
 	case stream != nil:
 		q.fidelity = f.word("fidelity", eval.Event, eval.Analytic)
 		q.readDRAM(open(stream, "/dram", &err))
+	case net != nil:
+		q.network = f.canonical(net, "/network")
+		q.readNetwork(open(net, "/network", &err))
 	default:
 		f.arch(q)
 		f.misplaced()
@@ -105,6 +110,8 @@ func readRequest(v *value, q *request) *Error {
 			f.fail(invalid("conflict", "/mapping", "leave it out", "a systolic array alone has no mapping"))
 		case stream != nil:
 			f.fail(invalid("conflict", "/mapping", "the address map is a member of dram", "accesses to DRAM have no mapping of operators"))
+		case net != nil:
+			f.fail(invalid("conflict", "/mapping", "leave it out", "a network alone has no mapping"))
 		default:
 			q.mapping = f.canonical(v, "/mapping")
 		}
