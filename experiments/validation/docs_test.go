@@ -43,6 +43,24 @@ var targets = []struct {
 	{"A100, host-timed GELU", "kernels", "host_gelu", []string{"A100"}, 5.5},
 }
 
+// trainingTargets are the levels that were set beforehand for steps of training, in percent of the mean absolute error.
+var trainingTargets = []struct {
+	name    string
+	classes []string
+	most    float64
+}{
+	{"llm-foundry: MPT under FSDP on A100 and H100", []string{"llm-foundry"}, 5},
+	{"BigScience's sweep, rows with heads", []string{"bloom-sweep"}, 8},
+	{"BigScience's sweep, all rows", []string{"bloom-sweep", "bloom-sweep-heads-assumed"}, 10},
+	{"BLOOM-176B", []string{"bloom-176b"}, 7},
+	{"MT-NLG 530B", []string{"mt-nlg-530b"}, 12},
+	{"Megatron-LM 175B on 256 to 12 288 chips", []string{"megatron-175b"}, 5},
+	{"OPT-175B", []string{"opt-175b"}, 9},
+	{"LLaMA 7B to 65B", []string{"llama"}, 8},
+	{"PaLM 540B on 6144 TPU v4", []string{"palm-540b"}, 5},
+	{"PaLM 540B, two pods over one", []string{"palm-540b-pods"}, 2.6}, // 1.90 to 2.00
+}
+
 // page is the page with tables from measurements.
 var page = filepath.Join("..", "..", "docs", "validation.md")
 
@@ -94,6 +112,8 @@ func documented(t *testing.T, words string) string {
 	switch o["what"] {
 	case "targets":
 		return targetTable(t)
+	case "training-targets":
+		return trainingTable(t)
 	case "left":
 		return leftTable(t, strings.Split(o["suite"], ","))
 	}
@@ -180,6 +200,32 @@ func targetTable(t *testing.T) string {
 			met = " (above)"
 		}
 		fmt.Fprintf(&b, "| %s | %d | %g %% | %.1f %%%s | %.1f %% | %+.1f %% | %s | %s |\n", a.name, s[0].N, a.most, 100*s[0].Mean, met, 100*s[1].Mean, 100*s[0].Bias, share(s[0].Roofline), share(s[0].Calibrated))
+	}
+	return b.String()
+}
+
+// trainingTable sets what is reached in training beside what was aimed at.
+func trainingTable(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("| steps | rows | target | mean | median | p90 | bias |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	r := resultOf(t, "training", eval.Event)
+	for _, a := range trainingTargets {
+		var rows []*Row
+		for k := range r.Rows {
+			if row := &r.Rows[k]; slices.Contains(a.classes, row.Class) {
+				rows = append(rows, row)
+			}
+		}
+		s := summarise(rows, 0)
+		if s.N == 0 {
+			fmt.Fprintf(&b, "| %s | 0 | %g %% | | | | |\n", a.name, a.most)
+			continue
+		}
+		met := ""
+		if s.Mean > a.most/100 {
+			met = " (above)"
+		}
+		fmt.Fprintf(&b, "| %s | %d | %g %% | %.1f %%%s | %.1f %% | %.1f %% | %+.1f %% |\n", a.name, s.N, a.most, 100*s.Mean, met, 100*s.Median, 100*s.P90, 100*s.Bias)
 	}
 	return b.String()
 }

@@ -31,8 +31,11 @@ type trained struct {
 	interleave             int64
 	sp                     bool
 	zero                   int64
+	gathered               bool    // weights of zero 3 stay gathered between forward and backward pass
+	shard                  int64   // chips that share one copy of the state, 0 for all
+	master                 string  // format of gradients, "" for the framework's
 	recompute              any     // none, selective, full, or a share
-	stages                 []int64 // layers of each, none for an even division
+	stages                 []int64 // layers of each, none for the framework's division
 }
 
 // gpus is how many chips work together.
@@ -49,6 +52,15 @@ func (t *trained) request() Fields {
 	}
 	f := Fields{"model": t.model, "phase": "train", "framework": t.framework, "dtype": t.dtype, "seq_len": t.seq, "global_batch": t.global, "micro_batch": t.micro,
 		"parallel": parallel, "recompute": t.recompute, "zero": t.zero}
+	if t.gathered {
+		f["keep_gathered"] = true
+	}
+	if t.shard > 0 {
+		f["shard"] = t.shard
+	}
+	if t.master != "" {
+		f["master_dtype"] = t.master
+	}
 	if t.stages != nil {
 		f["stages"] = t.stages
 	}
@@ -117,16 +129,15 @@ func loadFoundry(dir string, l *loaded) error {
 			r.fail("Model", "%.40q is unknown", size)
 		}
 		t := trained{arch: mosaicMachines[device], framework: "fsdp", dtype: "bf16", seq: r.integer("SeqLen_(T)"), global: r.integer("GlobalBatchSize"),
-			micro: r.integer("MicroBatchSize"), tp: 1, pp: 1, dp: r.integer("#_GPUs"), recompute: "none"}
+			micro: r.integer("MicroBatchSize"), tp: 1, pp: 1, dp: r.integer("#_GPUs"), zero: 3, recompute: "none"}
 		if t.arch == "" {
 			r.fail("GPU", "%.40q is unknown", device)
 		}
 		t.model = gptShape(shape[0], shape[1], shape[2], mosaicVocab, t.seq)
 		switch s := r.get("Sharding_Strategy"); s {
 		case "FULL_SHARD":
-			t.zero = 3
 		case "SHARD_GRAD_OP":
-			t.zero = 2
+			t.gathered = true
 		default:
 			r.fail("Sharding_Strategy", "%.40q is unknown", s)
 		}
@@ -141,8 +152,8 @@ func loadFoundry(dir string, l *loaded) error {
 		default:
 			r.fail("Precision", "%.40q is unknown", precision)
 		}
-		if r.get("MP_Mode") == "PURE" { // gradients are reduced in 16 bits
-			t.framework = "fsdp-pure"
+		if r.get("MP_Mode") == "PURE" { // gradients are summed in 16 bits
+			t.master = "bf16"
 		}
 		params, rate, tflops := r.number("NumParams"), r.number("Throughput_(T/s)"), r.number("Model_TFLOP")
 		if r.err != nil {
@@ -160,7 +171,7 @@ func loadFoundry(dir string, l *loaded) error {
 		}
 		c := t.theCase()
 		c.File, c.Line, c.Source, c.Device = r.file, r.line, "llm-foundry", device
-		c.Name = fmt.Sprintf("mpt-%s, %d x %d tokens on %d %s, micro-batch %d, %s, zero %d, recompute %v", size, t.global, t.seq, t.dp, device, t.micro, strings.ToLower(precision+" "+r.get("MP_Mode")), t.zero, t.recompute)
+		c.Name = fmt.Sprintf("mpt-%s, %d x %d tokens on %d %s, micro-batch %d, %s, recompute %v", size, t.global, t.seq, t.dp, device, t.micro, strings.ToLower(precision+" "+r.get("MP_Mode")+" "+r.get("Sharding_Strategy")), t.recompute)
 		c.Figures = []Figure{{Class: "llm-foundry", DType: name, Field: "seconds", Measured: r.number("GlobalBatchSize_(T)") / rate, Unit: "s"}}
 		if r.err != nil {
 			return r.err
@@ -258,12 +269,12 @@ func loadBloom(dir string, l *loaded) error {
 			notes = append(notes, fmt.Sprintf("%d heads assumed", heads))
 		}
 		rebalanced := r.get("section") == "Rebalancing layers"
+		t.stages = evenly(layers, t.pp)
 		switch {
 		case rebalanced:
 			t.stages = balanced(layers, t.pp)
 			notes = append(notes, "embedding and head count as a layer each")
 		case layers%t.pp != 0:
-			t.stages = evenly(layers, t.pp)
 			notes = append(notes, "division into stages not recorded")
 		}
 		t.model = bloomShape(layers, hidden, heads, vocab, t.seq)
@@ -316,7 +327,7 @@ func loadHeadlines(dir string, l *loaded) error {
 		switch {
 		case strings.HasPrefix(model, "MT-NLG") && metric == "iteration_time":
 			figure.Class = "mt-nlg-530b"
-			t.arch, t.framework, t.model = selene, "megatron-deepspeed", "mtnlg-530b"
+			t.arch, t.framework, t.model, t.stages = selene, "megatron-deepspeed", "mtnlg-530b", evenly(105, t.pp)
 			c = t.theCase()
 		case model == "BLOOM 176B" && metric == "iteration_time":
 			figure.Class = "bloom-176b"
@@ -344,7 +355,7 @@ func loadHeadlines(dir string, l *loaded) error {
 			c.note("2048 chips and a batch of 4 million tokens; tensor parallelism, micro-batch and recomputation are not published: the fastest that fit")
 		case strings.HasPrefix(model, "PaLM") && metric == "step_time_derived":
 			figure.Class = "palm-540b"
-			t.arch, t.framework, t.model, t.micro, t.zero, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 0.75
+			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75
 			c = t.theCase()
 			c.note("three quarters of the forward pass are computed again: HFU/MFU is 1.25")
 			c.Derive = percents
@@ -353,7 +364,7 @@ func loadHeadlines(dir string, l *loaded) error {
 				{Class: "palm-540b-hfu", DType: "bf16", Field: "percent.hfu", Measured: 57.8, Unit: "%"}}
 		case strings.HasPrefix(model, "PaLM") && metric == "cross_pod_scaling":
 			figure.Class, figure.Field, figure.Unit = "palm-540b-pods", "ratio", "x"
-			t.arch, t.framework, t.model, t.micro, t.zero, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 0.75
+			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75
 			c = t.theCase()
 			one := t
 			one.dp, one.global = t.dp/2, t.global/2
@@ -365,10 +376,10 @@ func loadHeadlines(dir string, l *loaded) error {
 			continue
 		case metric == "iteration_time_MegatronLM":
 			figure.Class = "megatron-175b"
-			t.arch, t.framework, t.sp, t.interleave, t.recompute = byteDance, "megatron", true, 6, "selective"
+			t.arch, t.framework, t.sp, t.interleave, t.recompute = byteDance, "megatron-flash", true, 6, "none"
 			t.model = gptShape(96, 12288, 128, 64000, t.seq)
 			c = t.theCase()
-			c.note("figures and mapping from memory; micro-batch 1, selective recomputation")
+			c.note("figures and mapping from memory; micro-batch 1, FlashAttention and no recomputation taken")
 		case strings.Contains(metric, "MegaScale"), model == "GPT 175B":
 			l.leave("a system that hides communication in ways that are not public, from memory")
 			continue

@@ -96,9 +96,9 @@ func reportedSteps() []reported {
 			reported{source: seqpar, name: k.model, trained: megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, true, "selective"), seconds: k.selective})
 	}
 	return append(list, reported{source: neox, name: "gpt-neox-20b", tflops: 117, note: "batch 1538 in the paper, 1536 by 12 groups of micro-batches of 4; nodes of it have four adapters, not eight",
-		trained: trained{arch: mosaicA40, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full"}},
-		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "all layers are divided over 512 chips, the run divided them over 128; its nodes have 400 Gb/s, these four times that",
-			trained: trained{arch: mosaicA40, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, recompute: "full"}},
+		trained: trained{arch: mosaicA40, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: evenly(44, 4)}},
+		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "its nodes have 400 Gb/s, these four times that",
+			trained: trained{arch: mosaicA40, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, shard: 128, recompute: "full"}},
 		reported{source: llama3, name: "llama3-405b", model6: 430, trained: llama3Run(64, 2048)},
 		reported{source: llama3, name: "llama3-405b", model6: 400, trained: llama3Run(128, 2048)},
 		nemoRun("llama2-7b", "llama2-7b", 8, 128, 1, 4096, 1, 1, 1, 1, 16847),
