@@ -53,6 +53,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "prompt", kind: "integer", without: "0", meaning: "tokens of each prompt; with phase decode, tokens that are cached already"},
 		{name: "generate", kind: "integer", without: "0", meaning: "tokens generated for each sequence; with phase generate or serve only"},
 		{name: "wave", kind: "integer", without: "all of them", meaning: "sequences in work at a time, where the cache of all has no room; with phase generate only"},
+		{name: "groups", kind: "integer", without: "1", meaning: "groups of chips with sequences of their own: the operators are those of one of them, mixtures of experts see the tokens of all"},
 		{name: "arrivals", kind: "string", without: "steady with phase serve", meaning: "how requests come to a server: steady or burst; with phase serve only"},
 		{name: "draft", kind: "string", without: "no draft model", meaning: "name of the model that drafts tokens; its operators begin with draft., and a step is a round"},
 		{name: "draft_tokens", kind: "integer", without: "required with draft", meaning: "tokens drafted in a round"},
@@ -311,6 +312,9 @@ func (e *encoder) all() {
 	e.int("generate", g.Generate)
 	if g.Wave > 0 {
 		e.int("wave", g.Wave)
+	}
+	if g.Groups > 1 {
+		e.int("groups", g.Groups)
 	}
 	if g.Arrivals != "" {
 		e.word("arrivals", g.Arrivals)

@@ -22,6 +22,10 @@ type Graph struct {
 	// Wave is how many of the sequences are in work at a time, with phase generate, where memory has no room for
 	// the cache of all: the others wait until those are done. 0 is all of them.
 	Wave int64
+	// Groups is how many groups of chips have requests of their own and run the same operators, each on its part of
+	// Batch, with phases prefill, decode, generate and serve: the graph is that of one of them, and its mixtures of
+	// experts see the tokens of all. 0 and 1 are one group.
+	Groups int64
 	// Arrivals is how requests come to a server, with phase serve: Steady or Burst; else "".
 	Arrivals string
 	// Speculation is a draft model beside the model; nil without one. Steps are then rounds.
@@ -202,6 +206,8 @@ func (g *Graph) invalid() *Invalid {
 		return bad("phase", fmt.Sprintf("unknown phase %q", shorten(g.Phase)), strings.Join(graphPhases, ", "))
 	case g.Wave < 0 || g.Wave > 0 && (g.Wave >= g.Batch || g.Phase != "generate"):
 		return bad("wave", fmt.Sprintf("%d of %d sequences in work at a time", g.Wave, g.Batch), "fewer than all of them, with phase generate; else leave it out")
+	case g.Groups < 0 || g.Groups > MaxElements:
+		return bad("groups", fmt.Sprintf("%d groups of chips", g.Groups), "at least 1")
 	case g.Phase == "serve" && !slices.Contains(Arrivals(), g.Arrivals):
 		return bad("arrivals", fmt.Sprintf("%q is unknown", shorten(g.Arrivals)), strings.Join(Arrivals(), " or "))
 	case g.Phase != "serve" && g.Arrivals != "":

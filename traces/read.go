@@ -267,7 +267,7 @@ func (r *reader) readHeader(line []byte, whole bool) {
 		name         string
 		into         *int64
 		min, without int64
-	}{{"batch", &g.Batch, 1, 1}, {"prompt", &g.Prompt, 0, 0}, {"generate", &g.Generate, 0, 0}, {"wave", &g.Wave, 1, 0}, {"lines", &r.want, 1, 0}} {
+	}{{"batch", &g.Batch, 1, 1}, {"prompt", &g.Prompt, 0, 0}, {"generate", &g.Generate, 0, 0}, {"wave", &g.Wave, 1, 0}, {"groups", &g.Groups, 1, 0}, {"lines", &r.want, 1, 0}} {
 		v, given := r.int(d.name)
 		if !given {
 			v = d.without

@@ -3,6 +3,7 @@ package llm
 import (
 	"fmt"
 
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -24,6 +25,16 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 		g.Generate = w.Generate
 	}
 	w.widen(&m)
+	if w.Groups > 1 { // each has its part
+		g.Groups = w.Groups
+		w.Batch = units.CeilDiv(w.Batch, w.Groups)
+		if g.Wave = w.Wave; w.Wave > 0 {
+			w.Wave = max(1, w.Wave/w.Groups)
+		}
+		if w.Wave >= w.Batch {
+			w.Wave, g.Wave = 0, 0
+		}
+	}
 	layers := m.Layers
 	if w.Layers > 0 {
 		layers = w.Layers
@@ -50,7 +61,9 @@ func (m Model) Graph(w Workload) (*traces.Graph, error) {
 	case w.Phase == "serve":
 		c.serve()
 	case w.Wave > 0:
-		g.Wave = w.Wave
+		if g.Wave == 0 {
+			g.Wave = w.Wave
+		}
 		c.waves(past, steps)
 		steps = 0
 	default:

@@ -75,6 +75,9 @@ func (m *Model) mixture(b *block, in traces.TensorID, tokens int64) traces.Tenso
 	}
 	b.product(traces.Op{Name: "experts", Kind: traces.MoE, Split: split, WeightDType: b.w.WeightDType, M: tokens, K: m.Hidden, N: e.FFN,
 		Experts: e.Experts, TopK: e.TopK, EP: 1, SkewMilli: b.w.SkewMilli, Gated: m.Gated}, ids, b.ids(routed))
+	if b.w.Groups > 1 { // whose tokens all come to the experts
+		b.Ops[len(b.Ops)-1].M = product(tokens, b.w.Groups)
+	}
 	if e.SharedFFN > 0 {
 		shared := m.network(b, "shared_", in, tokens, e.SharedFFN, traces.Partial)
 		if e.SharedGate {

@@ -32,6 +32,9 @@ type Workload struct {
 	// Wave, if not 0, is how many sequences are in work at a time with phase generate: the others wait until those are
 	// done. It is less than Batch.
 	Wave int64
+	// Groups is how many groups of chips have sequences of their own: the graph is that of one of them, the busiest if
+	// they do not come out even, and its experts see the tokens of all. 0 and 1 are one group.
+	Groups int64
 	// Arrivals is how requests come with phase serve: traces.Steady or traces.Burst, "" for steady.
 	Arrivals string
 	// Layers, if not 0, runs that many layers only, without embedding and head.
@@ -106,6 +109,15 @@ func (w *Workload) validate(m *Model) error {
 				bad("batch", "a smaller batch", "%d sequences, %d at a time, take turns too often", w.Batch, w.Wave)
 			}
 		}
+	}
+	switch {
+	case w.Groups == 0 || w.Groups == 1:
+	case m.MoE == nil:
+		bad("attn_dp", "leave it out: groups would have nothing to do with each other, ask for one of them with its part of the batch", "%s has no experts that groups could share", shorten(m.Name))
+	case w.Speculation != nil:
+		bad("attn_dp", "leave one of them out", "a draft model and groups with requests of their own together are not simulated")
+	case w.Groups < 0 || w.Groups > w.Batch:
+		bad("attn_dp", fmt.Sprintf("a batch of %d or more, or at most %d groups", w.Groups, w.Batch), "%d groups for %d sequences: some would have nothing to do", w.Groups, w.Batch)
 	}
 	least := int64(1)
 	if m.Kind == Vision {
