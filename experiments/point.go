@@ -48,17 +48,22 @@ type Options struct {
 	Layers   int64  `json:"layers,omitempty"`
 	Arrivals string `json:"arrivals,omitempty"`
 	// Skew is the exponent of the power law by which the experts of a mixture are chosen; 0: all as likely.
-	Skew        float64  `json:"skew,omitempty"`
-	DType       string   `json:"dtype,omitempty"`
-	WeightDType string   `json:"weight_dtype,omitempty"`
-	KVDType     string   `json:"kv_dtype,omitempty"`
-	TP          int64    `json:"tp,omitempty"`
-	PP          int64    `json:"pp,omitempty"`
-	Runtime     string   `json:"runtime,omitempty"`
-	HostSync    bool     `json:"host_sync,omitempty"`
-	Fidelity    string   `json:"fidelity,omitempty"`
-	Exact       bool     `json:"exact,omitempty"`
-	Ideal       []string `json:"ideal,omitempty"`
+	Skew        float64 `json:"skew,omitempty"`
+	DType       string  `json:"dtype,omitempty"`
+	WeightDType string  `json:"weight_dtype,omitempty"`
+	KVDType     string  `json:"kv_dtype,omitempty"`
+	TP          int64   `json:"tp,omitempty"`
+	PP          int64   `json:"pp,omitempty"`
+	// EP, MoETP, AttnDP and Exchange are those of plan.Mapping.
+	EP       int64    `json:"ep,omitempty"`
+	MoETP    int64    `json:"moe_tp,omitempty"`
+	AttnDP   int64    `json:"attn_dp,omitempty"`
+	Exchange string   `json:"exchange,omitempty"`
+	Runtime  string   `json:"runtime,omitempty"`
+	HostSync bool     `json:"host_sync,omitempty"`
+	Fidelity string   `json:"fidelity,omitempty"`
+	Exact    bool     `json:"exact,omitempty"`
+	Ideal    []string `json:"ideal,omitempty"`
 	// Fusion takes the place of the runtime's fusions, as arch.ParseFusions writes it; "" leaves them.
 	Fusion string `json:"fusion,omitempty"`
 	// Mapping holds choices of the planner that are made for it, the content of a mapping file.
@@ -171,6 +176,9 @@ func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 			w.WeightDType = dtype("lora", l.BaseDType, w.WeightDType, &problems)
 		}
 	}
+	if w.Groups = p.AttnDP; p.Model.MoE != nil {
+		w.Groups = (&plan.Mapping{TP: p.TP, EP: p.EP, MoETP: p.MoETP, AttnDP: p.AttnDP}).Degrees().AttnDP
+	}
 	if p.Machine != nil { // a graph that is only written down has none
 		if w.StepTokens = p.Machine.StepTokens(p.Runtime, p.HostSync); w.Phase == "serve" {
 			if w.Arrivals = p.Arrivals; w.StepTokens == 0 {
@@ -262,7 +270,7 @@ func (p *Point) Request() (eval.Request, error) {
 	}
 	// In one order, because the key of the answer does not depend on it.
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
-		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
+		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, EP: p.EP, MoETP: p.MoETP, AttnDP: p.AttnDP, Exchange: p.Exchange, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
 			Fusion: p.Fusion, Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
 	if p.Trace == nil {
 		if r.Graph, err = InWaves(p.Machine, p.Model, w, g, r.Mapping); err != nil {

@@ -41,6 +41,8 @@ var scalars = slices.Concat([]scalar{
 	{"parallel.pp", "pp", func(a *eval.Answer) any { return a.Parallel.PP }},
 	{"parallel.dp", "dp", func(a *eval.Answer) any { return a.Parallel.DP }},
 	{"parallel.ep", "ep", func(a *eval.Answer) any { return a.Parallel.EP }},
+	{"parallel.moe_tp", "moe_tp", func(a *eval.Answer) any { return count(a.Parallel.MoETP) }},
+	{"parallel.attn_dp", "attn_dp", func(a *eval.Answer) any { return count(a.Parallel.AttnDP) }},
 	{"parallel.sp", "sp", func(a *eval.Answer) any { return a.Parallel.SP }},
 	{"batch", "batch", func(a *eval.Answer) any { return a.Batch }},
 	{"prompt", "prompt", func(a *eval.Answer) any { return a.Prompt }},
@@ -161,6 +163,14 @@ func applies(v float64) any {
 	return v
 }
 
+// count is applies for a number.
+func count(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
 // given turns the "" of a text that an answer does not have into no value.
 func given(text string) any {
 	if text == "" {
@@ -185,7 +195,7 @@ func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, 
 		row.Values[s.column] = s.of(a)
 	}
 	row.Values["parallel"] = parallelText(a.Parallel)
-	row.Values["chips"] = a.Parallel.TP * a.Parallel.PP * a.Parallel.DP
+	row.Values["chips"] = a.Parallel.Chips()
 	for i := range a.Operators {
 		op := &a.Operators[i]
 		v := store.Values{"name": op.Name, "kind": op.Kind, "phase": op.Phase, "calls": op.Calls, "seconds": op.Seconds,
@@ -228,11 +238,11 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 		return store.Row{}, fmt.Errorf("write the request down: %w", err)
 	}
 	g := r.Graph
-	tp, pp := max(r.Mapping.TP, 1), max(r.Mapping.PP, 1)
+	to := eval.ParallelOf(&r.Mapping)
 	row := store.Row{Key: r.Key(), Values: store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
 		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
-		"parallel": parallelText(eval.Parallel{TP: tp, PP: pp, DP: 1, EP: 1}), "tp": tp, "pp": pp, "dp": int64(1), "ep": int64(1), "sp": false, "chips": tp * pp,
+		"parallel": parallelText(to), "tp": to.TP, "pp": to.PP, "dp": to.DP, "ep": to.EP, "sp": to.SP, "chips": to.Chips(),
 		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
 	}}
@@ -255,7 +265,7 @@ func parallelText(p eval.Parallel) string {
 	for _, d := range []struct {
 		name string
 		n    int64
-	}{{"pp", p.PP}, {"dp", p.DP}, {"ep", p.EP}} {
+	}{{"pp", p.PP}, {"dp", p.DP}, {"ep", p.EP}, {"moe_tp", p.MoETP}, {"attn_dp", p.AttnDP}} {
 		if d.n > 1 {
 			parts = append(parts, fmt.Sprintf("%s%d", d.name, d.n))
 		}

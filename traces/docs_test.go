@@ -200,7 +200,7 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	speculative := strings.Replace(all, `"phase":"serve"`, `"phase":"generate"`, 1)
-	speculative = strings.Replace(speculative, `"arrivals":"burst"`, `"wave":2,"draft":"d","draft_tokens":3,"acceptance":"0.5"`, 1)
+	speculative = strings.Replace(speculative, `"arrivals":"burst"`, `"wave":2,"groups":3,"draft":"d","draft_tokens":3,"acceptance":"0.5"`, 1)
 	s, err := Read("speculative", strings.NewReader(speculative))
 	if err != nil {
 		t.Fatal(err)

@@ -131,6 +131,7 @@ func graphs() *rapid.Generator[*Graph] {
 			g.Arrivals = rapid.SampledFrom(Arrivals()).Draw(t, "arrivals")
 		}
 		if g.Phase == "generate" && g.Batch > 1 {
+			g.Groups = rapid.Int64Range(0, 9).Draw(t, "groups")
 			g.Wave = rapid.Int64Range(0, g.Batch-1).Draw(t, "wave")
 		}
 		if rapid.Bool().Draw(t, "named") {

@@ -3,6 +3,7 @@ package eval
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/stratasim/strata/arch/plan"
 
 	"github.com/stratasim/strata/sim"
 )
@@ -88,7 +89,27 @@ type Parallel struct {
 	DP int64 `json:"dp"`
 	EP int64 `json:"ep"`
 	SP bool  `json:"sp"`
+	// MoETP is over how many chips each expert is divided and AttnDP how many groups of TP chips have sequences of their
+	// own; left out where they follow from the others: AttnDP is 1, and MoETP is TP, or 1 with experts that are shared out.
+	MoETP  int64 `json:"moe_tp,omitempty"`
+	AttnDP int64 `json:"attn_dp,omitempty"`
 }
+
+// ParallelOf is the mapping of an answer.
+func ParallelOf(p *plan.Mapping) Parallel {
+	d := p.Degrees()
+	q := Parallel{TP: d.TP, PP: max(p.PP, 1), DP: 1, EP: d.EP}
+	if d.AttnDP > 1 {
+		q.AttnDP = d.AttnDP
+	}
+	if d.MoETP != d.TP && d.MoETP > 1 {
+		q.MoETP = d.MoETP
+	}
+	return q
+}
+
+// Chips is how many chips the mapping takes.
+func (p Parallel) Chips() int64 { return p.TP * max(p.AttnDP, 1) * p.PP * p.DP }
 
 // StallSeconds is time by cause; it sums to the seconds it divides.
 type StallSeconds [sim.NumCauses]float64

@@ -165,10 +165,7 @@ func (r *Request) fidelity() string {
 
 func (r *Request) mapping() plan.Mapping {
 	p := r.Mapping
-	p.TP = max(p.TP, 1)
-	if p.PP == 1 { // one way to say it, since it is part of the key
-		p.PP = 0
-	}
+	p.Normalize() // one way to say it, since it is part of the key
 	if p.Pins.Empty() {
 		p.Pins = nil
 	}
@@ -292,7 +289,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	a := &res.Answer
 	mapping := r.mapping()
 	a.Schema, a.Arch, a.Model, a.Phase, a.Fidelity = Schema, m.Name, g.Name, g.Phase, r.fidelity()
-	a.Parallel = Parallel{TP: mapping.TP, PP: max(mapping.PP, 1), DP: 1, EP: 1}
+	a.Parallel = ParallelOf(&mapping)
 	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch, g.Prompt, g.Generate, g.DType.String()
 	a.WeightDType, a.KVDType = weightTypes(g)
 	profile, err := m.ProfileFor(mapping.Profile, mapping.HostSync)
@@ -572,7 +569,11 @@ func (r *Request) utilization(res *Result) error {
 			if err != nil {
 				return err
 			}
-			model += float64(float64(ops) * float64(run.Times) * float64(run.Steps()))
+			groups := int64(1) // that do the same on other sequences
+			if blk.Ops[j].Kind != traces.MoE {
+				groups = max(r.Graph.Groups, 1)
+			}
+			model += float64(float64(float64(ops)*float64(groups)) * float64(run.Times) * float64(run.Steps()))
 		}
 	}
 	var executed float64

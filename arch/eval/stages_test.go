@@ -123,12 +123,11 @@ func TestStagesThatAreNotSimulated(t *testing.T) {
 		hostSync       bool
 		want           string
 	}{
-		{"a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 2, 5, false, "10 chips are asked for"},
-		{"a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 1, -1, false, "must be at least 1"},
+		{"l40s", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 2, 5, false, "10 chips are asked for"},
+		{"a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 1, -1, false, "must be from 1 to"},
 		{"a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 1, 2, true, "timed one by one"},
 		{"a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "serve", Batch: 1, Prompt: 8, Generate: 8}, 1, 2, false, "a server keeps several batches"},
 		{"a100-sxm-80gb", "t5-11b", llm.Workload{Phase: "generate", Batch: 1, Prompt: 8, Generate: 2}, 1, 2, false, "an encoder-decoder"},
-		{"tpu-v4", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1}, 2, 2, false, "on a torus"},
 	} {
 		r := request(t, c.machine, c.model, c.w, c.tp)
 		r.Mapping.PP, r.Mapping.HostSync = c.pp, c.hostSync

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/memory/dram"
 	"github.com/stratasim/strata/sim"
@@ -33,7 +34,8 @@ func prepare(m *arch.Machine, g *traces.Graph, p *Mapping) (*builder, error) {
 	if err := p.check(m, g); err != nil {
 		return nil, err
 	}
-	fp, err := Footprint(m, g, *p)
+	g = p.local(g)
+	fp, err := footprintOf(m, g, *p)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +70,8 @@ type builder struct {
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
 	waiting  map[waitKey][]bool
+
+	cluster *interconnect.Cluster // of the chips of the mapping
 
 	onChip *onChip // between cores and memories; nil if nothing of it is modelled
 
@@ -120,8 +124,9 @@ type kernelKey struct {
 	beside                besideKey
 	read, write           units.Bytes
 	vectorOps, specialOps units.Ops
-	inHere, outHere       int64  // bytes of operands and results that wait on chip, or 1
-	pin                   Choice // what is given of it
+	inHere, outHere       int64              // bytes of operands and results that wait on chip, or 1
+	group                 interconnect.Group // of a collective
+	pin                   Choice             // what is given of it
 }
 
 func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*builder, error) {
@@ -133,7 +138,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
 		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
-	b.p = &Program{Machine: m.Name, Ranks: p.TP, Stages: p.PP, Placement: pl}
+	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
 		b.res[r.Name] = len(b.p.Resources)
@@ -175,9 +180,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	if pl.Streams() {
 		b.hostMemory(add)
 	}
-	if p.Chips() > 1 {
-		add(Resource{"link", sim.Link, "B", m.System.ScaleUp.Rate(m.CollectiveLibrary(profile), max(p.TP, 2)), false, false})
-	}
+	b.links(add)
 	return b, nil
 }
 
@@ -185,6 +188,7 @@ func rate(x float64) int64 { return max(1, int64(x+0.5)) }
 
 // program plans the runs of the graph as sections of phases and steps.
 func (b *builder) program(g *traces.Graph) (*Program, error) {
+	g = b.mapping.local(g)
 	entry := &Body{Name: g.Name, Op: -1}
 	// The products and the softmax of attention follow one another.
 	b.alone = b.mapping.Alone && len(g.Runs) == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1 && g.Blocks[g.Runs[0].Block].Ops[0].Kind != traces.Attention
@@ -231,7 +235,7 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		}
 		for _, p := range pipeline.pieces(run, begins) {
 			if last >= 0 && p.stage > stage {
-				if err := b.handOn(section, &g.Blocks[last], run.Phase); err != nil {
+				if err := b.handOn(section, &g.Blocks[last], run.Phase, stage, p.stage); err != nil {
 					return nil, err
 				}
 			}

@@ -366,9 +366,9 @@ func TestRefusals(t *testing.T) {
 		mp          plan.Mapping
 		want        string
 	}{
-		{"too many chips", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 16}, "16 chips are asked for, one a100-sxm-80gb node has 8"},
+		{"heads do not divide on several nodes", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 24}, "24 does not divide the"},
 		{"heads do not divide", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 3}, "3 does not divide the"},
-		{"no divisor beyond the node", "gpt2-small", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 8}, "8 does not divide the 12 attention heads of attention (try 6)"},
+		{"no divisor beyond the node", "gpt2-small", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 8}, "8 does not divide the 12 attention heads of attention (try 6 or 12)"},
 		{"no such profile", "llama2-7b", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{Profile: "eagre"}, "eagre"},
 		{"does not fit", "gpt3-175b", llm.Workload{Phase: "decode", Batch: 1, Prompt: 8}, plan.Mapping{TP: 2}, "does not fit"},
 	} {

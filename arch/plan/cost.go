@@ -235,7 +235,7 @@ func (b *builder) query(k *kernelKey) Query {
 		q.Kind = k.fused + "+" + k.kind
 	}
 	if kind, err := traces.ParseKind(k.kind); err == nil && kind.Collective() {
-		q.Bytes, q.Ranks = int64(k.read), b.ranksOf(k.kind)
+		q.Bytes, q.Ranks = int64(k.read), k.group.Ranks
 	}
 	return q
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/stratasim/strata/arch"
-	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -432,25 +431,6 @@ func (b *builder) decidedRows(r *rows, k *Body, resident bool, pin *pinned) {
 		d.Choice.Kernel, d.Rule = "resident", "an operator by itself waits for its operands"
 	}
 	d.Levels = b.streamLevels(k, []Held{{"read", units.Bytes(r.read)}, {"written", units.Bytes(r.write)}})
-	b.decided(d, pin)
-}
-
-// decidedCollective notes the protocol of a collective, and what others would take.
-func (b *builder) decidedCollective(m Match, k *Body, bytes units.Bytes, s *interconnect.Schedule, pin *pinned) {
-	lib := b.m.CollectiveLibrary(b.profile)
-	took := func(s *interconnect.Schedule) units.Time { // as Schedule compares them
-		t := float64(s.Latency) + float64(float64(s.Occupied)/float64(b.m.System.ScaleUp.Rate(lib, b.ranksOf(m.Kind)))*float64(units.Second))
-		return units.Time(min(t, float64(units.MaxTime)))
-	}
-	d := Decision{Match: m, Body: k, Choice: Choice{Protocol: s.Protocol}, What: fmt.Sprintf("%s over %s", Human(bytes), plural(b.ranksOf(m.Kind),
-		"chip")), Time: took(s)}
-	for i := range lib.Protocols {
-		o, err := b.m.System.ScaleUp.ScheduleBy(lib, lib.Protocols[i].Name, interconnect.Op(m.Kind), b.ranksOf(m.Kind), bytes)
-		if err == nil && o.Protocol != "" && o.Protocol != s.Protocol {
-			d.Others = append(d.Others, Alternative{Choice: Choice{Protocol: o.Protocol}, Time: took(&o)})
-		}
-	}
-	d.sortOthers()
 	b.decided(d, pin)
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -59,6 +59,9 @@ func (p *Mapping) Normalize() {
 		p.PP = 0
 	}
 	d := p.Degrees()
+	if d.Chips() != d.Experts() {
+		return // for check to refuse as it is
+	}
 	short := Mapping{TP: d.TP, AttnDP: d.AttnDP, EP: d.EP}
 	p.EP, p.MoETP, p.AttnDP = 0, 0, 0
 	if d.EP > 1 {
@@ -90,6 +93,15 @@ func (p *Mapping) checkDegrees(g *traces.Graph) error {
 	if p.EP == 0 {
 		field = "moe-tp"
 	}
+	const dense = "leave it out; tp divides models without experts"
+	switch sparse := d == (Degrees{d.TP, 1, 1, d.TP}) || mixture(g); {
+	case !sparse && p.EP > 1:
+		return &Invalid{"ep", "there are no experts to share out", dense}
+	case !sparse && p.MoETP > 1:
+		return &Invalid{"moe-tp", "there are no experts to divide", dense}
+	case !sparse:
+		return &Invalid{"attn-dp", "there are no experts that groups could share", dense}
+	}
 	switch {
 	case p.Exchange != Gather && p.Exchange != "gather" && p.Exchange != Dispatch:
 		return &Invalid{"exchange", fmt.Sprintf("%q is unknown", p.Exchange), "gather or " + Dispatch}
@@ -102,14 +114,12 @@ func (p *Mapping) checkDegrees(g *traces.Graph) error {
 	case d.AttnDP != max(g.Groups, 1):
 		return &Invalid{"attn-dp", fmt.Sprintf("%s, and the graph is that of one of %d", plural(d.AttnDP, "group"), max(g.Groups, 1)), "a trace says itself how many groups it is of"}
 	}
-	sparse := false
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {
 			op := &g.Blocks[i].Ops[j]
 			if op.Kind != traces.MoE {
 				continue
 			}
-			sparse = true
 			switch {
 			case d.EP == 1:
 			case op.EP > 1:
@@ -126,15 +136,19 @@ func (p *Mapping) checkDegrees(g *traces.Graph) error {
 			}
 		}
 	}
-	switch {
-	case sparse:
-		return nil
-	case p.EP > 1:
-		return &Invalid{"ep", "there are no experts to share out", "leave it out; --tp divides dense models"}
-	case p.MoETP > 1 && p.MoETP != d.TP:
-		return &Invalid{"moe-tp", "there are no experts to divide", "leave it out; --tp divides dense models"}
-	}
 	return nil
+}
+
+// mixture reports whether a graph has a mixture of experts.
+func mixture(g *traces.Graph) bool {
+	for i := range g.Blocks {
+		for j := range g.Blocks[i].Ops {
+			if g.Blocks[i].Ops[j].Kind == traces.MoE {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // division writes two degrees and what they come to: "2 chips (ep 2 times moe-tp 1)".
@@ -225,7 +239,7 @@ func (b *builder) exchange(op *traces.Op, phase traces.Phase, rows int64, back b
 	}
 	var out []*Body
 	over := func(name string, kind traces.Kind, chips, stride, elements int64) error {
-		k, err := b.collectiveOver(op.Name+"."+name, phase, kind, span2{chips, stride}, format.Bytes(elements))
+		k, err := b.collectiveOver(op.Name+"."+name, phase, kind, interconnect.Group{Ranks: chips, Stride: stride}, format.Bytes(elements))
 		if err == nil {
 			out = append(out, k)
 		}
@@ -248,7 +262,8 @@ func (b *builder) exchange(op *traces.Op, phase traces.Phase, rows int64, back b
 	return out, err
 }
 
+// dispatches reports whether only tokens that have chosen its experts come to a chip.
+func (b *builder) dispatches() bool { return b.mapping.Exchange == Dispatch && !b.together() }
+
 // together reports whether all chips of a stage have the same tokens, so that an all-reduce adds up what their experts make.
 func (b *builder) together() bool { return b.mapping.Degrees().AttnDP == 1 }
-
-var _ = arch.FuseAll

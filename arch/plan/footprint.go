@@ -18,7 +18,7 @@ type Memory struct {
 
 // eachWeight visits the weights that a graph uses: what one chip has of each in a layer, and in how many layers it
 // has not been visited before.
-func eachWeight(g *traces.Graph, tp int64, visit func(blk *traces.Block, op *traces.Op, t *traces.Tensor, each units.Bytes, layers int64) error) error {
+func eachWeight(g *traces.Graph, p *Mapping, visit func(blk *traces.Block, op *traces.Op, t *traces.Tensor, each units.Bytes, layers int64) error) error {
 	// Layers are counted by range, not one by one: a run covers layers first…first+times−1.
 	type span struct{ first, end int64 }
 	covered := map[string][]span{}
@@ -32,7 +32,7 @@ func eachWeight(g *traces.Graph, tp int64, visit func(blk *traces.Block, op *tra
 				if t.Role != traces.Weight {
 					continue
 				}
-				bytes, err := weightBytes(op, t, tp)
+				bytes, err := p.weightBytes(op, t)
 				if err != nil {
 					return err
 				}
@@ -67,16 +67,12 @@ func eachWeight(g *traces.Graph, tp int64, visit func(blk *traces.Block, op *tra
 }
 
 // weightBytes returns what one chip has of a weight of an operator.
-func weightBytes(op *traces.Op, t *traces.Tensor, tp int64) (units.Bytes, error) {
+func (p *Mapping) weightBytes(op *traces.Op, t *traces.Tensor) (units.Bytes, error) {
 	bytes, ok := t.Bytes()
 	if !ok {
 		return 0, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
 	}
-	switch op.Split {
-	case traces.Column, traces.Row, traces.Partial, traces.Vocab, traces.Heads, traces.Sharded:
-		bytes = units.Bytes(units.CeilDiv(int64(bytes), max(tp, 1)))
-	}
-	return bytes, nil
+	return units.Bytes(units.CeilDiv(int64(bytes), p.ways(op))), nil
 }
 
 // Footprint works out what one chip holds under the mapping. A weight is one tensor name in one
@@ -85,6 +81,11 @@ func weightBytes(op *traces.Op, t *traces.Tensor, tp int64) (units.Bytes, error)
 //
 // In a pipeline it is that of the chips that hold the most.
 func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
+	return footprintOf(m, p.local(g), p)
+}
+
+// footprintOf is Footprint of the graph as the chips of a stage have it.
+func footprintOf(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 	if p.PP <= 1 {
 		return footprint(m, g, p)
 	}
@@ -129,7 +130,7 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 		*to = units.Bytes(n)
 		return nil
 	}
-	err = eachWeight(g, tp, func(_ *traces.Block, _ *traces.Op, _ *traces.Tensor, each units.Bytes, layers int64) error {
+	err = eachWeight(g, &p, func(_ *traces.Block, _ *traces.Op, _ *traces.Tensor, each units.Bytes, layers int64) error {
 		return grow(&mem.Weights, each, layers)
 	})
 	if err != nil {
@@ -205,7 +206,7 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 			}
 			return true
 		}
-		alive, err := peakActivations(blk, tp, past[i], fused)
+		alive, err := peakActivations(blk, &p, past[i], fused)
 		if err != nil {
 			return mem, err
 		}
@@ -226,7 +227,9 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 // peakActivations returns the size of the arena for a block's activations: a tensor lives from the operator that
 // writes it to the last that reads it. Attention that is not fused also holds its
 // scores, before and after the softmax.
-func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) bool) (units.Bytes, error) {
+func peakActivations(blk *traces.Block, p *Mapping, past int64, fused func(*traces.Op) bool) (units.Bytes, error) {
+	d := p.Degrees()
+	tp := d.TP
 	first, last := make([]int, len(blk.Tensors)), make([]int, len(blk.Tensors))
 	divided := make([]bool, len(blk.Tensors))
 	for t := range first {
@@ -260,6 +263,17 @@ func peakActivations(blk *traces.Block, tp, past int64, fused func(*traces.Op) b
 	}
 	for j := range blk.Ops {
 		op := &blk.Ops[j]
+		if op.Kind == traces.MoE && d.AttnDP > 1 { // tokens of other groups, and what becomes of them
+			rows := op.M
+			if p.Exchange == Dispatch {
+				rows = arrived(op, op.Routes())
+			}
+			there, ok := mul(rows, op.K)
+			if !ok || there > traces.MaxElements {
+				return 0, fmt.Errorf("tokens of all groups in %s: %w", op.Name, ErrTooLarge)
+			}
+			lives = append(lives, life{int64(op.DType.Bytes(there)) + int64(op.DType.Result().Bytes(there)), j, j})
+		}
 		if op.Kind != traces.Attention || fused(op) {
 			continue
 		}

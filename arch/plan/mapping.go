@@ -12,8 +12,15 @@ import (
 type Mapping struct {
 	// TP is the tensor-parallel degree; 0 means 1.
 	TP int64 `json:"tp"`
-	// PP is the number of pipeline stages, TP chips each; 0 means 1.
+	// PP is the number of pipeline stages, as many chips each; 0 means 1.
 	PP int64 `json:"pp,omitempty"`
+	// EP is among how many ranks the experts of a mixture are shared out, and MoETP over how many chips each expert's inner
+	// elements are divided; AttnDP is how many groups of TP chips have sequences of their own. 0 leaves it to Degrees.
+	EP     int64 `json:"ep,omitempty"`
+	MoETP  int64 `json:"moe_tp,omitempty"`
+	AttnDP int64 `json:"attn_dp,omitempty"`
+	// Exchange is how tokens of several groups come to the experts: Gather or Dispatch.
+	Exchange string `json:"exchange,omitempty"`
 	// Profile names the runtime profile; "" is the machine's default.
 	Profile string `json:"profile,omitempty"`
 	// HostSync times every operator from the host: each pays the host's launch and
@@ -50,7 +57,7 @@ type Mapping struct {
 }
 
 // Chips is how many chips the mapping takes.
-func (p Mapping) Chips() int64 { return max(p.TP, 1) * max(p.PP, 1) }
+func (p Mapping) Chips() int64 { return p.Degrees().Chips() * max(p.PP, 1) }
 
 // runtime returns the runtime profile of the mapping, as the mapping changes it. Errors are of type *Invalid.
 func (p *Mapping) runtime(m *arch.Machine) (*arch.Profile, error) {
@@ -94,11 +101,14 @@ func (e *Invalid) Error() string {
 
 // check verifies the mapping against machine and graph.
 func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
-	switch {
-	case p.TP < 1:
+	if p.TP < 1 {
 		return &Invalid{"tp", fmt.Sprintf("%d: must be at least 1", p.TP), ""}
-	case p.TP > m.System.Chips:
-		return &Invalid{"tp", fmt.Sprintf("%d chips are asked for, one %s node has %d", p.TP, m.Name, m.System.Chips), fmt.Sprintf("use --tp %d or less", m.System.Chips)}
+	}
+	if err := p.checkDegrees(g); err != nil {
+		return err
+	}
+	if err := p.checkChips(m); err != nil {
+		return err
 	}
 	switch p.Offload {
 	case OffloadChip, OffloadNone, OffloadHost:
@@ -120,10 +130,14 @@ func (p Mapping) check(m *arch.Machine, g *traces.Graph) error {
 	if err := p.checkStages(m, g); err != nil || p.TP == 1 {
 		return err
 	}
+	most := int64(MaxChips)
+	if m.System.ScaleOut == nil {
+		most = m.System.Chips
+	}
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {
 			op := &g.Blocks[i].Ops[j]
-			if err := divides(op, p.TP, m.System.Chips); err != nil {
+			if err := divides(op, p.TP, most); err != nil {
 				return err
 			}
 		}
@@ -160,10 +174,7 @@ func divides(op *traces.Op, tp, most int64) error {
 			return nil // what it adds are parts already
 		}
 		if op.Kind == traces.MoE {
-			if op.N%tp != 0 {
-				return bad("inner elements of the experts", op.N)
-			}
-			return nil
+			return nil // see checkDegrees
 		}
 		if op.K%tp != 0 {
 			return bad("rows of the weight", op.K)

@@ -13,12 +13,13 @@ import (
 
 // moe plans a mixture of experts as the kernels of a library that groups tokens by expert: sort them, a
 // grouped product up, the activation, a grouped product down, and the sum over the experts of each token.
-// Tensor parallelism divides the inner elements of every expert; what each chip then has of the sum is
-// added up by an all-reduce, unless the operator leaves that to another.
+// Chips share out the experts, or divide the inner elements of every one; what each chip then has of the sum is
+// added up by an all-reduce, unless the operator leaves that to another. Where chips have tokens of their own, these come to the
+// experts before and go back behind them: see exchange.
 func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	inner := op.N
 	if op.Split != traces.Whole {
-		inner = units.CeilDiv(inner, b.mapping.TP)
+		inner = units.CeilDiv(inner, b.mapping.Degrees().MoETP)
 	}
 	rowsAll, ok := mul(op.M, op.TopK)
 	if _, fits := mul(rowsAll, max(inner, op.K), op.Matrices(), op.K, 2); !ok || !fits {
@@ -32,7 +33,11 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	if !lib.For(op.WeightDType) {
 		lib = nil
 	}
-	if lib != nil && lib.Local {
+	tokens := op.M // that come to this chip
+	if b.dispatches() {
+		tokens = arrived(op, loads)
+	}
+	if lib != nil && lib.Local || b.dispatches() {
 		rowsAll = 0
 		for _, l := range loads {
 			rowsAll += l.Tokens * l.Experts
@@ -44,6 +49,13 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 			out = append(out, k)
 		}
 		return err
+	}
+	if !b.together() {
+		there, err := b.exchange(op, phase, tokens, false)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, there...)
 	}
 	if lib != nil && lib.Sort+lib.Row > 0 {
 		k := b.kernel(op.Name+".sort", phase, op.Kind.String())
@@ -63,7 +75,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
-	up := grouped{name: op.Name + ".up", phase: phase, n: inner * (op.Matrices() - 1), k: op.K, a: op.DType, w: op.WeightDType, loads: loads, tokens: op.M, all: rowsAll, matrices: op.Matrices() - 1}
+	up := grouped{name: op.Name + ".up", phase: phase, n: inner * (op.Matrices() - 1), k: op.K, a: op.DType, w: op.WeightDType, loads: loads, tokens: tokens, all: rowsAll, matrices: op.Matrices() - 1}
 	if err := emit(b.grouped(&up, op)); err != nil {
 		return nil, err
 	}
@@ -75,9 +87,13 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	if err := emit(b.grouped(&down, op)); err != nil {
 		return nil, err
 	}
-	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: op.M, cols: op.K, dtype: d, wtype: d, kvtype: d,
-		read: rowsAll * op.K * result, write: op.M * op.K * result, vector: rowsAll * op.K, follows: true, as: arch.ExpertRows})); err != nil {
+	if err := emit(b.rowKernel(rows{name: op.Name + ".sum", phase: phase, kind: traces.Add, rows: tokens, cols: op.K, dtype: d, wtype: d, kvtype: d,
+		read: rowsAll * op.K * result, write: tokens * op.K * result, vector: rowsAll * op.K, follows: true, as: arch.ExpertRows})); err != nil {
 		return nil, err
+	}
+	if !b.together() {
+		back, err := b.exchange(op, phase, tokens, true)
+		return append(out, back...), err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
 		return out, emit(b.collective(op.Name+".all-reduce", phase, traces.AllReduce, op.DType.Result().Bytes(op.M*op.K)))
@@ -187,7 +203,7 @@ func (b *builder) expertTile(g *grouped, flat *gemm, lib *arch.MoEKernel, op *tr
 	}
 	all := op.M * op.TopK
 	elsewhere := all - rows
-	if lib.Local {
+	if lib.Local || b.dispatches() {
 		elsewhere = 0
 	}
 	each := units.CeilDiv(all, min(op.Experts, all)) // rows of an expert that has any, on average

@@ -54,7 +54,7 @@ type segment struct {
 	in  int64 // bytes of tensors read from memory at the beginning of the chain and written to it at the end
 	out int64
 	// collective ends the segment, nil if none does; its payload streams out with the tiles if there are several.
-	collective *interconnect.Schedule
+	collective *flow
 	streams    bool
 }
 
@@ -264,8 +264,8 @@ func (b *builder) pipelineLaunch(blk *traces.Block, run *traces.Run, ops []strea
 		var pin *pinned
 		if last.payload > 0 {
 			var protocol string
-			protocol, pin = b.protocol(name, run.Phase, last.reduced, last.payload)
-			c, err := b.m.System.ScaleUp.ScheduleBy(b.m.CollectiveLibrary(b.profile), protocol, interconnect.Op(last.reduced.String()), b.mapping.TP, last.payload)
+			protocol, pin = b.protocol(b.cluster, name, run.Phase, last.reduced, b.tensorGroup(), last.payload)
+			c, _, err := b.flow(b.cluster, interconnect.Op(last.reduced.String()), b.tensorGroup(), last.payload, protocol)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 			}
@@ -280,7 +280,7 @@ func (b *builder) pipelineLaunch(blk *traces.Block, run *traces.Run, ops []strea
 		if s.collective != nil {
 			c := b.streamedCollective(s, run)
 			if b.decisions != nil {
-				b.decidedCollective(b.matchCollective(name, run.Phase, last.reduced), c, last.payload, s.collective, pin)
+				b.decidedCollective(b.cluster, b.matchCollective(name, run.Phase, last.reduced), c, b.tensorGroup(), last.payload, s.collective, pin)
 			}
 			kernels = append(kernels, c)
 		}
@@ -501,9 +501,10 @@ func (b *builder) pipelineSegment(run *traces.Run, s *segment, launches bool) (*
 // send is the payload of a collective, or a part of it, on its way from and to on-chip memory.
 func (b *builder) send(s *segment, parts int64) *Step {
 	c := s.collective
-	sent := units.CeilDiv(int64(c.Sent), parts)
-	return &Step{Kind: "collective", Uses: []Use{b.useAt("link", sent, float64(c.Sent)/float64(c.Occupied)), b.use(b.shared.Name, 2*sent)},
-		Counts: []Count{b.count("link.sent", "B", sent), b.count(b.shared.Name+".read", "B", sent), b.count(b.shared.Name+".write", "B", sent)}}
+	uses, counts := c.uses(b, parts)
+	sent := units.CeilDiv(int64(c.near+c.far), parts)
+	return &Step{Kind: "collective", Uses: append(uses, b.use(b.shared.Name, 2*sent)),
+		Counts: append(counts, b.count(b.shared.Name+".read", "B", sent), b.count(b.shared.Name+".write", "B", sent))}
 }
 
 // streamedCollective is what of a collective within a launch comes after the last tile.
@@ -515,7 +516,7 @@ func (b *builder) streamedCollective(s *segment, run *traces.Run) *Body {
 	if !s.streams {
 		step = b.send(s, 1)
 	}
-	step.Latency, step.Charge = s.collective.Latency, sim.Link
-	k.then(Node{Name: "transfer, " + s.collective.Protocol, Step: step})
+	step.Latency, step.Charge = s.collective.latency, sim.Link
+	k.then(Node{Name: "transfer, " + s.collective.protocol, Step: step})
 	return k
 }

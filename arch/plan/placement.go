@@ -198,7 +198,8 @@ func (pl *Placement) Streams() bool { return pl != nil && len(pl.Items) > 0 }
 // Place decides what lives in which memory of one chip. The error is a *DoesNotFit, unless the mapping says Overfull,
 // and those of Footprint.
 func Place(m *arch.Machine, g *traces.Graph, p Mapping) (*Placement, error) {
-	fp, err := Footprint(m, g, p)
+	g = p.local(g)
+	fp, err := footprintOf(m, g, p)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ func inventory(g *traces.Graph, p Mapping, page int64) ([]Item, error) {
 		}
 		return &items[i]
 	}
-	err := eachWeight(g, p.TP, func(blk *traces.Block, op *traces.Op, t *traces.Tensor, each units.Bytes, layers int64) error {
+	err := eachWeight(g, &p, func(blk *traces.Block, op *traces.Op, t *traces.Tensor, each units.Bytes, layers int64) error {
 		class := Weights
 		if op.Kind == traces.MoE {
 			class = Experts
@@ -309,7 +310,7 @@ func inventory(g *traces.Graph, p Mapping, page int64) ([]Item, error) {
 			op := &blk.Ops[j]
 			for _, id := range op.Inputs {
 				if t := &blk.Tensors[id]; t.Role == traces.Weight {
-					each, err := weightBytes(op, t, p.TP)
+					each, err := p.weightBytes(op, t)
 					if err != nil {
 						return nil, err
 					}

@@ -4,11 +4,12 @@ import (
 	"fmt"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
-// A pipeline of PP stages divides the layers over groups of TP chips: the first of them hold one layer more where they
+// A pipeline of PP stages divides the layers over groups of as many chips: the first of them hold one layer more where they
 // do not come out even. Embeddings and what else comes before the layers are on the first stage, the head on the last.
 //
 // One batch is in flight. Its stages run one after another and hand the activations on, so a pipeline makes room for a
@@ -29,18 +30,12 @@ func (p Mapping) checkStages(m *arch.Machine, g *traces.Graph) error {
 		return nil
 	case p.PP < 1:
 		return &Invalid{"pp", fmt.Sprintf("%d: must be at least 1", p.PP), ""}
-	case p.TP*p.PP > m.System.Chips:
-		return &Invalid{"pp", fmt.Sprintf("%d chips are asked for, one %s node has %d", p.TP*p.PP, m.Name, m.System.Chips),
-			fmt.Sprintf("use --pp %d or less", max(1, m.System.Chips/p.TP))}
 	case p.Alone || p.HostSync:
 		return &Invalid{"pp", "operators that are timed one by one have no stages", "leave it out"}
 	case g.Phase == "serve":
 		return &Invalid{"pp", "a server keeps several batches in flight, which are not simulated in a pipeline", "use --tp, or phase generate with one batch in flight"}
 	case g.Speculation != nil:
 		return &Invalid{"pp", "a draft model and a pipeline together are not simulated", "leave one of them out"}
-	}
-	if up := m.System.ScaleUp; p.TP > 1 && up.Topology != "switch" && up.Topology != "fully-connected" {
-		return &Invalid{"pp", fmt.Sprintf("stages of several chips on a %s are not simulated", up.Topology), "use --tp or --pp alone"}
 	}
 	for i := range g.Blocks {
 		for j := range g.Blocks[i].Ops {
@@ -129,8 +124,18 @@ func Stage(g *traces.Graph, n, stage int64) *traces.Graph {
 }
 
 // passOn plans the hand-over of so many bytes from each chip of a stage to one of another.
-func (b *builder) passOn(name string, phase traces.Phase, bytes units.Bytes) (*Body, error) {
-	return b.transfer(name, phase, traces.SendRecv, 2, 1, bytes)
+func (b *builder) passOn(name string, phase traces.Phase, bytes units.Bytes, from, to int64) (*Body, error) {
+	chips := b.mapping.Degrees().Chips()
+	c, g := b.cluster, interconnect.Group{Ranks: 2, Stride: chips}
+	if c.Out != nil {
+		if from*chips/c.Chips == (to*chips+chips-1)/c.Chips || to*chips/c.Chips == (from*chips+chips-1)/c.Chips {
+			node := *c
+			node.Out, c = nil, &node
+		} else {
+			g.Stride = max(chips, c.Chips)
+		}
+	}
+	return b.transfer(c, name, phase, traces.SendRecv, g, 1, bytes)
 }
 
 // handsOn is what a block passes to the next stage: the results of its last operator.
@@ -154,12 +159,12 @@ func handsOn(blk *traces.Block) (units.Bytes, error) {
 }
 
 // handOn appends what passes the results of a block to a later stage.
-func (b *builder) handOn(section *Body, blk *traces.Block, phase traces.Phase) error {
+func (b *builder) handOn(section *Body, blk *traces.Block, phase traces.Phase, from, to int64) error {
 	bytes, err := handsOn(blk)
 	if err != nil {
 		return err
 	}
-	k, err := b.passOn(sendOp, phase, bytes)
+	k, err := b.passOn(sendOp, phase, bytes, from, to)
 	if err != nil {
 		return err
 	}
@@ -169,7 +174,7 @@ func (b *builder) handOn(section *Body, blk *traces.Block, phase traces.Phase) e
 
 // goBack appends what passes the tokens that a step made back to the first stage.
 func (b *builder) goBack(section *Body, g *traces.Graph, phase traces.Phase) error {
-	k, err := b.passOn(returnOp, phase, traces.INT32.Bytes(max(g.Batch, 1)))
+	k, err := b.passOn(returnOp, phase, traces.INT32.Bytes(max(g.Batch, 1)), b.mapping.PP-1, 0)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (b *builder) movesOf(g *traces.Graph, run *traces.Run) (*moves, error) {
 				continue
 			}
 			seen[t.Name] = true
-			each, err := weightBytes(op, t, b.mapping.TP)
+			each, err := b.mapping.weightBytes(op, t)
 			if err != nil {
 				return nil, err
 			}
@@ -369,7 +369,7 @@ func (b *builder) hostMemory(add func(Resource)) {
 			continue
 		}
 		host := b.m.System.Host
-		add(Resource{low.Name, sim.DDR, "B", host.Share(b.m.Chip.Clock, b.mapping.TP), false, false})
+		add(Resource{low.Name, sim.DDR, "B", host.Share(b.m.Chip.Clock, b.p.Ranks), false, false})
 		add(Resource{HostIn, sim.DDR, "B", host.Link.Rate(), false, false})
 		add(Resource{HostOut, sim.DDR, "B", host.Link.Rate(), false, false})
 	}

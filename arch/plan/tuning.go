@@ -137,7 +137,7 @@ func PlaceTraining(m *arch.Machine, g *traces.Graph, t Training) (*Placement, er
 func trained(g *traces.Graph, t Training) (held, moves []Item, err error) {
 	var gradients, states []Item
 	var wide units.Bytes // the largest narrow weight in 16 bits
-	err = eachWeight(g, 1, func(blk *traces.Block, op *traces.Op, w *traces.Tensor, each units.Bytes, layers int64) error {
+	err = eachWeight(g, &Mapping{}, func(blk *traces.Block, op *traces.Op, w *traces.Tensor, each units.Bytes, layers int64) error {
 		n := int64(1)
 		for _, d := range w.Shape {
 			var ok bool
@@ -198,7 +198,7 @@ func (t *Training) activations(m *arch.Machine, g *traces.Graph, held *[]Item) e
 				return fmt.Errorf("activations of %s: %w", blk.Name, ErrTooLarge)
 			}
 		}
-		at, err := peakActivations(blk, 1, run.Past, fused)
+		at, err := peakActivations(blk, &Mapping{}, run.Past, fused)
 		if err != nil {
 			return err
 		}

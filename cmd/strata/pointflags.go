@@ -110,7 +110,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 			}
 		}
 		o := &p.Options
-		*o = experiments.Options{TP: o.TP, PP: o.PP, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		*o = experiments.Options{TP: o.TP, PP: o.PP, EP: o.EP, MoETP: o.MoETP, AttnDP: o.AttnDP, Exchange: o.Exchange, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "":
@@ -180,13 +180,14 @@ func (f *pointFlags) register(c *cobra.Command) {
 	f.many.register(c)
 	o := &f.options
 	o.TP, o.PP, o.Fidelity = 1, 1, eval.Event
-	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "tensor-parallel chips of one node")
+	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "chips that divide every operator (tensor parallelism)")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
 	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, with one batch in flight")
+	divisionFlags(c, o, &f.problems)
 	mappingFlag(c, &f.mapping)
 	fusionFlag(c, &o.Fusion, &f.problems)
-	group(fs, mapping, "tp", "pp", "runtime", "host-sync", "fusion", "mapping")
+	group(fs, mapping, "tp", "pp", "ep", "moe-tp", "attn-dp", "exchange", "runtime", "host-sync", "fusion", "mapping")
 	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -203,6 +204,22 @@ func (f *pointFlags) register(c *cobra.Command) {
 	mustComplete(c, "runtime", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return profileNames(f.arch), cobra.ShellCompDirectiveNoFileComp
 	})
+}
+
+// exchanges are the ways to bring tokens to experts.
+var exchanges = []string{"gather", plan.Dispatch}
+
+// divisionFlags adds how chips divide a mixture of experts.
+func divisionFlags(c *cobra.Command, o *experiments.Options, problems *experiments.Problems) {
+	fs := c.Flags()
+	fs.Var(&count{name: "ep", into: &o.EP, min: 1, problems: problems}, "ep", "ranks that share out the experts of a mixture (default 1)")
+	fs.Var(&count{name: "moe-tp", into: &o.MoETP, min: 1, problems: problems}, "moe-tp", "chips that divide each expert (default as many as --ep leaves)")
+	fs.Var(&count{name: "attn-dp", into: &o.AttnDP, min: 1, problems: problems}, "attn-dp", "groups of --tp chips with sequences of their own, which meet at the experts (default as many as the experts' chips make up)")
+	fs.Var(&choice{"exchange", &o.Exchange, exchanges, problems}, "exchange", "how tokens of groups come to experts: gather (all of them to every chip, the default) or all-to-all (those that chose its experts)")
+	for _, name := range []string{"ep", "moe-tp", "attn-dp"} {
+		complete(c, name, func() []string { return []string{"1", "2", "4", "8"} })
+	}
+	complete(c, "exchange", func() []string { return exchanges })
 }
 
 // Words of the flags about memory.
@@ -328,23 +345,23 @@ func inputError(err error) error {
 // laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
 // are accepted, so that scripts written for a later version say why they do not work yet.
 type laterFlags struct {
-	dp, ep, cp int64
-	sp         bool
-	parallel   string
+	dp, cp   int64
+	sp       bool
+	parallel string
 }
 
 func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
 	fs := c.Flags()
-	f.dp, f.ep, f.cp = 1, 1, 1
+	f.dp, f.cp = 1, 1
 	for _, n := range []struct {
 		name, what string
 		into       *int64
-	}{{"dp", "data-parallel replicas", &f.dp}, {"ep", "expert-parallel chips", &f.ep}, {"cp", "context-parallel chips", &f.cp}} {
+	}{{"dp", "data-parallel replicas", &f.dp}, {"cp", "context-parallel chips", &f.cp}} {
 		fs.Var(&count{name: n.name, into: n.into, min: 1, problems: problems}, n.name, n.what)
 	}
 	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
 	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
-	for _, name := range []string{"dp", "ep", "cp", "sp", "parallel"} {
+	for _, name := range []string{"dp", "cp", "sp", "parallel"} {
 		fs.Lookup(name).Hidden = true
 	}
 }
@@ -355,9 +372,8 @@ func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
 		set  bool
 		hint string
 	}{
-		{"dp", f.dp > 1, "this version maps with --tp and --pp only"},
-		{"ep", f.ep > 1, "this version maps with --tp and --pp only"},
-		{"cp", f.cp > 1, "this version maps with --tp and --pp only"},
+		{"dp", f.dp > 1, "inference is divided with --tp, --pp, --ep and --attn-dp"},
+		{"cp", f.cp > 1, "inference is divided with --tp, --pp, --ep and --attn-dp"},
 		{"sp", f.sp, "leave it out"},
 		{"parallel", f.parallel != "", "give --tp"},
 	} {

@@ -239,8 +239,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return nil, err
 	}
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
-	r.Mapping.PP, r.Mapping.Fusion = q.pp, q.fusion
-	r.Mapping.TP, r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = q.tp, name, q.hostSync, pins
+	r.Mapping = q.divided()
+	r.Mapping.Fusion = q.fusion
+	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = name, q.hostSync, pins
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	r.Mapping.Offload, r.Mapping.Placement, r.Mapping.Prefetch, r.Mapping.Lookahead = q.offload, q.placement, &q.prefetch, &q.lookahead
 	if r.Graph, err = experiments.InWaves(m.Machine, model, w, g, r.Mapping); err != nil {
@@ -291,17 +292,25 @@ func (o *Oracle) costsFor(q *request) plan.Coster {
 
 // withinNode refuses more chips than one node of the machine has.
 func (q *request) withinNode(m *arch.Machine) *Error {
-	chips, at := q.tp*q.pp, "/parallel/tp"
-	if q.pp > 1 {
+	p := q.divided()
+	chips, at := p.Chips(), "/parallel/tp"
+	if p.Chips() > q.tp {
 		at = "/parallel"
 	}
 	if q.model == "" {
 		chips, at = q.op.Ranks, "/op/ranks"
+	} else if m.System.ScaleOut != nil {
+		return nil // the planner knows how far that reaches
 	}
 	if chips <= m.System.Chips {
 		return nil
 	}
-	return unsupported("beyond-node", at, fmt.Sprintf("at most %d", m.System.Chips), "%d chips: one node of %s has %d, and several nodes are not simulated by this version", chips, m.Name, m.System.Chips)
+	return unsupported("beyond-node", at, fmt.Sprintf("at most %d", m.System.Chips), "%d chips: one node of %s has %d, and it says of no network between nodes", chips, m.Name, m.System.Chips)
+}
+
+// divided is how the request divides a model over chips.
+func (q *request) divided() plan.Mapping {
+	return plan.Mapping{TP: q.tp, PP: q.pp, EP: q.ep, MoETP: q.moeTP, AttnDP: q.attnDP, Exchange: q.exchange}
 }
 
 // workload is what the request asks of the model.
@@ -309,6 +318,10 @@ func (q *request) workload(a *machine, m *llm.Model) llm.Workload {
 	w := q.formats(a, m)
 	w.Phase, w.Batch, w.Prompt, w.Generate, w.Layers = q.phase, q.batch, q.context, q.generate, q.layers
 	w.SkewMilli = q.skew
+	if w.Groups = q.attnDP; m.MoE != nil {
+		p := q.divided()
+		w.Groups = p.Degrees().AttnDP
+	}
 	if q.lora != "" {
 		w.LoRA, _ = llm.ParseLoRA(q.lora) // it was written from adapters that are in order
 		if d, err := traces.ParseDType(w.LoRA.BaseDType); err == nil {

@@ -30,6 +30,8 @@ type job struct {
 	draftTokens       int64
 	lora              string // as llm.ParseLoRA reads it, "" for none
 	tp, pp            int64
+	ep, moeTP, attnDP int64  // 0 where they are left out
+	exchange          string // as plan.Mapping has it
 	framework, kernel string
 	hostSync, detail  bool
 	fusion            string  // as arch.ParseFusions writes it
@@ -507,11 +509,19 @@ func (q *request) parallel(f *fields) {
 	if q.pp = p.integer("pp", 1, maxDim, 1); q.model == "" && q.pp > 1 {
 		p.fail(invalid("value", "/parallel/pp", "leave it out", "an operator alone has no stages"))
 	}
+	for _, d := range []struct {
+		name string
+		into *int64
+	}{{"ep", &q.ep}, {"moe_tp", &q.moeTP}, {"attn_dp", &q.attnDP}} {
+		if *d.into = p.integer(d.name, 1, maxDim, 0); q.model == "" && *d.into > 1 {
+			p.fail(invalid("value", "/parallel/"+d.name, "leave it out; operator moe has ep and tp of its own", "an operator alone is that of one chip"))
+		}
+	}
+	if q.exchange = p.word("exchange", "gather", plan.Dispatch); q.exchange == "gather" {
+		q.exchange = plan.Gather
+	}
 	p.one("dp", "data parallelism")
-	p.one("ep", "expert parallelism")
 	p.one("cp", "context parallelism")
-	p.one("moe_tp", "tensor parallelism of experts")
-	p.one("attn_dp", "data parallelism of attention")
 	p.one("interleave", "an interleaved pipeline")
 	if p.flag("sp", false) {
 		p.fail(unsupported("not-simulated", "/parallel/sp", "false or nothing", "sequence parallelism is not simulated by this version"))
@@ -553,7 +563,7 @@ func (q *request) member(field string) string {
 		return wholeOp
 	}
 	switch field {
-	case "tp", "pp":
+	case "tp", "pp", "ep", "moe_tp", "attn_dp", "exchange":
 		return "/parallel/" + field
 	case "prompt":
 		if q.pastLen {

@@ -63,11 +63,17 @@ func (r *runReport) title() {
 		size += fmt.Sprintf(", %d generated", a.Generate)
 	}
 	chips := "1 chip"
-	switch p := a.Parallel; {
-	case p.PP > 1:
-		chips = fmt.Sprintf("%d chips (tp %d, pp %d)", p.TP*p.PP, p.TP, p.PP)
-	case p.TP > 1:
-		chips = fmt.Sprintf("%d chips (tp %d)", p.TP, p.TP)
+	if p := a.Parallel; p.Chips() > 1 {
+		chips = fmt.Sprintf("%d chips (tp %d", p.Chips(), p.TP)
+		for _, d := range []struct {
+			name string
+			n    int64
+		}{{"pp", p.PP}, {"ep", p.EP}, {"moe tp", p.MoETP}, {"attn dp", p.AttnDP}} {
+			if d.n > 1 {
+				chips += fmt.Sprintf(", %s %d", d.name, d.n)
+			}
+		}
+		chips += ")"
 	}
 	types := a.DType
 	if a.WeightDType != a.DType || a.KVDType != a.DType {

@@ -95,6 +95,8 @@ var tables = []Table{
 			{Name: "pp", Type: Integer, Description: "pipeline stages"},
 			{Name: "dp", Type: Integer, Description: "data-parallel replicas"},
 			{Name: "ep", Type: Integer, Description: "expert-parallel ranks"},
+			{Name: "moe_tp", Type: Integer, Description: "chips that divide each expert, where that does not follow from the others"},
+			{Name: "attn_dp", Type: Integer, Description: "groups of tp chips with sequences of their own"},
 			{Name: "cp", Type: Integer, Description: "context-parallel ranks"},
 			{Name: "sp", Type: Bool, Description: "sequence parallelism"},
 			{Name: "chips", Type: Integer, Description: "chips of the mapping"},
