@@ -299,17 +299,20 @@ func loadBloom(dir string, l *loaded) error {
 	return nil
 }
 
-// mostMemory adds to an answer what the fullest chip holds in HBM.
+// mostMemory adds to an answer what the fullest stage of a pipeline holds off chip, where it says so.
 func mostMemory(a map[string]any) error {
-	tiers, _ := a["memory"].([]any)
-	for _, t := range tiers {
-		if t, _ := t.(map[string]any); t["tier"] == "hbm" {
-			peak, err := field(t, "peak_bytes")
-			a["most"] = map[string]any{"gib": peak / (1 << 30)}
-			return err
-		}
+	training, _ := a["training"].(map[string]any)
+	stages, _ := training["stages"].([]any)
+	most := 0.0
+	for _, s := range stages {
+		s, _ := s.(map[string]any)
+		bytes, _ := s["memory_bytes"].(float64)
+		most = max(most, bytes)
 	}
-	return fmt.Errorf("the answer has no hbm")
+	if most > 0 {
+		a["most"] = map[string]any{"gib": most / (1 << 30)}
+	}
+	return nil
 }
 
 // loadHeadlines reads single figures of papers.
@@ -351,7 +354,7 @@ func loadHeadlines(dir string, l *loaded) error {
 			size := strings.ToLower(strings.TrimPrefix(model, "LLaMA "))
 			t.arch, t.framework, t.model, t.global, gpus = metaRSC, "fsdp", "llama1-"+size, 2048, 2048
 			figure.Measured = float64(t.global*t.seq) / (value * float64(gpus))
-			c = fastest(&t, gpus)
+			c = fastest(&t, gpus, r.integer("heads"))
 			c.note("2048 chips and a batch of 4 million tokens; tensor parallelism, micro-batch and recomputation are not published: the fastest that fit")
 		case strings.HasPrefix(model, "PaLM") && metric == "step_time_derived":
 			figure.Class = "palm-540b"
@@ -440,9 +443,12 @@ func quotient(of string, over, under Fields) func(context.Context, ask) (map[str
 
 // fastest is a run whose mapping is not published: of tensor parallelism within a node, micro-batch and recomputation the fastest
 // that fit are taken. What data parallelism is left takes all layers.
-func fastest(t *trained, gpus int64) Case {
+func fastest(t *trained, gpus, heads int64) Case {
 	var tries []trained
 	for _, tp := range []int64{1, 2, 4, 8} {
+		if heads%tp != 0 {
+			continue
+		}
 		for micro := int64(1); micro <= t.global/(gpus/tp); micro *= 2 {
 			for _, recompute := range []string{"none", "selective", "full"} {
 				try := *t
