@@ -3,6 +3,7 @@ package presets
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -37,7 +38,13 @@ func (e *Unknown) Error() string {
 	if e.Near != "" {
 		return fmt.Sprintf("unknown machine %.80q; did you mean %q?", e.Name, e.Near)
 	}
-	return fmt.Sprintf("unknown machine %.80q; known: %s", e.Name, strings.Join(Names(), ", "))
+	names := Names()
+	if part := strings.ToLower(e.Name); len(part) > 1 {
+		if some := slices.DeleteFunc(Names(), func(n string) bool { return !strings.Contains(n, part) }); len(some) > 0 {
+			names = some
+		}
+	}
+	return fmt.Sprintf("unknown machine %.80q; known: %s", e.Name, strings.Join(names, ", "))
 }
 
 // Source returns the file of a preset.

@@ -280,6 +280,7 @@ func TestUnknown(t *testing.T) {
 		"tpuv4":            `unknown machine "tpuv4"; did you mean "tpu-v4"?`,
 		"":                 `unknown machine ""; known: ` + all,
 		".":                `unknown machine "."; known: ` + all,
+		"RTX":              `unknown machine "RTX"; known: rtx-3090, rtx-4090, rtx-a6000, rtx-pro-6000`,
 		"../presets":       `unknown machine "../presets"; known: ` + all,
 		"\x00\n":           `unknown machine "\x00\n"; known: ` + all,
 		"/a100-sxm-80gb/x": `unknown machine "/a100-sxm-80gb/x"; did you mean "a100-sxm-80gb"?`,

@@ -105,9 +105,33 @@ func (d *machineReport) chip() {
 			shape += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Dimensions), " ", "×"), "[]")
 		}
 		d.b.WriteString(wrap("  ", fmt.Sprintf("node of %d chips: %s, %s out of each chip and as much into it", m.System.Chips, shape, Rate(float64(n.Bandwidth)))))
+	} else {
+		d.printf("  one chip by itself\n")
+	}
+	d.nodes()
+}
+
+// nodes draws the network between nodes.
+func (d *machineReport) nodes() {
+	o := d.m.System.ScaleOut
+	if o == nil {
 		return
 	}
-	d.printf("  one chip by itself\n")
+	shape := o.Topology
+	if len(o.Dimensions) > 0 {
+		shape += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Dimensions), " ", "×"), "[]")
+	}
+	text := fmt.Sprintf("between nodes: %s, %d × %s out of each node and as much into it, %.3g %% of it sustained", shape, o.NICs, Rate(float64(o.Bandwidth)), 100*o.Efficiency)
+	if o.Group > 0 {
+		text += fmt.Sprintf(", groups of %d nodes", o.Group)
+	}
+	if o.Oversubscription > 1 {
+		text += fmt.Sprintf(" with %.3g times less between them", o.Oversubscription)
+	}
+	if o.Nodes > 0 {
+		text += fmt.Sprintf(", at most %d nodes", o.Nodes)
+	}
+	d.b.WriteString(wrap("  ", text))
 }
 
 // host draws the memory of the host below those of the chip.
