@@ -159,6 +159,41 @@ type Profile struct {
 	Intermediates *Intermediates `yaml:"intermediates,omitempty"`
 	// Pipeline is how a fused block runs, for profiles with the fusion "decoder-pipeline".
 	Pipeline *Pipeline `yaml:"pipeline,omitempty"`
+	// Training is how the framework trains; profiles without it train as the usual values of Training say.
+	Training *Training `yaml:"training,omitempty"`
+}
+
+// Training is what belongs to a framework in training, the same for all models.
+type Training struct {
+	// Gradient is the format in which gradients are added up over micro-batches, and Wire that in which they are summed
+	// over data-parallel ranks: Gradient when absent.
+	Gradient string `yaml:"gradient,omitempty" spec:"oneof=|fp32|bf16|fp16"`
+	Wire     string `yaml:"wire,omitempty" spec:"oneof=|fp32|bf16|fp16"`
+	// Accumulate is how: added by a kernel for each weight, fused into the product that makes the gradient, or flat, those of
+	// a layer as one tensor; added when absent.
+	Accumulate string `yaml:"accumulate,omitempty" spec:"oneof=|added|fused|flat"`
+	// Dropout says that models are trained with it. Copies says that what goes into attention and comes out of it changes its
+	// layout in kernels of their own, MaskedSoftmax that scaling, mask and softmax of attention are one kernel, and FusedLoss
+	// that the loss is.
+	Dropout       bool `yaml:"dropout,omitempty"`
+	Copies        bool `yaml:"copies,omitempty"`
+	MaskedSoftmax bool `yaml:"masked_softmax,omitempty"`
+	FusedLoss     bool `yaml:"fused_loss,omitempty"`
+	// PadVocab is of what number the rows of the vocabulary on one chip are made a multiple; 0 is 1.
+	PadVocab int64 `yaml:"pad_vocab,omitempty" spec:"min=0,max=65536"`
+	// Ends says that embedding and head count as a layer each when layers are dealt to the stages of a pipeline.
+	Ends bool `yaml:"ends,omitempty"`
+	// TensorOverlap says which collectives of tensor parallelism run beside products: none, backward (beside the gradient
+	// of the weight), or all (products in parts, as XLA's collective matmul).
+	TensorOverlap string `yaml:"tensor_overlap,omitempty" spec:"oneof=|none|backward|all"`
+	// DataOverlap says that gradients are summed over data-parallel ranks beside the last backward pass.
+	DataOverlap bool `yaml:"data_overlap,omitempty"`
+	// AsyncSend says that stages of a pipeline send beside their work, and do not wait until it has been received.
+	AsyncSend bool `yaml:"async_send,omitempty"`
+	// Channels is how many cores a collective holds that runs beside kernels.
+	Channels int64 `yaml:"channels,omitempty" spec:"min=0,max=1024"`
+	// Straggler is the standard deviation of the speed of chips, of one; all wait for the slowest.
+	Straggler float64 `yaml:"straggler,omitempty" spec:"min=0,max=0.5"`
 }
 
 // Pipeline is how a dataflow machine runs the operators of a block at a time: each has cores of its own,
@@ -216,6 +251,10 @@ const Reduction = "reduce"
 // ExpertRows stands, among the kinds of row kernels, for the passes over rows of a mixture of experts, where a library has
 // kernels of its own for them.
 const ExpertRows = "experts"
+
+// GradientRows stands, among the kinds of row kernels, for backward passes of row-wise operators, where a library has kernels of
+// its own for them.
+const GradientRows = "gradient"
 
 // MoreKernels returns how many kernels beyond the first the framework runs for an operator of a kind.
 func (p *Profile) MoreKernels(kind string) int64 {
@@ -330,6 +369,9 @@ type GemmKernel struct {
 	// PrivateShare is the share of the private memory's sustained rate at which operands reach a core; 0 is
 	// all of it.
 	PrivateShare float64 `yaml:"private_share,omitempty" spec:"min=0,max=1"`
+	// Align is of what number of bytes the rows of operands must be a multiple in a batch of products, for the matrix unit to
+	// multiply them; the library has kernels that multiply in FP32 for others. 0: any.
+	Align units.Bytes `yaml:"align,omitempty" spec:"min=0 B,max=4 KiB"`
 	// Fetch is how the matrix units take operands from private memory, where conflicts between its banks
 	// count; nil for kernels that are laid out without any.
 	Fetch *Fetch `yaml:"fetch,omitempty"`

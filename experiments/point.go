@@ -85,6 +85,8 @@ type Options struct {
 	// DraftTokens and Acceptance go with a draft model: see traces.Speculation.
 	DraftTokens int64  `json:"draft_tokens,omitempty"`
 	Acceptance  string `json:"acceptance,omitempty"`
+	// Training goes with phases train and finetune; nil for the usual values.
+	Training *TrainOptions `json:"training,omitempty"`
 }
 
 // MaxGenerate bounds the tokens that one request may generate: each is a step of the plan, some 30 kB of memory.
@@ -147,8 +149,9 @@ func (p *Point) Graph() (*traces.Graph, error) {
 
 // graph is Graph, with the workload that it is of.
 func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
-	if p.Phase == "train" || p.Phase == "finetune" {
-		return nil, llm.Workload{}, &Invalid{Field: "phase", Message: p.Phase + " is not simulated by this version", Hint: "prefill, decode, generate or serve; strata plan memory tells what training holds"}
+	if p.Trains() {
+		r, err := p.trainingRequest()
+		return r.Graph, llm.Workload{}, err
 	}
 	var problems Problems
 	w := llm.Workload{Phase: p.Phase, Batch: p.Batch, Prompt: p.Prompt, Generate: p.Generate, Layers: p.Layers}
@@ -254,6 +257,9 @@ func (p *Point) Request() (eval.Request, error) {
 			return eval.Request{}, err
 		}
 		return p.workloadRequest(longest)
+	}
+	if p.Trains() && p.Trace == nil {
+		return p.trainingRequest()
 	}
 	var problems Problems
 	g, w := p.Trace, llm.Workload{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +30,15 @@ func TestProblemsOfAPoint(t *testing.T) {
 			t.Errorf("nothing about %s in:\n%v", field, err)
 		}
 	}
-	p.Options.Phase = "train"
-	if _, err := p.Request(); err == nil || !strings.Contains(err.Error(), "train is not simulated by this version") {
-		t.Errorf("train: %v", err)
+	p.Options = Options{Phase: "train", DType: "bf17", Runtime: "egaer", Generate: 4, KVDType: "int8", TP: 2,
+		Training: &TrainOptions{MicroBatch: 1, GlobalBatch: 7, DP: 2, Recompute: "most", Schedule: "2f2b", MasterDType: "int8", Stragglers: "9:0.5"}}
+	if _, err = p.Request(); !errors.As(err, &problems) {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"dtype", "runtime", "generate", "kv-dtype", "recompute", "schedule", "master-dtype", "stragglers"} {
+		if !slices.ContainsFunc(problems, func(e error) bool { var i *Invalid; return errors.As(e, &i) && i.Field == field }) {
+			t.Errorf("nothing about %s in:\n%v", field, err)
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ var scalars = slices.Concat([]scalar{
 	{"parallel.moe_tp", "moe_tp", func(a *eval.Answer) any { return count(a.Parallel.MoETP) }},
 	{"parallel.attn_dp", "attn_dp", func(a *eval.Answer) any { return count(a.Parallel.AttnDP) }},
 	{"parallel.sp", "sp", func(a *eval.Answer) any { return a.Parallel.SP }},
+	{"parallel.cp", "cp", func(a *eval.Answer) any { return count(a.Parallel.CP) }},
+	{"parallel.interleave", "interleave", func(a *eval.Answer) any { return count(a.Parallel.Interleave) }},
 	{"batch", "batch", func(a *eval.Answer) any { return a.Batch }},
 	{"prompt", "prompt", func(a *eval.Answer) any { return a.Prompt }},
 	{"generate", "generate", func(a *eval.Answer) any { return a.Generate }},
@@ -106,6 +108,52 @@ var scalars = slices.Concat([]scalar{
 	{"load.seconds", "load_seconds", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Seconds }) }},
 	{"load.joules", "load_joules", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.Joules }) }},
 	{"load.bound_by", "load_bound_by", func(a *eval.Answer) any { return of(a.Load, func(l *eval.Load) any { return l.BoundBy }) }},
+	{"bubble_seconds", "bubble_seconds", func(a *eval.Answer) any { return of(a.BubbleSeconds, func(t *float64) any { return *t }) }},
+	{"exposed.tp", "exposed_tp_seconds", func(a *eval.Answer) any { return of(a.Exposed, func(x *eval.Exposed) any { return x.TP }) }},
+	{"exposed.cp", "exposed_cp_seconds", func(a *eval.Answer) any { return of(a.Exposed, func(x *eval.Exposed) any { return x.CP }) }},
+	{"exposed.ep", "exposed_ep_seconds", func(a *eval.Answer) any { return of(a.Exposed, func(x *eval.Exposed) any { return x.EP }) }},
+	{"exposed.dp", "exposed_dp_seconds", func(a *eval.Answer) any { return of(a.Exposed, func(x *eval.Exposed) any { return x.DP }) }},
+	{"exposed.pp", "exposed_pp_seconds", func(a *eval.Answer) any { return of(a.Exposed, func(x *eval.Exposed) any { return x.PP }) }},
+	{"training.micro_batch", "micro_batch", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.MicroBatch })
+	}},
+	{"training.microbatches", "microbatches", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.Microbatches })
+	}},
+	{"training.schedule", "schedule", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.Schedule })
+	}},
+	{"training.recompute", "recompute", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.Recompute })
+	}},
+	{"training.recomputed_share", "recomputed_share", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.RecomputedShare })
+	}},
+	{"training.zero", "zero_stage", func(a *eval.Answer) any { return of(a.Training, func(t *eval.TrainingAnswer) any { return t.ZeRO }) }},
+	{"training.trained_parameters", "trained_parameters", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.Parameters })
+	}},
+	{"training.straggler_factor", "straggler_factor", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.StragglerFactor })
+	}},
+	{"training.pipeline_seconds", "pipeline_seconds", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.PipelineSeconds })
+	}},
+	{"training.reduce_seconds", "reduce_seconds", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.ReduceSeconds })
+	}},
+	{"training.update_seconds", "update_seconds", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.UpdateSeconds })
+	}},
+	{"training.tokens_per_second_per_chip", "tokens_per_second_per_chip", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.TokensPerSecondPerChip })
+	}},
+	{"training.model_tflops_per_chip", "model_tflops_per_chip", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.ModelTFLOPsPerChip })
+	}},
+	{"training.executed_tflops_per_chip", "executed_tflops_per_chip", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.ExecutedTFLOPsPerChip })
+	}},
 	{"tokens_per_second", "tokens_per_second", func(a *eval.Answer) any { return a.TokensPerSecond }},
 	{"mfu", "mfu", func(a *eval.Answer) any { return a.MFU }},
 	{"hfu", "hfu", func(a *eval.Answer) any { return a.HFU }},

@@ -68,7 +68,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "tensor", kind: "string", without: "required", meaning: "name, once in a block"},
 		{name: "shape", kind: "array of integers", without: "required", meaning: "elements in each dimension"},
 		{name: "dtype", kind: "data type", without: "the header's", meaning: "format of the elements"},
-		{name: "role", kind: "role", without: "activation", meaning: "activation, weight, kv or index"},
+		{name: "role", kind: "role", without: "activation", meaning: "activation, weight, kv, index, gradient or optimizer"},
 	},
 	recOp: {
 		{name: "op", kind: "string", without: "kind and number", meaning: "name, once in a block"},
@@ -96,6 +96,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "relative", kind: "string", without: "none", meaning: "what distances add to the scores: none; bias, read from a table of heads×queries×keys; projected, a product of queries and projected distances", of: inFamily(attending)},
 		{name: "cache_dim", kind: "integer", without: "keys and values", meaning: "elements that the cache keeps of a token, of all heads together and on every chip", of: inFamily(attending)},
 		{name: "uncached", kind: "boolean", without: "false", meaning: "whether keys and values are activations that nothing keeps", of: inFamily(attending)},
+		{name: "dropout", kind: "boolean", without: "false", meaning: "whether probabilities are left out at random, as in training", of: inFamily(attending)},
 		{name: "tokens", kind: "integer", without: "required", meaning: "tokens of all ranks together", of: inFamily(mixture)},
 		{name: "hidden", kind: "integer", without: "required", meaning: "elements of a token", of: inFamily(mixture)},
 		{name: "intermediate", kind: "integer", without: "required", meaning: "inner elements of an expert", of: inFamily(mixture)},
@@ -110,12 +111,13 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "dtype", kind: "data type", without: "the header's", meaning: "of activations"},
 		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, of the table or of the experts", of: oneOf(Gemm, Embedding, MoE)},
 		{name: "kv_dtype", kind: "data type", without: "dtype", meaning: "of cached keys and values", of: oneOf(Attention, KVAppend)},
-		{name: "to_dtype", kind: "data type", without: "required", meaning: "of the result, narrower than dtype", of: oneOf(Quantize)},
+		{name: "to_dtype", kind: "data type", without: "required", meaning: "of the result; of quantize narrower than dtype; of accumulate that of the sum, of adam that of the weights", of: Kind.writesTo},
+		{name: "gradient", kind: "boolean", without: "false", meaning: "whether it is the backward pass of its kind", of: Kind.HasGradient},
 		{name: "weight", kind: "boolean", without: "true", meaning: "false: no weight is made up when no input is one", of: Kind.impliesWeight},
 	},
 	recRun: {
 		{name: "run", kind: "string", without: "required", meaning: "name of a block that stands before"},
-		{name: "phase", kind: "phase", without: "the header's; prefill for generate", meaning: "prefill or decode"},
+		{name: "phase", kind: "phase", without: "the header's; prefill for generate, forward for train", meaning: "prefill or decode; in training forward, backward or update"},
 		{name: "step", kind: "integer", without: "0", meaning: "number of the decode step, from 1"},
 		{name: "first_layer", kind: "integer", without: "0", meaning: "number of the first layer; a weight is one name in one layer"},
 		{name: "times", kind: "integer", without: "1", meaning: "layers in a row"},
@@ -123,6 +125,9 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "past", kind: "integer", without: "decode: the header's prompt, unless an operator says past_len; else 0", meaning: "tokens cached already"},
 	},
 }
+
+// writesTo reports whether operators of the kind write in a format of its own.
+func (k Kind) writesTo() bool { return k == Quantize || kinds[k].to }
 
 // impliesWeight reports whether an operator of the kind that names no weight is given one.
 func (k Kind) impliesWeight() bool { return k == Gemm || kinds[k].columnWeights > 0 }
@@ -425,6 +430,7 @@ func (e *encoder) op(op *Op, b *Block) {
 		e.flag("latent", op.Latent)
 		e.flag("cross", op.Cross)
 		e.flag("uncached", op.Uncached)
+		e.flag("dropout", op.Dropout)
 		if op.Relative != NoRelative {
 			e.word("relative", op.Relative.String())
 		}
@@ -445,9 +451,10 @@ func (e *encoder) op(op *Op, b *Block) {
 	if oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType {
 		e.word("kv_dtype", op.KVDType.String())
 	}
-	if op.Kind == Quantize {
+	if op.Kind.writesTo() {
 		e.word("to_dtype", op.ToDType.String())
 	}
+	e.flag("gradient", op.Gradient)
 	if op.lacksWeight(b.Tensors) {
 		e.key("weight")
 		e.line = append(e.line, "false"...)

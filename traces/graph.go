@@ -13,8 +13,9 @@ import (
 // Graph is what a model computes in one run, compressed: equal layers and steps are stored once.
 type Graph struct {
 	Name string
-	// Phase is "prefill", "decode", "generate" (a prefill and then decode steps)
-	// or "serve" (one cycle of a server in steady state: see llm.Workload).
+	// Phase is "prefill", "decode", "generate" (a prefill and then decode steps),
+	// "serve" (one cycle of a server in steady state: see llm.Workload) or "train" (each part of a training step once: see
+	// llm.Training).
 	Phase    string
 	Batch    int64 // sequences at a time
 	Prompt   int64 // tokens of each prompt; with phase decode, tokens that are cached already
@@ -67,7 +68,10 @@ type Op struct {
 	DType       DType // of activations
 	WeightDType DType // of B in a product, of the table of an embedding; else DType
 	KVDType     DType // of cached keys and values; else DType
-	ToDType     DType // of what Quantize writes; else 0
+	ToDType     DType // of what Quantize, Cast, Accumulate and Adam write; else 0
+	// Gradient says that the operator is the backward pass of its kind: it reads the gradient of what the forward pass
+	// wrote, and what that kept, and writes the gradients of what it read.
+	Gradient bool
 
 	// Products: Batch times C[M×N] = A[M×K]·B[K×N]. B is a weight when Batch is 1. Parts are the
 	// columns of projections that may run side by side as one product; they sum to N.
@@ -98,6 +102,8 @@ type Op struct {
 	// where that is not its keys and values, else 0. Uncached means that nothing is kept.
 	CacheDim int64
 	Uncached bool
+	// Dropout says that some of the probabilities are left out, at random: of training.
+	Dropout bool
 
 	// Mixture of experts: M tokens of K elements, each sent to TopK of Experts networks of N inner
 	// elements. Gated networks have three matrices, others two. SkewMilli is the exponent, in
@@ -182,7 +188,7 @@ const (
 func Arrivals() []string { return []string{Steady, Burst} }
 
 // Phases of a whole run, as Graph.Phase has them.
-var graphPhases = []string{"prefill", "decode", "generate", "serve"}
+var graphPhases = []string{"prefill", "decode", "generate", "serve", "train"}
 
 // Validate checks that the graph is complete and consistent: dimensions that its kinds need, references in
 // range, operands that are there before they are used, counts that fit. Errors are of type *Invalid.
@@ -457,6 +463,9 @@ func (op *Op) invalid() *Invalid {
 		return &Invalid{Message: "unknown data type of the result", Field: "to_dtype"}
 	case op.Kind == Quantize && op.ToDType.Bits() >= op.DType.Bits():
 		return &Invalid{Message: fmt.Sprintf("quantizes %s to %s, which is no narrower", op.DType, op.ToDType), Hint: "e.g. fp8", Field: "to_dtype"}
+	}
+	if op.Gradient && !op.Kind.HasGradient() {
+		return &Invalid{Message: fmt.Sprintf("%s has no gradient of its own", op.Kind), Hint: "products have two, which are products", Field: "gradient"}
 	}
 	for i := range dims {
 		d := &dims[i]

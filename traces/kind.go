@@ -9,8 +9,12 @@ type Kind uint8
 // and new tokens, MoE the feed-forward networks of the experts that a router has chosen for each
 // token, from bringing the rows of an expert together to adding up what the experts of a token gave,
 // Embedding a table look-up, KVAppend the copy of new keys and values into the cache, Quantize the
-// rounding of activations to a narrower format before a product; row-wise and element-wise operators
-// and collectives are named as in the literature.
+// rounding of activations to a narrower format before a product, Cast the same numbers in any other format;
+// row-wise and element-wise operators and collectives are named as in the literature.
+//
+// Of training alone are DropoutAdd (a residual addition of what dropout leaves), LogSoftmax and CrossEntropy (the loss, as a
+// softmax whose result is kept, or all in one kernel that keeps nothing), ColumnSum (the gradient of a bias), Accumulate
+// (a gradient of DType that is added to one of ToDType) and Adam (moments and master weights of DType, weights of ToDType).
 const (
 	Gemm Kind = iota
 	Attention
@@ -41,6 +45,13 @@ const (
 	Broadcast
 	SendRecv
 	MoE
+	Cast
+	DropoutAdd
+	LogSoftmax
+	CrossEntropy
+	ColumnSum
+	Accumulate
+	Adam
 	numKinds = iota
 )
 
@@ -54,6 +65,10 @@ const (
 	collective               // Bytes
 	mixture                  // M, N, K, Experts, TopK, Gated, Skew, EP
 )
+
+// gradientWork is what the gradient of a kind reads, writes and does per element: the gradients of the result and of what
+// went in, and what was kept of the forward pass. Weights of a norm get theirs in a second pass over both.
+type gradientWork struct{ reads, writes, vector, special int64 }
 
 // kinds describes every kind: its name and fields; for row-wise kinds, how many tensors of
 // Rows×Cols elements it reads and writes, the weights and statistics per column and row, and its
@@ -70,33 +85,36 @@ var kinds = [numKinds]struct {
 	specialPerRow  int64
 	indexPerRow    bool // an INT32 index per row is read
 	readsFromTable bool // what is read belongs to the weights
+	mask           bool // a byte per element is written, and read by the gradient
+	to             bool // one of the tensors that are written has the format ToDType
+	gradient       gradientWork
 }{
 	Gemm:      {name: "gemm", family: product},
 	Attention: {name: "attention", family: attending},
-	Embedding: {name: "embedding", family: rowWise, reads: 1, writes: 1, indexPerRow: true, readsFromTable: true},
+	Embedding: {name: "embedding", family: rowWise, reads: 1, writes: 1, indexPerRow: true, readsFromTable: true, gradient: gradientWork{2, 1, 1, 0}},
 	KVAppend:  {name: "kv-append", family: rowWise, reads: 1, writes: 1},
 	// Mean, centred square sum, normalise, scale and shift: 2+2+1+1.
-	LayerNorm: {name: "layernorm", family: rowWise, reads: 1, writes: 1, columnWeights: 2, vector: 6, vectorPerRow: 3, specialPerRow: 1},
+	LayerNorm: {name: "layernorm", family: rowWise, reads: 1, writes: 1, columnWeights: 2, vector: 6, vectorPerRow: 3, specialPerRow: 1, gradient: gradientWork{4, 1, 12, 0}},
 	// Square sum, normalise, scale.
-	RMSNorm: {name: "rmsnorm", family: rowWise, reads: 1, writes: 1, columnWeights: 1, vector: 3, vectorPerRow: 2, specialPerRow: 1},
+	RMSNorm: {name: "rmsnorm", family: rowWise, reads: 1, writes: 1, columnWeights: 1, vector: 3, vectorPerRow: 2, specialPerRow: 1, gradient: gradientWork{4, 1, 8, 0}},
 	// Maximum, subtract, sum, scale; one exponential.
-	Softmax: {name: "softmax", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1, specialPerRow: 1},
+	Softmax: {name: "softmax", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1, specialPerRow: 1, gradient: gradientWork{2, 1, 4, 0}},
 	// x·½·(1+erf(x/√2)); one transcendental.
-	GELU:      {name: "gelu", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1},
-	SiLU:      {name: "silu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 2},
-	SiLUMul:   {name: "silu-mul", family: rowWise, reads: 2, writes: 1, vector: 3, special: 2},
-	GELUMul:   {name: "gelu-mul", family: rowWise, reads: 2, writes: 1, vector: 5, special: 1},
-	ReLU:      {name: "relu", family: rowWise, reads: 1, writes: 1, vector: 1},
-	LeakyReLU: {name: "leaky-relu", family: rowWise, reads: 1, writes: 1, vector: 2},
-	ELU:       {name: "elu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 1},
-	SELU:      {name: "selu", family: rowWise, reads: 1, writes: 1, vector: 3, special: 1},
-	Tanh:      {name: "tanh", family: rowWise, reads: 1, writes: 1, special: 1},
-	Sigmoid:   {name: "sigmoid", family: rowWise, reads: 1, writes: 1, vector: 1, special: 2},
+	GELU:      {name: "gelu", family: rowWise, reads: 1, writes: 1, vector: 4, special: 1, gradient: gradientWork{2, 1, 8, 1}},
+	SiLU:      {name: "silu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 2, gradient: gradientWork{2, 1, 5, 2}},
+	SiLUMul:   {name: "silu-mul", family: rowWise, reads: 2, writes: 1, vector: 3, special: 2, gradient: gradientWork{3, 2, 8, 2}},
+	GELUMul:   {name: "gelu-mul", family: rowWise, reads: 2, writes: 1, vector: 5, special: 1, gradient: gradientWork{3, 2, 11, 1}},
+	ReLU:      {name: "relu", family: rowWise, reads: 1, writes: 1, vector: 1, gradient: gradientWork{2, 1, 2, 0}},
+	LeakyReLU: {name: "leaky-relu", family: rowWise, reads: 1, writes: 1, vector: 2, gradient: gradientWork{2, 1, 2, 0}},
+	ELU:       {name: "elu", family: rowWise, reads: 1, writes: 1, vector: 2, special: 1, gradient: gradientWork{2, 1, 3, 1}},
+	SELU:      {name: "selu", family: rowWise, reads: 1, writes: 1, vector: 3, special: 1, gradient: gradientWork{2, 1, 3, 1}},
+	Tanh:      {name: "tanh", family: rowWise, reads: 1, writes: 1, special: 1, gradient: gradientWork{2, 1, 2, 0}},
+	Sigmoid:   {name: "sigmoid", family: rowWise, reads: 1, writes: 1, vector: 1, special: 2, gradient: gradientWork{2, 1, 3, 0}},
 	Add:       {name: "add", family: rowWise, reads: 2, writes: 1, vector: 1},
-	Mul:       {name: "mul", family: rowWise, reads: 2, writes: 1, vector: 1},
+	Mul:       {name: "mul", family: rowWise, reads: 2, writes: 1, vector: 1, gradient: gradientWork{3, 2, 2, 0}},
 	// A rotation is two multiply-adds and a multiply for each pair of elements.
-	RoPE: {name: "rope", family: rowWise, reads: 1, writes: 1, vector: 2},
-	Copy: {name: "copy", family: rowWise, reads: 1, writes: 1},
+	RoPE: {name: "rope", family: rowWise, reads: 1, writes: 1, vector: 2, gradient: gradientWork{1, 1, 2, 0}},
+	Copy: {name: "copy", family: rowWise, reads: 1, writes: 1, gradient: gradientWork{1, 1, 0, 0}},
 	// The largest magnitude of a row or block, then scale, round and pack; a reciprocal a row.
 	Quantize:      {name: "quantize", family: rowWise, reads: 1, writes: 1, vector: 4, specialPerRow: 1},
 	AllReduce:     {name: "all-reduce", family: collective},
@@ -106,6 +124,17 @@ var kinds = [numKinds]struct {
 	Broadcast:     {name: "broadcast", family: collective},
 	SendRecv:      {name: "send-recv", family: collective},
 	MoE:           {name: "moe", family: mixture},
+	Cast:          {name: "cast", family: rowWise, reads: 1, writes: 1, vector: 1, to: true, gradient: gradientWork{1, 1, 1, 0}},
+	// A random number, compare, scale and add.
+	DropoutAdd: {name: "dropout-add", family: rowWise, reads: 2, writes: 1, vector: 4, mask: true, gradient: gradientWork{1, 1, 2, 0}},
+	// Once for the maximum and the sum, once for the result; backward from the result and the gradient of the loss.
+	LogSoftmax: {name: "log-softmax", family: rowWise, reads: 2, writes: 1, vector: 4, special: 1, specialPerRow: 1, gradient: gradientWork{3, 2, 4, 1}},
+	// Once for the maximum and once for the sum; backward the logits become their gradients.
+	CrossEntropy: {name: "cross-entropy", family: rowWise, reads: 2, vector: 4, special: 1, specialPerRow: 1, gradient: gradientWork{1, 1, 4, 1}},
+	ColumnSum:    {name: "column-sum", family: rowWise, reads: 1, vector: 1},
+	Accumulate:   {name: "accumulate", family: rowWise, reads: 1, writes: 1, vector: 1, to: true},
+	// Gradient, two moments and the master weight are read, all but the first written, and the weight.
+	Adam: {name: "adam", family: rowWise, reads: 4, writes: 4, vector: 12, special: 2, to: true},
 }
 
 // String returns the name used in files, e.g. "silu-mul".
@@ -122,6 +151,14 @@ func ParseKind(s string) (Kind, error) {
 	return Kind(i), err
 }
 
+// HasGradient reports whether operators of the kind pass gradients on in a kernel of their own.
+func (k Kind) HasGradient() bool {
+	if int(k) >= len(kinds) {
+		return false
+	}
+	return k == Attention || k == MoE || kinds[k].gradient != gradientWork{}
+}
+
 // RowWise reports whether operators of the kind work on Rows×Cols elements.
 func (k Kind) RowWise() bool { return int(k) < len(kinds) && kinds[k].family == rowWise }
 
@@ -131,14 +168,18 @@ func (k Kind) Collective() bool { return int(k) < len(kinds) && kinds[k].family 
 // Phase is the part of a run that an operator belongs to.
 type Phase uint8
 
-// The phases: Prefill works on prompts, Decode on one new token per sequence.
+// The phases: Prefill works on prompts, Decode on one new token per sequence. A step of training is Forward and Backward
+// for each micro-batch, and Update once.
 const (
 	Prefill Phase = iota
 	Decode
+	Forward
+	Backward
+	Update
 	numPhases = iota
 )
 
-var phaseNames = [numPhases]string{"prefill", "decode"}
+var phaseNames = [numPhases]string{"prefill", "decode", "forward", "backward", "update"}
 
 // String returns the name used in files.
 func (p Phase) String() string {
@@ -194,10 +235,12 @@ const (
 	Weight
 	KV
 	Index
+	Gradient // of a weight
+	OptimizerState
 	numRoles = iota
 )
 
-var roleNames = [numRoles]string{"activation", "weight", "kv", "index"}
+var roleNames = [numRoles]string{"activation", "weight", "kv", "index", "gradient", "optimizer"}
 
 // String returns the name used in files.
 func (r Role) String() string {

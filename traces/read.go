@@ -720,9 +720,10 @@ func (r *reader) readOp() {
 	op.Inputs, op.Outputs = r.operandsOf("inputs"), r.operandsOf("outputs")
 	op.DType = r.dtype("dtype", r.g.DType)
 	op.WeightDType, op.KVDType = r.dtype("weight_dtype", op.DType), r.dtype("kv_dtype", op.DType)
-	if op.Kind == Quantize {
+	if op.Kind.writesTo() {
 		op.ToDType = r.dtype("to_dtype", op.DType)
 	}
+	op.Gradient = r.bool("gradient", false)
 	family := kinds[op.Kind].family
 	for i := range dims {
 		d := &dims[i]
@@ -745,6 +746,7 @@ func (r *reader) readOp() {
 	case attending:
 		op.Causal = r.bool("causal", true)
 		op.Latent, op.Cross, op.Uncached = r.bool("latent", false), r.bool("cross", false), r.bool("uncached", false)
+		op.Dropout = r.bool("dropout", false)
 		op.Relative = word(r, "relative", NoRelative, ParseRelative)
 		if op.ValueDim == op.HeadDim { // which is what its absence means
 			op.ValueDim = 0
@@ -878,8 +880,11 @@ func (r *reader) readRun() {
 
 // defaultPhase returns the phase of a run that does not say.
 func (g *Graph) defaultPhase() Phase {
-	if g.Phase == Decode.String() {
+	switch g.Phase {
+	case Decode.String():
 		return Decode
+	case "train":
+		return Forward
 	}
 	return Prefill
 }

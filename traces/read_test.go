@@ -259,7 +259,7 @@ func TestReadErrors(t *testing.T) {
 		{"run first", head + `{"run":"layer"}` + "\n", `f:2: run: unknown block "layer" (a block stands before the runs that name it)`},
 		{"operator after a run", head + op + `{"run":"main"}` + "\n" + op, `f:4: op: belongs to no block: a run ended the last one (begin another with {"block":"NAME"})`},
 		{"times", head + op + `{"run":"main","times":0}` + "\n", "f:3: run.times: times 0: must be from 1 to 2147483648"},
-		{"phase of a run", head + op + `{"run":"main","phase":"generate"}` + "\n", `f:3: run.phase: unknown phase "generate" (known: prefill, decode)`},
+		{"phase of a run", head + op + `{"run":"main","phase":"generate"}` + "\n", `f:3: run.phase: unknown phase "generate" (known: prefill, decode, forward, backward, update)`},
 		{"long past", head + `{"op":"a","kind":"attention","batch":2147483648,"heads":1,"head_dim":1073741824,"q_len":1}` + "\n" + `{"run":"main","past":2147483648}` + "\n", "f:2: op: operator a of block main: operations or bytes exceed a 64-bit count"},
 		{"terminal", head + `{"op":"a","kind":"add","rows":1,"cols":1,"\u001b[31m\nx":1}`, "f:2: op. [31m x: unknown member"},
 	} {

@@ -140,6 +140,13 @@ func (op *Op) Work(past int64) (Work, error) {
 			widths += op.HeadDim
 			simple++
 		}
+		if op.Gradient { // five products for two, and twice the operands: dP, dQ, dK, dV and the scores once more
+			w.MatrixOps = units.Ops(c.mul(2, scores, c.add(c.mul(3, op.HeadDim), c.mul(2, op.Values()))))
+			w.VectorOps, w.SpecialOps = units.Ops(c.mul(scores, 6)), units.Ops(scores)
+			out := c.bytes(op.DType.Result(), op.Batch, op.Heads, op.QLen, op.Values())
+			w.ReadBytes, w.WriteBytes = units.Bytes(c.add(read, int64(out), int64(out))), units.Bytes(read)
+			break
+		}
 		w.MatrixOps = units.Ops(c.mul(2, scores, widths))
 		w.VectorOps = units.Ops(c.mul(scores, simple))
 		w.SpecialOps = units.Ops(c.mul(scores, kinds[Softmax].special))
@@ -147,6 +154,10 @@ func (op *Op) Work(past int64) (Work, error) {
 		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.Heads, op.QLen, op.Values())
 	case rowWise:
 		elements := c.mul(op.Rows, op.Cols)
+		if op.Gradient {
+			w = op.gradientOf(&c, elements)
+			break
+		}
 		read := c.bytes(op.DType, k.reads, elements)
 		if k.readsFromTable {
 			w.WeightBytes = c.bytes(op.WeightDType, k.reads, elements)
@@ -158,8 +169,16 @@ func (op *Op) Work(past int64) (Work, error) {
 		w.ReadBytes = read
 		w.WeightBytes = units.Bytes(c.add(int64(w.WeightBytes), int64(c.bytes(op.DType, k.columnWeights, op.Cols))))
 		w.WriteBytes = c.bytes(op.DType, k.writes, elements)
+		if k.to {
+			w.WriteBytes = units.Bytes(c.add(int64(c.bytes(op.DType, k.writes-1, elements)), int64(c.bytes(op.ToDType, elements))))
+		}
+		if k.mask {
+			w.WriteBytes = units.Bytes(c.add(int64(w.WriteBytes), elements))
+		}
 		vector := k.vector
 		switch {
+		case op.Kind == Accumulate: // what it is added to is read in its own format
+			w.ReadBytes = units.Bytes(c.add(int64(read), int64(c.bytes(op.ToDType, elements))))
 		case op.Kind == Quantize:
 			w.WriteBytes = c.quantized(op.ToDType, op.Cols, op.Rows)
 		case op.Kind == KVAppend:
@@ -172,7 +191,10 @@ func (op *Op) Work(past int64) (Work, error) {
 		w.VectorOps = units.Ops(c.add(c.mul(vector, elements), c.mul(k.vectorPerRow, op.Rows)))
 		w.SpecialOps = units.Ops(c.add(c.mul(k.special, elements), c.mul(k.specialPerRow, op.Rows)))
 	case mixture:
-		w = op.mixtureWork(&c)
+		if w = op.mixtureWork(&c); op.Gradient { // a product for the rows and one for the weights
+			w.MatrixOps, w.VectorOps, w.SpecialOps = units.Ops(c.mul(2, int64(w.MatrixOps))), units.Ops(c.mul(2, int64(w.VectorOps))), units.Ops(c.mul(2, int64(w.SpecialOps)))
+			w.ReadBytes, w.WriteBytes = units.Bytes(c.mul(2, int64(w.ReadBytes))), units.Bytes(c.add(c.mul(2, int64(w.WriteBytes)), int64(w.WeightBytes)))
+		}
 	case collective:
 		w.ReadBytes, w.WriteBytes = op.Bytes, op.Bytes
 	}
@@ -180,6 +202,26 @@ func (op *Op) Work(past int64) (Work, error) {
 		return Work{}, errTooMuch
 	}
 	return w, nil
+}
+
+// gradientOf counts the backward pass of a row-wise operator.
+func (op *Op) gradientOf(c *count, elements int64) (w Work) {
+	k := &kinds[op.Kind]
+	g := k.gradient
+	w.ReadBytes = c.bytes(op.DType, g.reads, elements)
+	w.WriteBytes = c.bytes(op.DType, g.writes, elements)
+	if k.to { // back into the format that came in
+		w.ReadBytes = c.bytes(op.ToDType, elements)
+	}
+	if k.mask {
+		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), elements))
+	}
+	if k.indexPerRow {
+		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(c.bytes(INT32, op.Rows))))
+	}
+	w.WeightBytes = c.bytes(op.DType, k.columnWeights, op.Cols)
+	w.VectorOps, w.SpecialOps = units.Ops(c.mul(g.vector, elements)), units.Ops(c.mul(g.special, elements))
+	return w
 }
 
 // ModelOps counts the operations of the model as MFU does: matrix products, and attention over all

@@ -179,6 +179,28 @@ func TestWork(t *testing.T) {
 			op:   Op{Kind: Gemm, Batch: 1, M: 2, N: 3, K: 4, DType: FP8, WeightDType: FP8},
 			want: Work{MatrixOps: 48, ReadBytes: 8, WeightBytes: 12, WriteBytes: 12},
 		},
+		// Of training (Megatron-LM, fused kernels; Adam of PyTorch): what each kernel reads and writes, in BF16 where it is not said.
+		{name: "cast", op: Op{Kind: Cast, Rows: 6, Cols: 8, ToDType: FP32}, want: Work{VectorOps: 48, ReadBytes: 96, WriteBytes: 192}},
+		{name: "cast backward", op: Op{Kind: Cast, Rows: 6, Cols: 8, ToDType: FP32, Gradient: true}, want: Work{VectorOps: 48, ReadBytes: 192, WriteBytes: 96}},
+		{name: "dropout-add writes a mask", op: Op{Kind: DropoutAdd, Rows: 6, Cols: 8}, want: Work{VectorOps: 4 * 48, ReadBytes: 192, WriteBytes: 96 + 48}},
+		{name: "dropout-add backward", op: Op{Kind: DropoutAdd, Rows: 6, Cols: 8, Gradient: true}, want: Work{VectorOps: 2 * 48, ReadBytes: 96 + 48, WriteBytes: 96}},
+		{name: "log-softmax", op: Op{Kind: LogSoftmax, Rows: 6, Cols: 8, DType: FP32}, want: Work{VectorOps: 4 * 48, SpecialOps: 48 + 6, ReadBytes: 384, WriteBytes: 192}},
+		{name: "log-softmax backward", op: Op{Kind: LogSoftmax, Rows: 6, Cols: 8, DType: FP32, Gradient: true}, want: Work{VectorOps: 4 * 48, SpecialOps: 48, ReadBytes: 576, WriteBytes: 384}},
+		{name: "cross-entropy", op: Op{Kind: CrossEntropy, Rows: 6, Cols: 8}, want: Work{VectorOps: 4 * 48, SpecialOps: 48 + 6, ReadBytes: 192}},
+		{name: "cross-entropy backward", op: Op{Kind: CrossEntropy, Rows: 6, Cols: 8, Gradient: true}, want: Work{VectorOps: 4 * 48, SpecialOps: 48, ReadBytes: 96, WriteBytes: 96}},
+		{name: "column-sum", op: Op{Kind: ColumnSum, Rows: 6, Cols: 8}, want: Work{VectorOps: 48, ReadBytes: 96}},
+		{name: "accumulate in FP32: 10 B an element", op: Op{Kind: Accumulate, Rows: 6, Cols: 8, ToDType: FP32}, want: Work{VectorOps: 48, ReadBytes: 96 + 192, WriteBytes: 192}},
+		{name: "accumulate in 16 bits: 6 B", op: Op{Kind: Accumulate, Rows: 6, Cols: 8, ToDType: BF16}, want: Work{VectorOps: 48, ReadBytes: 96 + 96, WriteBytes: 96}},
+		{name: "adam: 30 B", op: Op{Kind: Adam, Rows: 6, Cols: 8, DType: FP32, ToDType: BF16}, want: Work{VectorOps: 12 * 48, SpecialOps: 2 * 48, ReadBytes: 16 * 48, WriteBytes: 14 * 48}},
+		{name: "layernorm backward, once more for its weights", op: Op{Kind: LayerNorm, Rows: 6, Cols: 8, Gradient: true}, want: Work{VectorOps: 12 * 48, ReadBytes: 4 * 96, WeightBytes: 32, WriteBytes: 96}},
+		{name: "gelu backward", op: Op{Kind: GELU, Rows: 6, Cols: 8, Gradient: true}, want: Work{VectorOps: 8 * 48, SpecialOps: 48, ReadBytes: 192, WriteBytes: 96}},
+		{name: "silu-mul backward", op: Op{Kind: SiLUMul, Rows: 6, Cols: 8, Gradient: true}, want: Work{VectorOps: 8 * 48, SpecialOps: 2 * 48, ReadBytes: 288, WriteBytes: 192}},
+		{
+			// Scores once more, dP, dV, dQ and dK: five products for two (FlashAttention, arXiv 2205.14135, appendix B).
+			name: "attention backward",
+			op:   Op{Kind: Attention, Batch: 2, Heads: 3, KVHeads: 3, HeadDim: 4, QLen: 5, Gradient: true},
+			want: Work{MatrixOps: 5 * 2 * 2 * 3 * 25 * 4, VectorOps: 6 * 150, SpecialOps: 150, ReadBytes: 5 * 240, WriteBytes: 3 * 240},
+		},
 		{name: "all-reduce", op: Op{Kind: AllReduce, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
 		{name: "all-gather", op: Op{Kind: AllGather, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
 		{name: "reduce-scatter", op: Op{Kind: ReduceScatter, Bytes: 100}, want: Work{ReadBytes: 100, WriteBytes: 100}},
@@ -195,7 +217,7 @@ func TestWork(t *testing.T) {
 
 // TestEveryKindIsTested: a new kind needs a row above.
 func TestEveryKindIsTested(t *testing.T) {
-	if numKinds != 29 {
+	if numKinds != 36 {
 		t.Errorf("%d kinds; add the new ones to TestWork and here", numKinds)
 	}
 }

@@ -52,6 +52,11 @@ type Answer struct {
 	Speculation *Speculation `json:"speculation,omitempty"`
 	// Waves is there if the cache of all sequences has no room, so that they take turns.
 	Waves *Waves `json:"waves,omitempty"`
+	// BubbleSeconds, Exposed and Training are of a step of training: the time in which the critical stage waits for others,
+	// communication that nothing hides, and the rest.
+	BubbleSeconds *float64        `json:"bubble_seconds,omitempty"`
+	Exposed       *Exposed        `json:"exposed,omitempty"`
+	Training      *TrainingAnswer `json:"training,omitempty"`
 	// Host is what the host did, where the runtime has one that takes time.
 	Host   *Host    `json:"host,omitempty"`
 	Advice []Advice `json:"advice"`
@@ -93,6 +98,9 @@ type Parallel struct {
 	// own; left out where they follow from the others: AttnDP is 1, and MoETP is TP, or 1 with experts that are shared out.
 	MoETP  int64 `json:"moe_tp,omitempty"`
 	AttnDP int64 `json:"attn_dp,omitempty"`
+	// CP and Interleave are there in training.
+	CP         int64 `json:"cp,omitempty"`
+	Interleave int64 `json:"interleave,omitempty"`
 }
 
 // ParallelOf is the mapping of an answer.
@@ -109,7 +117,7 @@ func ParallelOf(p *plan.Mapping) Parallel {
 }
 
 // Chips is how many chips the mapping takes.
-func (p Parallel) Chips() int64 { return p.TP * max(p.AttnDP, 1) * p.PP * p.DP }
+func (p Parallel) Chips() int64 { return p.TP * max(p.AttnDP, 1) * max(p.CP, 1) * p.PP * p.DP }
 
 // StallSeconds is time by cause; it sums to the seconds it divides.
 type StallSeconds [sim.NumCauses]float64

@@ -73,6 +73,8 @@ type Request struct {
 	Costs        plan.Coster
 	CostKey      string
 	OwnCostsOnly bool
+	// Training says how the parts of Graph make a step of training; nil for graphs that run as they are.
+	Training *Training
 	// Workload identifies the many requests that this one stands for, as part of the key; "" for none. Seed is that of
 	// their draws.
 	Workload string
@@ -147,7 +149,8 @@ func (r *Request) manifest(p *plan.Program) Manifest {
 		OwnCostsOnly                   bool        `json:",omitempty"`
 		Workload                       string      `json:",omitempty"`
 		Plain                          string      `json:",omitempty"`
-	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.PowerLimit, r.PowerTrace, r.costKey(p), r.OwnCostsOnly, r.Workload, plain})
+		Training                       *Training   `json:",omitempty"`
+	}{Version, m.ArchHash, m.GraphHash, r.fidelity(), r.mapping(), r.Exact, ideal, r.Notes, r.PowerLimit, r.PowerTrace, r.costKey(p), r.OwnCostsOnly, r.Workload, plain, r.Training})
 	if err != nil {
 		panic(err) // plain data always encodes
 	}
@@ -206,6 +209,11 @@ func (r *Request) check() error {
 		}
 		if !known {
 			return &plan.Invalid{Field: "ideal", Message: fmt.Sprintf("%q is unknown", i), Hint: "known: " + strings.Join(ideals, ", ")}
+		}
+	}
+	if r.Training != nil {
+		if err := r.checkTraining(); err != nil {
+			return err
 		}
 	}
 	switch l := r.PowerLimit; {
@@ -277,7 +285,12 @@ func Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, fmt.Errorf("internal: the %s fidelity did work %v, planned was %v", r.fidelity(), o.Work, want)
 	}
 	res := &Result{Program: p, Outcome: o.Outcome, timed: o}
-	if err := r.answer(ctx, res); err != nil {
+	if r.Training != nil {
+		err = r.answerTraining(ctx, res)
+	} else {
+		err = r.answer(ctx, res)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return res, nil

@@ -15,6 +15,7 @@ import (
 // attention is softmax(Q·Kᵀ)·V over cached and new tokens, for every sequence and head.
 type attention struct {
 	name           string
+	dropout        bool // of probabilities
 	phase          traces.Phase
 	batch          int64
 	heads, kvHeads int64
@@ -37,7 +38,7 @@ type attention struct {
 // attentionOf is the operator on one of tp chips, with past tokens of its run.
 func attentionOf(op *traces.Op, phase traces.Phase, past, tp int64) attention {
 	a := attention{name: op.Name, phase: phase, batch: op.Batch, heads: op.Heads, kvHeads: op.KVHeads, dim: op.HeadDim, qlen: op.QLen,
-		past: op.SeenPast(past), causal: op.Causal, window: op.Window, values: op.Values(), kept: op.Values(), relative: op.Relative, t: op.DType, kv: op.KVDType}
+		past: op.SeenPast(past), causal: op.Causal, window: op.Window, values: op.Values(), kept: op.Values(), relative: op.Relative, t: op.DType, kv: op.KVDType, dropout: op.Dropout}
 	a.keys = a.past + op.NewKeys()
 	if op.Latent {
 		a.kept = 0

@@ -30,8 +30,8 @@ import (
 // rowSum is the bytes of what a fused kernel keeps of a row of scores: the logarithm of its sum, or dO·O, in FP32.
 const rowSum = 4
 
-// attentionBy plans attention by the mapping's algorithm, and its gradients if the mapping asks for them.
-func (b *builder) attentionBy(a attention) ([]*Body, error) {
+// attentionBy plans attention by the mapping's algorithm or as training runs it, forward, backward or both.
+func (b *builder) attentionBy(a attention, forward, backward bool) ([]*Body, error) {
 	if _, ok := mul(a.batch, a.heads, max(a.qlen, 16), max(a.keys, 16), a.dim+a.values, 16); !ok {
 		return nil, fmt.Errorf("attention of %d×%d queries over %d tokens: %w", a.batch, a.qlen, a.keys, ErrTooLarge)
 	}
@@ -44,19 +44,21 @@ func (b *builder) attentionBy(a attention) ([]*Body, error) {
 		}
 	}
 	if b.mapping.Algorithm == arch.Standard || b.mapping.Algorithm == "" && !b.fuses("flash-attention", a.phase, a.name) {
-		return b.standardAttention(&a, b.mapping.Backward)
+		return b.standardAttention(&a, forward, backward)
 	}
 	a.lib, a.made = b.profile.AttentionKernel(a.decodes(), a.heads > a.kvHeads, a.kv)
 	var out []*Body
 	var err error
-	if a.lib.Algorithm == "flash1" {
+	switch {
+	case !forward:
+	case a.lib.Algorithm == "flash1":
 		var k *Body
 		k, err = b.flash1(&a, false)
 		out = []*Body{k}
-	} else {
+	default:
 		out, err = b.attention(a)
 	}
-	if err != nil || !b.mapping.Backward {
+	if err != nil || !backward {
 		return out, err
 	}
 	var back []*Body

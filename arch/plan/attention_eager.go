@@ -31,8 +31,10 @@ import (
 // four products of halves, two sums of three terms by bits and two additions (Salmon et al., SC 2011).
 const philox = 20
 
-// standardAttention plans the kernels of the forward pass, and with gradients those that training adds.
-func (b *builder) standardAttention(a *attention, gradients bool) ([]*Body, error) {
+// standardAttention plans the kernels of the forward pass, those of the backward pass, or both. Dropout goes with gradients, or
+// where the operator says so. Where the framework's training has a masked softmax the scaling is part of the product, and mask and
+// softmax are one kernel, as in Megatron-LM (megatron/fused_kernels, 2021), backward too.
+func (b *builder) standardAttention(a *attention, forward, gradients bool) ([]*Body, error) {
 	kv, group := a.keys, a.heads/a.kvHeads
 	batch, m := a.batch*a.kvHeads, a.qlen*group // query heads that share keys are stacked as rows of one product
 	n := a.batch * a.heads * a.qlen             // rows of scores
@@ -66,15 +68,27 @@ func (b *builder) standardAttention(a *attention, gradients bool) ([]*Body, erro
 	mask := scores(traces.Add, s+int64(a.t.Bytes(a.qlen*kv)), s, 1)
 	undropped := scores(traces.Mul, s+n*kv, s, 2)
 	unsoftmaxed := scores(traces.Softmax, 2*s, s, 4)
-	steps := []step{{".scale", &scale, [3]int64{}}, {".qk", nil, [3]int64{m, kv, a.dim}}, {".mask", &mask, [3]int64{}}, {".softmax", &softmax, [3]int64{}}}
-	if gradients {
-		steps = append(steps, step{".dropout", &dropout, [3]int64{}})
+	fused := b.profile.Training != nil && b.profile.Training.MaskedSoftmax
+	var steps []step
+	when := func(yes bool, st step) {
+		if yes {
+			steps = append(steps, st)
+		}
 	}
-	steps = append(steps, step{".pv", nil, [3]int64{m, a.values, kv}})
+	dropped := a.dropout || gradients && b.mapping.Backward
+	if forward {
+		when(!fused, step{".scale", &scale, [3]int64{}})
+		steps = append(steps, step{".qk", nil, [3]int64{m, kv, a.dim}})
+		when(!fused, step{".mask", &mask, [3]int64{}})
+		steps = append(steps, step{".softmax", &softmax, [3]int64{}})
+		when(dropped, step{".dropout", &dropout, [3]int64{}})
+		steps = append(steps, step{".pv", nil, [3]int64{m, a.values, kv}})
+	}
 	if gradients {
-		steps = append(steps, []step{{".dv", nil, [3]int64{kv, a.values, m}}, {".dp", nil, [3]int64{m, kv, a.values}},
-			{".dropout.backward", &undropped, [3]int64{}}, {".softmax.backward", &unsoftmaxed, [3]int64{}},
-			{".dq", nil, [3]int64{m, a.dim, kv}}, {".dk", nil, [3]int64{kv, a.dim, m}}, {".scale.backward", &scale, [3]int64{}}}...)
+		steps = append(steps, step{".dv", nil, [3]int64{kv, a.values, m}}, step{".dp", nil, [3]int64{m, kv, a.values}})
+		when(dropped, step{".dropout.backward", &undropped, [3]int64{}})
+		steps = append(steps, step{".softmax.backward", &unsoftmaxed, [3]int64{}}, step{".dq", nil, [3]int64{m, a.dim, kv}}, step{".dk", nil, [3]int64{kv, a.dim, m}})
+		when(!fused, step{".scale.backward", &scale, [3]int64{}})
 	}
 	for _, st := range steps {
 		var err error

@@ -70,6 +70,7 @@ type builder struct {
 	blocks   map[blockKey]*Body
 	firsts   map[blockKey]*planned
 	waiting  map[waitKey][]bool
+	gathered map[traces.TensorID]bool // of the block, whose rows every chip of the tensor group has
 
 	cluster *interconnect.Cluster // of the chips of the mapping
 
@@ -137,7 +138,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	b := &builder{m: m, profile: m.Resolved(profile), mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}}
+		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
@@ -329,6 +330,7 @@ func (b *builder) block(g *traces.Graph, run *traces.Run) (*Body, error) {
 	}
 	blk := &g.Blocks[run.Block]
 	b.blockName, b.blk, b.stays = blk.Name, blk, nil
+	clear(b.gathered)
 	if b.cached = 0; b.profile.CopiedCache {
 		for i := range blk.Ops {
 			if op := &blk.Ops[i]; op.Kind == traces.Attention && !op.Cross {
@@ -507,6 +509,17 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		case traces.Vocab:
 			parts = []int64{units.CeilDiv(op.N, tp)}
 			gathered = op.M * op.N
+		case traces.Whole:
+			if b.bySequence(op, run) {
+				if makesGradient(b.blk, op) {
+					g.k = units.CeilDiv(g.k, tp)
+				} else {
+					g.m = units.CeilDiv(g.m, tp)
+				}
+			}
+		}
+		if err := b.gather(op, run, emit); err != nil {
+			return nil, err
 		}
 		// What every chip adds to its part of a sum would be added once for each: a bias of rows comes after.
 		biased := len(op.Inputs) > 2
@@ -532,7 +545,7 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			}
 		}
 		if tp > 1 && op.Split == traces.Row {
-			if err := emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType.Result(), g.batch*op.M*op.N)))); err != nil {
+			if err := emit(b.sum(op.Name, run, units.Bytes(elem(op.DType.Result(), g.batch*op.M*op.N)))); err != nil {
 				return nil, err
 			}
 		}
@@ -559,8 +572,11 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 			}
 			a.beside = &beside
 		}
-		if b.mapping.Backward || b.mapping.Algorithm != "" {
-			return b.attentionBy(a)
+		switch training := op.Gradient || run.Phase == traces.Forward || run.Phase == traces.Backward; {
+		case op.Gradient:
+			return b.attentionBy(a, false, true)
+		case b.mapping.Backward || b.mapping.Algorithm != "" || training:
+			return b.attentionBy(a, true, b.mapping.Backward)
 		}
 		return b.attention(a)
 	case traces.MoE:
@@ -587,6 +603,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	r.inHere, r.outHere = inHere, outHere
 	if op.Kind != traces.Embedding { // whose rows of the table are read once each
 		r.weights = int64(w.WeightBytes)
+	}
+	if op.Gradient && op.Kind != traces.Softmax { // kernels of their own, which no entry of a library is named after
+		r.as = arch.GradientRows
+	}
+	if op.Split == traces.Whole && b.bySequence(op, run) {
+		r.rows, r.read, r.write = units.CeilDiv(r.rows, tp), units.CeilDiv(r.read, tp), units.CeilDiv(r.write, tp)
+		r.vector, r.special = units.CeilDiv(r.vector, tp), units.CeilDiv(r.special, tp)
 	}
 	if op.Split == traces.Sharded {
 		r.cols, r.read, r.write = units.CeilDiv(r.cols, tp), units.CeilDiv(r.read, tp), units.CeilDiv(r.write, tp)
@@ -615,8 +638,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 	if err := emit(b.rowKernel(r)); err != nil {
 		return nil, err
 	}
-	if tp > 1 && (op.Kind == traces.Embedding && op.Split == traces.Vocab || op.Split == traces.Row) {
-		return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, units.Bytes(elem(op.DType, op.Rows*op.Cols))))
+	switch {
+	case tp == 1 || op.Gradient:
+	case op.Kind == traces.Embedding && op.Split == traces.Vocab || op.Split == traces.Row:
+		return out, emit(b.sum(op.Name, run, units.Bytes(elem(op.DType, op.Rows*op.Cols))))
+	case op.Split == traces.Sharded && (op.Kind == traces.LogSoftmax || op.Kind == traces.CrossEntropy):
+		// Of each row the largest score, the score of the right one and the sum (Megatron-LM, vocab parallel cross entropy).
+		return out, emit(b.collective(op.Name+".all-reduce", run.Phase, traces.AllReduce, traces.FP32.Bytes(3*op.Rows)))
 	}
 	return out, nil
 }

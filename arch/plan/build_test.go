@@ -414,8 +414,8 @@ func TestGemmShapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := counts(p)
-			if c["matrix.bf16.ops"] != int64(w.MatrixOps) {
-				t.Errorf("%d operations, want %d", c["matrix.bf16.ops"], w.MatrixOps)
+			if n := c["matrix.bf16.ops"] + c["matrix.fp32.ops"]; n != int64(w.MatrixOps) { // in FP32 where operands are not aligned
+				t.Errorf("%d operations, want %d", n, w.MatrixOps)
 			}
 			off := m.OffChip().Name
 			if c[off+".read"] < int64(w.ReadBytes+w.WeightBytes) || c[off+".write"] < int64(w.WriteBytes) {

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim/units"
@@ -64,6 +65,37 @@ func eachWeight(g *traces.Graph, p *Mapping, visit func(blk *traces.Block, op *t
 		}
 	}
 	return nil
+}
+
+// Parameters counts the weights of a block that one chip of a tensor group has, those of experts apart. With adapters only, the
+// weights that are trained are those of low-rank adapters.
+func Parameters(blk *traces.Block, tp int64, adapters bool) (dense, experts int64, err error) {
+	seen := map[string]bool{}
+	for i := range blk.Ops {
+		op := &blk.Ops[i]
+		for _, id := range op.Inputs {
+			t := &blk.Tensors[id]
+			if t.Role != traces.Weight || seen[t.Name] || adapters && !strings.Contains(t.Name, ".lora_") {
+				continue
+			}
+			seen[t.Name] = true
+			n, ok := mul(t.Shape...)
+			if !ok {
+				return 0, 0, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
+			}
+			if op.Split != traces.Whole {
+				n = units.CeilDiv(n, max(tp, 1))
+			}
+			to := &dense
+			if op.Kind == traces.MoE {
+				to = &experts
+			}
+			if *to, ok = units.Add(*to, n); !ok {
+				return 0, 0, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)
+			}
+		}
+	}
+	return dense, experts, nil
 }
 
 // weightBytes returns what one chip has of a weight of an operator.

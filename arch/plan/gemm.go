@@ -129,6 +129,9 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	}
 	g.in = b.multiplies(&g)
 	g.lib = b.profile.GemmKernel(g.in)
+	if b.misaligned(&g) {
+		g.in = traces.FP32
+	}
 	if b.alone && g.lib.Replay > 0 {
 		a, w, c := g.operands()
 		g.found = b.lasting(g.lib.Replay, a+w+c)
@@ -146,6 +149,19 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	}
 	b.kernels[key] = k
 	return k, nil
+}
+
+// misaligned reports whether rows of an operand begin where the library's kernels for the matrix unit cannot load them, so that
+// it takes those that multiply in FP32. Libraries do so for batches of products, whose operands lie at strides.
+func (b *builder) misaligned(g *gemm) bool {
+	bytes := int64(g.lib.Align)
+	if bytes == 0 || g.in.Bits() >= 32 || g.batch < 2 || g.shared {
+		return false
+	}
+	if _, err := b.m.Chip.Cores.Matrix.Rate(traces.FP32); err != nil {
+		return false
+	}
+	return int64(g.a.Bytes(g.k))%bytes != 0 || int64(g.a.Bytes(g.n))%bytes != 0
 }
 
 // chooseGemm decides how a product is computed, as far as it is not pinned.

@@ -12,6 +12,8 @@ import (
 type Mapping struct {
 	// TP is the tensor-parallel degree; 0 means 1.
 	TP int64 `json:"tp"`
+	// SP divides by tokens what tensor parallelism does not divide otherwise: sequence parallelism.
+	SP bool `json:"sp,omitempty"`
 	// PP is the number of pipeline stages, as many chips each; 0 means 1.
 	PP int64 `json:"pp,omitempty"`
 	// EP is among how many ranks the experts of a mixture are shared out, and MoETP over how many chips each expert's inner

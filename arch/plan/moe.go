@@ -57,7 +57,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		}
 		out = append(out, there...)
 	}
-	if lib != nil && lib.Sort+lib.Row > 0 {
+	if lib != nil && lib.Sort+lib.Row > 0 && !op.Gradient {
 		k := b.kernel(op.Name+".sort", phase, op.Kind.String())
 		rows := units.Time(min(float64(lib.Row)*float64(rowsAll), float64(units.MaxTime)))
 		k.then(Node{Name: "sort", Step: wait("sort", lib.Sort+rows)})
@@ -74,6 +74,9 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 	w, err := actOp.Work(0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
+	}
+	if op.Gradient {
+		return b.moeGradients(op, phase, inner, rowsAll, loads, &actOp, emit, &out)
 	}
 	up := grouped{name: op.Name + ".up", phase: phase, n: inner * (op.Matrices() - 1), k: op.K, a: op.DType, w: op.WeightDType, loads: loads, tokens: tokens, all: rowsAll, matrices: op.Matrices() - 1}
 	if err := emit(b.grouped(&up, op)); err != nil {
@@ -96,9 +99,52 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return append(out, back...), err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
-		return out, emit(b.collective(op.Name+".all-reduce", phase, traces.AllReduce, op.DType.Result().Bytes(op.M*op.K)))
+		return out, emit(b.sum(op.Name, &traces.Run{Phase: phase}, op.DType.Result().Bytes(op.M*op.K)))
 	}
 	return out, nil
+}
+
+// moeGradients plans the backward pass of the experts: the gradient of each row once more for each of its experts, and for each
+// of the two products the gradients of its rows and of its weight, which are as much work as the product.
+func (b *builder) moeGradients(op *traces.Op, phase traces.Phase, inner, rowsAll int64, loads []traces.Load, act *traces.Op, emit func(*Body, error) error, out *[]*Body) ([]*Body, error) {
+	d := op.DType.Result()
+	result := int64(d.Bytes(1))
+	act.Gradient = true
+	w, err := act.Work(0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
+	}
+	row := func(name string, kind traces.Kind, rows_, cols, read, write, vector, special int64) error {
+		return emit(b.rowKernel(rows{name: op.Name + name, phase: phase, kind: kind, rows: rows_, cols: cols, dtype: d, wtype: d, kvtype: d, read: read, write: write, vector: vector, special: special, as: arch.GradientRows}))
+	}
+	product := func(name string, n, k, matrices int64) error {
+		g := grouped{name: op.Name + name, phase: phase, n: n, k: k, a: op.DType, w: op.WeightDType, loads: loads, all: rowsAll, matrices: matrices}
+		return emit(b.grouped(&g, op))
+	}
+	wide := inner * (op.Matrices() - 1)
+	for _, step := range []func() error{
+		func() error {
+			return row(".scatter", traces.Copy, rowsAll, op.K, op.M*op.K*result, rowsAll*op.K*result, 0, 0)
+		},
+		func() error { return product(".down.dx", inner, op.K, 1) },
+		func() error { return product(".down.dw", op.K, inner, 1) },
+		func() error {
+			return row(".activation", act.Kind, rowsAll, inner, int64(w.ReadBytes), int64(w.WriteBytes), int64(w.VectorOps), int64(w.SpecialOps))
+		},
+		func() error { return product(".up.dx", op.K, wide, op.Matrices()-1) },
+		func() error { return product(".up.dw", wide, op.K, op.Matrices()-1) },
+		func() error {
+			return row(".sum", traces.Add, op.M, op.K, rowsAll*op.K*result, op.M*op.K*result, rowsAll*op.K, 0)
+		},
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if b.mapping.TP > 1 && op.Split == traces.Row {
+		return *out, emit(b.sum(op.Name, &traces.Run{Phase: phase}, d.Bytes(op.M*op.K)))
+	}
+	return *out, nil
 }
 
 // grouped is a product with a weight of its own for each expert, of the rows that the expert gets.

@@ -100,7 +100,7 @@ func (b *builder) rowKernel(r rows) (*Body, error) {
 		launch.Counts = append(launch.Counts, b.count("special.ops", "op", r.special))
 	}
 	resident := b.rowsResident(&r, pin)
-	if c := b.profile.Chain(kind); c != nil && r.fused == "" && !resident {
+	if c := b.profile.Chain(kind); c != nil && r.fused == "" && r.as != arch.GradientRows && !resident {
 		b.chain(k, &r, c)
 	} else {
 		b.rows(k, &r, rowKernelOf(b.profile, r.as, kind), resident)

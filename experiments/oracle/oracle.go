@@ -190,8 +190,10 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if bad != nil {
 		return failed(bad), nil
 	}
-	if bad := q.withinNode(m.Machine); bad != nil {
-		return failed(bad), nil
+	if q.train == "" {
+		if bad := q.withinNode(m.Machine); bad != nil {
+			return failed(bad), nil
+		}
 	}
 	pins, err := q.pins()
 	if err != nil {
@@ -222,6 +224,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	model, bad := o.resolve.model(q.modelAt, q.model)
 	if bad != nil {
 		return failed(bad), nil
+	}
+	if q.train != "" {
+		return o.training(ctx, m, model, name, q)
 	}
 	w := q.workload(m, model)
 	if q.draft != "" {

@@ -32,6 +32,7 @@ type job struct {
 	tp, pp            int64
 	ep, moeTP, attnDP int64  // 0 where they are left out
 	exchange          string // as plan.Mapping has it
+	train             string // JSON of experiments.TrainOptions, "" for phases that do not train
 	framework, kernel string
 	hostSync, detail  bool
 	fusion            string  // as arch.ParseFusions writes it
@@ -331,8 +332,8 @@ func (q *request) readModel(f *fields, v *value) {
 		return
 	}
 	q.phase = f.word("phase", "generate", "prefill", "decode", "serve", "train", "finetune")
-	if q.phase == "train" || q.phase == "finetune" {
-		f.fail(unsupported("not-simulated", "/phase", "prefill, decode, generate or serve", "phase %s is not simulated by this version", q.phase))
+	if q.phase == experiments.Train || q.phase == experiments.FineTune {
+		q.readTraining(f, v)
 		return
 	}
 	f.arch(q)
@@ -570,7 +571,10 @@ func (q *request) member(field string) string {
 			return "/past_len"
 		}
 		return "/prompt"
-	case "phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
+	case "dp", "cp", "sp", "interleave":
+		return "/parallel/" + field
+	case "seq_len", "global_batch", "micro_batch", "recompute", "zero", "schedule", "stages", "master_dtype", "stragglers", "fail_link", "shard",
+		"phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
 		"offload", "placement", "prefetch", "lookahead", "skew", "fusion":
 		return "/" + field
 	}

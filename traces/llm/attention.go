@@ -25,9 +25,9 @@ func (m *Model) attention(b *block, l layerKind, normed traces.TensorID, p pass)
 		b.rows(traces.RoPE, traces.Sharded, "rope", p.tokens, (m.Heads+m.KVHeads)*m.rotary(), b.ids(queries, keys), b.ids(queries, keys))
 	}
 	op := traces.Op{Name: "attention", Kind: traces.Attention, Split: traces.Heads, WeightDType: b.w.DType, Batch: b.w.Batch,
-		Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, QLen: p.qlen, Causal: !l.encoder, Uncached: l.encoder, Window: l.window}
+		Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, QLen: p.qlen, Past: p.past(), Causal: !l.encoder, Uncached: l.encoder || p.phase == traces.Forward, Window: l.window, Dropout: p.dropout}
 	in := b.ids(queries, keys, values)
-	if !l.encoder {
+	if !op.Uncached {
 		cache := b.tensor("kv", traces.KV, b.w.KVDType, p.tokens, 2*kv)
 		b.rows(traces.KVAppend, traces.Sharded, "kv_append", p.tokens, 2*kv, b.ids(keys, values), b.ids(cache))
 		in = b.ids(queries, cache)
@@ -55,6 +55,11 @@ func (m *Model) attention(b *block, l layerKind, normed traces.TensorID, p pass)
 		op.Name = "attention_prefill"
 	}
 	b.op(op, in, b.ids(context))
+	if p.copies {
+		rows := b.activation("context_rows", p.tokens, q)
+		b.rows(traces.Copy, traces.Sharded, "context_copy", p.tokens, q, b.ids(context), b.ids(rows))
+		context = rows
+	}
 	out := b.activation("attn_out", p.tokens, m.Hidden)
 	b.gemm("out", traces.Row, p.tokens, q, m.LinearBias || m.OutBias, context, b.ids(out), m.Hidden)
 	return out

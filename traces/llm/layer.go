@@ -12,6 +12,19 @@ type pass struct {
 	tokens int64 // of all sequences together
 	qlen   int64 // of each sequence
 	beside beside
+
+	// Of training: the tokens of a sequence are dealt to so many chips; dropout; attention changes the layout of its result.
+	contexts        int64
+	dropout, copies bool
+}
+
+// past is how many tokens a query sees on the mean that another chip has: with a causal mask each chip gets an early and
+// a late part of the sequence, so that all have as much to do.
+func (p pass) past() int64 {
+	if p.contexts < 2 {
+		return 0
+	}
+	return (p.contexts*p.qlen - p.qlen) / 2
 }
 
 // layerKind is what sets some layers of a model apart from others.
@@ -80,6 +93,10 @@ func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 		}
 		return x
 	}
+	join := traces.Add
+	if p.dropout {
+		join = traces.DropoutAdd
+	}
 	// add joins a branch to the residual stream.
 	add := func(branch, sum string, x, result traces.TensorID) traces.TensorID {
 		switch m.NormPlace {
@@ -89,7 +106,7 @@ func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 			result = b.norm(m, branch+"_norm", result, p.tokens)
 		}
 		to := b.activation(sum, p.tokens, h)
-		b.rows(traces.Add, traces.Whole, branch+"_add", p.tokens, h, b.ids(x, result), b.ids(to))
+		b.rows(join, traces.Whole, branch+"_add", p.tokens, h, b.ids(x, result), b.ids(to))
 		if m.NormPlace == AfterAdd {
 			return b.norm(m, branch+"_norm", to, p.tokens)
 		}
@@ -104,9 +121,9 @@ func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 		attn := m.attention(b, l, normed, p)
 		sum := b.activation("x_attn", p.tokens, h)
 		ffn := m.feedForward(b, l, second, p.tokens)
-		b.rows(traces.Add, traces.Whole, "attn_add", p.tokens, h, b.ids(x, attn), b.ids(sum))
+		b.rows(join, traces.Whole, "attn_add", p.tokens, h, b.ids(x, attn), b.ids(sum))
 		out := b.activation("x_out", p.tokens, h)
-		b.rows(traces.Add, traces.Whole, "ffn_add", p.tokens, h, b.ids(sum, ffn), b.ids(out))
+		b.rows(join, traces.Whole, "ffn_add", p.tokens, h, b.ids(sum, ffn), b.ids(out))
 		return b.Block
 	}
 	x = add("attn", "x_attn", x, m.attention(b, l, normed, p))

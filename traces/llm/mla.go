@@ -45,13 +45,16 @@ func (m *Model) latentAttention(b *block, normed traces.TensorID, p pass) traces
 	}
 	b.latentNorm("kv_a_norm", latent, p.tokens, a.KVRank)
 	b.rows(traces.RoPE, traces.Sharded, "rope", p.tokens, (nh+1)*a.RoPE, b.ids(queries, latent), b.ids(queries, latent))
-	cache := b.tensor("kv", traces.KV, w.KVDType, p.tokens, cached)
-	b.rows(traces.KVAppend, traces.Whole, "kv_append", p.tokens, cached, b.ids(latent), b.ids(cache))
+	cache := latent // training keeps no cache
+	if p.phase != traces.Forward {
+		cache = b.tensor("kv", traces.KV, w.KVDType, p.tokens, cached)
+		b.rows(traces.KVAppend, traces.Whole, "kv_append", p.tokens, cached, b.ids(latent), b.ids(cache))
+	}
 	context := b.activation("context", p.tokens, nh*a.V)
 	kvb := b.tensor(weightName("kv_b"), traces.Weight, b.weights(), a.KVRank, nh*(a.Nope+a.V))
 
 	decoding, sequences, qlen, past := p.tokens, w.Batch, p.qlen, int64(0)
-	if p.phase == traces.Prefill {
+	if p.phase != traces.Decode {
 		decoding = 0
 	}
 	if p.beside.sequences > 0 {
@@ -73,7 +76,7 @@ func (m *Model) latentAttention(b *block, normed traces.TensorID, p pass) traces
 			name = "attention_prefill"
 		}
 		b.op(traces.Op{Name: name, Kind: traces.Attention, Split: traces.Heads, WeightDType: w.DType, Batch: w.Batch, Heads: nh, KVHeads: nh, HeadDim: qk, ValueDim: a.V,
-			CacheDim: cached, QLen: p.qlen, Causal: true}, b.ids(queries, keys, values), b.ids(context))
+			CacheDim: cached, QLen: p.qlen, Past: p.past(), Causal: true, Uncached: p.phase == traces.Forward, Dropout: p.dropout}, b.ids(queries, keys, values), b.ids(context))
 	}
 	out := b.activation("attn_out", p.tokens, m.Hidden)
 	b.gemm("out", traces.Row, p.tokens, nh*a.V, false, context, b.ids(out), m.Hidden)

@@ -1,0 +1,773 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/account"
+	"github.com/stratasim/strata/arch/parallel"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/interconnect"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// Training says how the parts of a training graph (see llm.TrainingGraph) make a step, and how that is divided over chips.
+type Training struct {
+	Degrees parallel.Degrees `json:"degrees"`
+	// GlobalBatch is the sequences of a step, MicroBatch those of a micro-batch on one data-parallel rank, SeqLen their tokens.
+	GlobalBatch int64 `json:"global_batch"`
+	MicroBatch  int64 `json:"micro_batch"`
+	SeqLen      int64 `json:"seq_len"`
+	// Recompute is the part of a layer that is computed again for its backward pass, RecomputeNone, RecomputeSelective (attention,
+	// where its scores were kept otherwise) or RecomputeFull; Recomputed is the share of layers that are, of full.
+	Recompute  string  `json:"recompute"`
+	Recomputed float64 `json:"recomputed"`
+	// ZeRO is the stage to which state is divided over data-parallel ranks. KeepGathered leaves weights of stage 3 gathered
+	// between forward and backward pass; Shard is the ranks that share one copy of the state, 0 for all.
+	ZeRO         int64 `json:"zero"`
+	KeepGathered bool  `json:"keep_gathered,omitempty"`
+	Shard        int64 `json:"shard,omitempty"`
+	// Schedule of the pipeline, "" for 1f1b or with several chunks interleaved. Split is the layers of each chunk, nil for an
+	// even division.
+	Schedule parallel.Schedule `json:"schedule,omitempty"`
+	Split    []int64           `json:"split,omitempty"`
+	// Layers are the model's layers in order, by the block of the graph that they are.
+	Layers []LayerRun `json:"layers"`
+	// Tied says that the head has the weights of the embedding. Vocab is their rows, padded to a multiple of the tensor group.
+	Tied bool `json:"tied,omitempty"`
+	// Hidden is the width of what stages hand on.
+	Hidden int64 `json:"hidden"`
+	// AdaptersOnly says that weights are frozen but for adapters.
+	AdaptersOnly bool `json:"adapters_only,omitempty"`
+	// Faults are chips that are slower than others. Even leaves out that chips differ in speed at random.
+	Faults []parallel.Fault `json:"faults,omitempty"`
+	Even   bool             `json:"even,omitempty"`
+	// Master is the format of gradients on the wire, "" for the framework's.
+	Master string `json:"master,omitempty"`
+	// Algorithm forces that of collectives over data-parallel ranks; "" leaves it to the library.
+	Algorithm string `json:"algorithm,omitempty"`
+	// Exact plays every slot of the pipeline.
+	Exact bool `json:"exact,omitempty"`
+	// Record keeps what a timeline shows.
+	Record bool `json:"-"`
+}
+
+// LayerRun is a number of equal layers in a row.
+type LayerRun struct {
+	Block string `json:"block"`
+	Times int64  `json:"times"`
+}
+
+// What of a layer is computed again for its backward pass.
+const (
+	RecomputeNone      = "none"
+	RecomputeSelective = "selective"
+	RecomputeFull      = "full"
+)
+
+// UpdateElements is how many parameters the update of a training graph is for: the time of others is in proportion.
+const UpdateElements = 1 << 26
+
+// Microbatches is how many each data-parallel rank works on in a step.
+func (t *Training) Microbatches() int64 {
+	return t.GlobalBatch / max(1, t.MicroBatch*max(1, t.Degrees.DP))
+}
+
+// trainer puts a step together.
+type trainer struct {
+	r        *Request
+	t        *Training
+	res      *Result
+	profile  *arch.Profile
+	how      arch.Training
+	sections map[string]int // by block, of the phase that the name says
+	outcomes []*sim.Outcome
+	names    []string // of units, by section
+	step     *parallel.Step
+	played   *parallel.Result
+}
+
+// howOf is how a profile trains, with usual values for what it leaves open: those of PyTorch with fused attention.
+func howOf(p *arch.Profile) arch.Training {
+	how := arch.Training{Gradient: "fp32", Accumulate: llm.GradientsAdded}
+	if p.Training != nil {
+		how = *p.Training
+		if how.Gradient == "" {
+			how.Gradient = "fp32"
+		}
+		if how.Accumulate == "" {
+			how.Accumulate = llm.GradientsAdded
+		}
+	}
+	if how.Wire == "" {
+		how.Wire = how.Gradient
+	}
+	return how
+}
+
+// TrainingOf is howOf for those who generate graphs.
+func TrainingOf(m *arch.Machine, profile string) (arch.Training, error) {
+	p, err := m.ProfileFor(profile, false)
+	if err != nil {
+		return arch.Training{}, err
+	}
+	return howOf(p), nil
+}
+
+// checkTraining refuses what cannot be.
+func (r *Request) checkTraining() error {
+	t := r.Training
+	bad := func(field, hint, format string, a ...any) error {
+		return &plan.Invalid{Field: field, Message: fmt.Sprintf(format, a...), Hint: hint}
+	}
+	d := t.Degrees.Or1()
+	if err := d.Validate(); err != nil {
+		return invalidField(err)
+	}
+	each := t.MicroBatch * d.DP
+	switch {
+	case t.MicroBatch < 1:
+		return bad("micro-batch", "", "%d: must be at least 1", t.MicroBatch)
+	case t.GlobalBatch%each != 0 || t.GlobalBatch < each:
+		return bad("global-batch", fmt.Sprintf("a multiple of %d", each), "%d sequences are no whole number of micro-batches of %d on %d data-parallel ranks", t.GlobalBatch, t.MicroBatch, d.DP)
+	case !slices.Contains([]string{RecomputeNone, RecomputeSelective, RecomputeFull}, t.Recompute):
+		return bad("recompute", "none, selective, full, or a share of the layers such as 0.5", "%.40q is unknown", t.Recompute)
+	case !(t.Recomputed >= 0 && t.Recomputed <= 1):
+		return bad("recompute", "", "%v of the layers: must be from 0 to 1", t.Recomputed)
+	case d.SP && d.TP == 1:
+		return bad("sp", "leave it out, or give --tp", "sequence parallelism divides over the tensor group, which is one chip")
+	case d.SP && t.SeqLen%(d.TP*d.CP) != 0:
+		return bad("sp", "", "%d tokens are not divided evenly by %d chips", t.SeqLen, d.TP*d.CP)
+	}
+	return nil
+}
+
+// invalidField turns what the package parallel refuses into what a request is told.
+func invalidField(err error) error {
+	if e, ok := err.(*parallel.FieldError); ok {
+		return &plan.Invalid{Field: strings.ReplaceAll(e.Field, "_", "-"), Message: e.Message, Hint: e.Hint}
+	}
+	return err
+}
+
+// train plays the step whose parts were timed.
+func (r *Request) train(ctx context.Context, res *Result) (*trainer, error) {
+	profile, err := r.Machine.ProfileFor(r.Mapping.Profile, r.Mapping.HostSync)
+	if err != nil {
+		return nil, err
+	}
+	k := &trainer{r: r, t: r.Training, res: res, profile: profile, how: howOf(profile), sections: map[string]int{}}
+	c := res.timed.control
+	for i := range r.Graph.Runs {
+		step := 0
+		if res.timed.steps != nil {
+			step = res.timed.steps[i]
+		}
+		o, err := c.section(i, step)
+		if err != nil {
+			return nil, err
+		}
+		run := &r.Graph.Runs[i]
+		name := r.Graph.Blocks[run.Block].Name
+		k.outcomes, k.names = append(k.outcomes, o), append(k.names, name)
+		k.sections[name] = i
+	}
+	if k.step, err = k.assemble(); err != nil {
+		return nil, err
+	}
+	if k.played, err = k.step.Play(); err != nil {
+		return nil, invalidField(err)
+	}
+	return k, ctx.Err()
+}
+
+// unit is a part of the step as the schedule sees it; none for a block that the graph does not have.
+func (k *trainer) unit(block string) parallel.Unit {
+	i, ok := k.sections[block]
+	if !ok {
+		return parallel.Unit{}
+	}
+	o := k.outcomes[i]
+	u := parallel.Unit{Name: block, Time: o.Makespan, Stalls: o.Stalls}
+	overlap := k.how.TensorOverlap
+	backward := strings.HasSuffix(block, llm.BackwardSuffix)
+	if link := o.Stalls[sim.Link]; link > 0 && (overlap == "all" || overlap == "backward" && backward) {
+		u.Time -= link
+		u.Stalls[sim.Link] = 0
+		beside := u.Time
+		if overlap == "backward" { // the gradients of weights alone
+			beside = min(beside, k.weights(i))
+		}
+		u.Comms = append(u.Comms, parallel.Comm{Kind: parallel.Tensor, Time: link, Beside: beside, Cores: k.cores(), Memory: 0})
+	}
+	return u
+}
+
+// cores is the share of the chip's cores that a collective holds.
+func (k *trainer) cores() float64 {
+	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), 0.9)
+}
+
+// weights is the time of the gradients of weights in a part.
+func (k *trainer) weights(section int) units.Time {
+	var t units.Time
+	p, o := k.res.Program, k.outcomes[section]
+	for i := range o.Ops {
+		if name := p.Ops[i].Name; strings.HasSuffix(name, ".dw") || strings.HasSuffix(name, ".accumulate") || strings.HasSuffix(name, ".db") {
+			t += o.Ops[i].Time
+		}
+	}
+	return t
+}
+
+// apart divides a backward pass into the gradients of inputs and those of weights.
+func (k *trainer) apart(u parallel.Unit, section int) (inputs, weights parallel.Unit) {
+	t := min(k.weights(section), u.Time)
+	if t == 0 {
+		return u, parallel.Unit{}
+	}
+	weights = parallel.Unit{Name: u.Name + ".weights", Time: t}
+	inputs = u
+	inputs.Time -= t
+	left := t
+	for c := range u.Stalls { // in proportion, so that both sum up
+		if sim.Cause(c) == sim.Link {
+			continue
+		}
+		n := min(units.Time(float64(u.Stalls[c])*(float64(t)/float64(u.Time))), left)
+		weights.Stalls[c], inputs.Stalls[c] = n, u.Stalls[c]-n
+		left -= n
+	}
+	for c := range inputs.Stalls {
+		if left > 0 {
+			n := min(left, inputs.Stalls[c])
+			weights.Stalls[c] += n
+			inputs.Stalls[c] -= n
+			left -= n
+		}
+	}
+	return inputs, weights
+}
+
+// block is what the schedule knows of a kind of layer, of the embedding or of the head.
+func (k *trainer) block(name string, again bool) (parallel.Block, error) {
+	b := parallel.Block{Forward: k.unit(name), Backward: k.unit(name + llm.BackwardSuffix)}
+	if again {
+		switch {
+		case k.t.Recompute == RecomputeFull:
+			b.Recompute = b.Forward
+			b.Recompute.Name += " again"
+		case k.t.Recompute == RecomputeSelective && !k.profile.Fuses("flash-attention"):
+			b.Recompute = k.unit(name + llm.AgainSuffix)
+		}
+	}
+	if i, ok := k.sections[name+llm.BackwardSuffix]; ok && k.t.Schedule == parallel.ZeroBubble {
+		b.Backward, b.Weight = k.apart(b.Backward, i)
+	}
+	if i, ok := k.sections[name]; ok {
+		g := k.r.Graph
+		dense, experts, err := plan.Parameters(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.AdaptersOnly)
+		if err != nil {
+			return b, err
+		}
+		b.Parameters, b.ExpertParameters = dense, experts
+	}
+	return b, nil
+}
+
+// assemble makes the step of the parts.
+func (k *trainer) assemble() (*parallel.Step, error) {
+	t, m := k.t, k.r.Machine
+	d := t.Degrees.Or1()
+	s := &parallel.Step{Degrees: t.Degrees, Split: t.Split, CountEnds: k.how.Ends, Microbatches: t.Microbatches(), Schedule: t.Schedule, Tied: t.Tied && !t.AdaptersOnly, Norm: true,
+		Faults: t.Faults, Exact: t.Exact || k.r.Exact, Record: t.Record}
+	if !t.Even {
+		s.Spread = k.how.Straggler
+	}
+	if d.Chips() > 1 {
+		s.Network = &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(k.profile), Algorithm: t.Algorithm}
+	}
+	s.Chip = parallel.Chip{Cores: m.Chip.Cores.Count, Bandwidth: m.OffChip().Bandwidth}
+	for i := range s.Chip.Channels {
+		s.Chip.Channels[i] = k.how.Channels
+	}
+	var err error
+	if s.Embedding, err = k.block(llm.EmbeddingBlock, false); err != nil {
+		return nil, err
+	}
+	if s.Head, err = k.block(llm.HeadBlock, false); err != nil {
+		return nil, err
+	}
+	for _, run := range t.Layers {
+		whole, err := k.block(run.Block, true)
+		if err != nil {
+			return nil, err
+		}
+		again := int64(math.Round(t.Recomputed * float64(run.Times)))
+		if t.Recompute == RecomputeNone {
+			again = 0
+		}
+		if again == run.Times {
+			s.Layers = append(s.Layers, parallel.Run{Block: whole, Times: run.Times})
+			continue
+		}
+		plain, err := k.block(run.Block, false)
+		if err != nil {
+			return nil, err
+		}
+		// Those that are computed again are spread evenly, so that stages have about as many each.
+		var done int64
+		for i := range run.Times {
+			b := plain
+			if due := (i + 1) * again / run.Times; due > done {
+				b, done = whole, due
+			}
+			if n := len(s.Layers); n > 0 && s.Layers[n-1].Recompute.Name == b.Recompute.Name && s.Layers[n-1].Forward.Name == b.Forward.Name {
+				s.Layers[n-1].Times++
+				continue
+			}
+			s.Layers = append(s.Layers, parallel.Run{Block: b, Times: 1})
+		}
+	}
+	format := k.how.Wire
+	if t.Master != "" {
+		format = t.Master
+	}
+	wire, err := traces.ParseDType(format)
+	if err != nil {
+		return nil, err
+	}
+	size := k.r.Graph.DType.Bits() / 8
+	s.Sharding = parallel.Sharding{Stage: t.ZeRO, KeepGathered: t.KeepGathered, Ranks: t.Shard, GradientBytes: wire.Bits() / 8, WeightBytes: size, Overlap: k.how.DataOverlap}
+	if i, ok := k.sections[llm.UpdateBlock]; ok {
+		s.Update = parallel.PerElement{Unit: parallel.Unit{Name: llm.UpdateBlock, Time: k.outcomes[i].Makespan, Stalls: k.outcomes[i].Stalls}, Elements: UpdateElements}
+	}
+	// What a stage hands on is divided over the tensor group, and gathered again unless its rows are divided anyway.
+	bytes := t.MicroBatch * units.CeilDiv(t.SeqLen, d.CP) * t.Hidden * size
+	s.Boundary = parallel.Boundary{Bytes: units.Bytes(units.CeilDiv(bytes, d.TP)), Blocking: !k.how.AsyncSend}
+	if d.TP > 1 && !d.SP {
+		s.Boundary.Gather = units.Bytes(bytes)
+	}
+	return s, k.contexts(s)
+}
+
+// contexts adds to attention what context-parallel chips pass round: keys and values of the others forward, these and their
+// gradients backward, beside the attention that they are for.
+func (k *trainer) contexts(s *parallel.Step) error {
+	d := k.t.Degrees.Or1()
+	if d.CP == 1 {
+		return nil
+	}
+	g := k.r.Graph
+	for i := range s.Layers {
+		b := &s.Layers[i].Block
+		at, ok := k.sections[b.Forward.Name]
+		if !ok {
+			continue
+		}
+		blk := &g.Blocks[g.Runs[at].Block]
+		for j := range blk.Ops {
+			op := &blk.Ops[j]
+			if op.Kind != traces.Attention {
+				continue
+			}
+			heads := units.CeilDiv(op.KVHeads, d.TP)
+			part := int64(op.DType.Bytes(op.Batch * heads * op.QLen * (op.HeadDim + op.Values())))
+			one, err := s.Network.Collective(interconnect.SendRecv, interconnect.Group{Ranks: 2, Stride: d.TP}, units.Bytes(part))
+			if err != nil {
+				return err
+			}
+			pass := func(u *parallel.Unit, section string, times int64) {
+				if u.Time == 0 {
+					return
+				}
+				var beside units.Time
+				if n, ok := k.sections[section]; ok {
+					p, o := k.res.Program, k.outcomes[n]
+					for x := range o.Ops {
+						if strings.HasPrefix(p.Ops[x].Name, op.Name) {
+							beside += o.Ops[x].Time
+						}
+					}
+				}
+				u.Comms = append(u.Comms, parallel.Comm{Kind: parallel.Context, Time: one.Time * units.Time(times*(d.CP-1)), Beside: min(beside, u.Time), Pieces: d.CP, Cores: k.cores()})
+			}
+			pass(&b.Forward, b.Forward.Name, 1)
+			pass(&b.Recompute, b.Forward.Name, 1)
+			pass(&b.Backward, b.Forward.Name+llm.BackwardSuffix, 2)
+		}
+	}
+	return nil
+}
+
+// TrainingAnswer is what a step of training came to, beside the figures that all runs have.
+type TrainingAnswer struct {
+	MicroBatch      int64   `json:"micro_batch"`
+	Microbatches    int64   `json:"microbatches"`
+	Schedule        string  `json:"schedule"`
+	Recompute       string  `json:"recompute"`
+	RecomputedShare float64 `json:"recomputed_share"`
+	ZeRO            int64   `json:"zero"`
+	// Parameters is those that are trained, of the whole model.
+	Parameters int64 `json:"trained_parameters"`
+	// StragglerFactor is by how much the slowest chip is expected to be slower than the mean.
+	StragglerFactor float64 `json:"straggler_factor"`
+	PipelineSeconds float64 `json:"pipeline_seconds"`
+	ReduceSeconds   float64 `json:"reduce_seconds"` // after the pipeline, until gradients are summed
+	UpdateSeconds   float64 `json:"update_seconds"`
+	// TokensPerSecondPerChip is that of a step; so are TFLOPs of the model's operations and of those that were executed.
+	TokensPerSecondPerChip float64 `json:"tokens_per_second_per_chip"`
+	ModelTFLOPsPerChip     float64 `json:"model_tflops_per_chip"`
+	ExecutedTFLOPsPerChip  float64 `json:"executed_tflops_per_chip"`
+	Stages                 []Stage `json:"stages"`
+}
+
+// Stage is one class of ranks: a stage of the pipeline, or a part of one that is slower than the rest.
+type Stage struct {
+	Stage         int64        `json:"stage"`
+	Chips         int64        `json:"chips"`
+	Layers        int64        `json:"layers"`
+	BubbleSeconds float64      `json:"bubble_seconds"`
+	Stalls        StallSeconds `json:"stalls"`
+	InFlight      int64        `json:"microbatches_in_flight"`
+	Memory        []Placed     `json:"memory,omitempty"` // in the first memory off chip
+	MemoryBytes   int64        `json:"memory_bytes,omitempty"`
+}
+
+// Exposed is communication that nothing hides, by the dimension that it is of.
+type Exposed struct {
+	TP float64 `json:"tp"`
+	CP float64 `json:"cp"`
+	EP float64 `json:"ep"`
+	DP float64 `json:"dp"`
+	PP float64 `json:"pp"`
+}
+
+// answerTraining derives the answer of a step from its parts.
+func (r *Request) answerTraining(ctx context.Context, res *Result) error {
+	k, err := r.train(ctx, res)
+	if err != nil {
+		return err
+	}
+	a, t, m, g, played := &res.Answer, r.Training, r.Machine, r.Graph, k.played
+	d := t.Degrees.Or1()
+	chips := d.Chips()
+	a.Schema, a.Arch, a.Model, a.Phase, a.Fidelity = Schema, m.Name, g.Name, "train", r.fidelity()
+	if t.AdaptersOnly {
+		a.Phase = "finetune"
+	}
+	a.Parallel = Parallel{TP: d.TP, PP: d.PP, DP: d.DP, EP: d.EP, CP: d.CP, SP: d.SP, Interleave: d.Interleave}
+	a.Batch, a.Prompt, a.DType = t.GlobalBatch, t.SeqLen, g.DType.String()
+	a.WeightDType, a.KVDType = weightTypes(g)
+	a.Runtime, a.Ideal = k.profile.Name, r.Ideal
+	a.Notes = append(append(a.Notes, r.Notes...), played.Notes...)
+	a.Seconds = played.Time.Seconds()
+	critical := &played.Classes[played.Critical]
+	for i, s := range critical.Stalls {
+		a.Stalls[i] = s.Seconds()
+	}
+	a.BoundBy = critical.Stalls.Largest().String()
+	tokens := float64(t.GlobalBatch) * float64(t.SeqLen)
+	if a.Seconds > 0 {
+		a.TokensPerSecond = tokens / a.Seconds
+	}
+	bubble := played.Bubble.Seconds()
+	a.BubbleSeconds = &bubble
+	x := &played.Exposed
+	a.Exposed = &Exposed{TP: x[parallel.Tensor].Seconds(), CP: x[parallel.Context].Seconds(), EP: x[parallel.Expert].Seconds(), DP: x[parallel.Data].Seconds(), PP: x[parallel.Pipeline].Seconds()}
+	model, executed, err := k.operations()
+	if err != nil {
+		return err
+	}
+	fma, err := m.Chip.Cores.Matrix.Rate(m.Chip.Cores.Matrix.Native(g.DType))
+	if err == nil && a.Seconds > 0 {
+		peak := 2 * float64(fma) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock)
+		a.MFU = model / float64(chips) / peak / a.Seconds
+		a.HFU = executed / float64(chips) / peak / a.Seconds
+	}
+	ta := &TrainingAnswer{MicroBatch: t.MicroBatch, Microbatches: t.Microbatches(), Schedule: string(played.Schedule), Recompute: t.Recompute,
+		RecomputedShare: t.Recomputed, ZeRO: t.ZeRO, StragglerFactor: parallel.Straggler(k.step.Spread, chips), PipelineSeconds: played.Pipeline.Seconds()}
+	if a.Seconds > 0 {
+		ta.TokensPerSecondPerChip = a.TokensPerSecond / float64(chips)
+		ta.ModelTFLOPsPerChip, ta.ExecutedTFLOPsPerChip = model/float64(chips)/a.Seconds/1e12, executed/float64(chips)/a.Seconds/1e12
+	}
+	ends := critical.Ends
+	ta.ReduceSeconds, ta.UpdateSeconds = max(0, ends.Reduction-ends.Slots).Seconds(), max(0, ends.Update-max(ends.Reduction, ends.Slots)).Seconds()
+	ta.Parameters = k.parameters()
+	a.Training = ta
+	for i := range played.Classes {
+		c := &played.Classes[i]
+		s := Stage{Stage: c.Stage, Chips: c.Chips, Layers: c.Layers, BubbleSeconds: c.Bubble.Seconds(), InFlight: c.InFlight}
+		for j, n := range c.Stalls {
+			s.Stalls[j] = n.Seconds()
+		}
+		ta.Stages = append(ta.Stages, s)
+	}
+	if err := k.memory(); err != nil {
+		return err
+	}
+	k.energy(tokens)
+	k.operators()
+	a.Events = res.Outcome.Events
+	a.Advice = []Advice{}
+	k.advise()
+	a.NotModelled = []string{"DRAM rows and refresh as events", "collectives of different groups on the same links at once", "data loading, logging, checkpoints"}
+	a.FloorSeconds = k.floor().Seconds()
+	a.Manifest = r.manifest(res.Program)
+	return finite(a)
+}
+
+// uses lists how often a class runs each part, by section.
+func (k *trainer) uses(c *parallel.Class) map[int]float64 {
+	n := map[int]float64{}
+	for _, u := range c.Uses {
+		name := strings.TrimSuffix(strings.TrimSuffix(u.Name, " again"), ".weights")
+		if strings.HasSuffix(u.Name, ".weights") { // counted with the gradients of inputs
+			continue
+		}
+		i, ok := k.sections[name]
+		if !ok {
+			continue
+		}
+		if name == llm.UpdateBlock {
+			n[i] += k.updates(c)
+			continue
+		}
+		n[i] += float64(u.Count)
+	}
+	return n
+}
+
+// updates is how often the class's update contains the one that was timed.
+func (k *trainer) updates(c *parallel.Class) float64 {
+	i, ok := k.sections[llm.UpdateBlock]
+	if !ok || k.outcomes[i].Makespan == 0 {
+		return 0
+	}
+	var t units.Time
+	for _, u := range c.Uses {
+		if u.Name == llm.UpdateBlock {
+			t += u.Time
+		}
+	}
+	return float64(t) / float64(k.outcomes[i].Makespan) / parallel.Straggler(k.step.Spread, k.t.Degrees.Chips())
+}
+
+// operations are those of the model in a step as MFU counts them, three times those of the forward pass (twice where weights are
+// frozen), and those that are executed, of all chips.
+func (k *trainer) operations() (model, executed float64, err error) {
+	g := k.r.Graph
+	d := k.t.Degrees.Or1()
+	count := func(block string) (float64, error) {
+		i, ok := k.sections[block]
+		if !ok {
+			return 0, nil
+		}
+		var sum float64
+		blk := &g.Blocks[g.Runs[i].Block]
+		for j := range blk.Ops {
+			ops, err := blk.Ops[j].ModelOps(0)
+			if err != nil {
+				return 0, err
+			}
+			if blk.Ops[j].Kind == traces.Attention && d.CP > 1 { // over all keys, not those of the mean chip
+				ops = units.Ops(float64(ops) * float64(k.t.SeqLen) / float64(blk.Ops[j].Past+blk.Ops[j].QLen))
+			}
+			sum += float64(ops)
+		}
+		return sum, nil
+	}
+	passes := 3.0
+	if k.t.AdaptersOnly {
+		passes = 2
+	}
+	micro := float64(k.t.GlobalBatch) / float64(k.t.MicroBatch) * float64(d.CP)
+	for _, part := range append([]LayerRun{{llm.EmbeddingBlock, 1}, {llm.HeadBlock, 1}}, k.t.Layers...) {
+		n, err := count(part.Block)
+		if err != nil {
+			return 0, 0, err
+		}
+		model += float64(n * float64(part.Times) * passes * micro)
+	}
+	p := k.res.Program
+	for i := range k.played.Classes {
+		c := &k.played.Classes[i]
+		for section, n := range k.sorted(c) {
+			for j, counter := range p.Counters {
+				if strings.HasPrefix(counter.Name, "matrix.") && strings.HasSuffix(counter.Name, ".ops") {
+					executed += float64(float64(k.outcomes[section].Work[j]) * n * float64(c.Chips))
+				}
+			}
+		}
+	}
+	return model, executed, nil
+}
+
+// sorted is uses in the order of sections, as sums of floats need it.
+func (k *trainer) sorted(c *parallel.Class) func(yield func(int, float64) bool) {
+	uses := k.uses(c)
+	return func(yield func(int, float64) bool) {
+		for i := range k.outcomes {
+			if n := uses[i]; n > 0 && !yield(i, n) {
+				return
+			}
+		}
+	}
+}
+
+// parameters is how many are trained, of the whole model.
+func (k *trainer) parameters() int64 {
+	d := k.t.Degrees.Or1()
+	s := k.step
+	n := s.Embedding.Parameters + s.Embedding.ExpertParameters
+	for _, run := range s.Layers {
+		n += run.Times * (run.Parameters + run.ExpertParameters)
+	}
+	if !k.t.Tied {
+		n += s.Head.Parameters
+	}
+	return n * d.TP
+}
+
+// energy adds up what all chips use in a step: actions of each part as often as it runs, and standing power for as long as
+// the step takes.
+func (k *trainer) energy(tokens float64) {
+	a, c := &k.res.Answer, k.res.timed.control
+	meter := c.meter
+	parts := make([]units.Joules, len(meter.Names()))
+	total := k.played.Time
+	for i := range k.played.Classes {
+		class := &k.played.Classes[i]
+		var at units.Time
+		one := make([]units.Joules, len(parts))
+		for section, n := range k.sorted(class) {
+			o := k.outcomes[section]
+			step := 0
+			if k.res.timed.steps != nil {
+				step = k.res.timed.steps[section]
+			}
+			t := units.Time(float64(o.Makespan) * n)
+			at += t
+			for j, e := range meter.At(c.actions(section), o.Makespan, meter.Busy(o), c.r.pace(step)) {
+				one[j] += units.Joules(float64(e) * n)
+			}
+		}
+		for j, e := range meter.At(nil, max(0, total-at), 0, account.Full) {
+			one[j] += e
+		}
+		for j := range parts {
+			parts[j] += units.Joules(float64(one[j]) * float64(class.Chips))
+		}
+	}
+	a.Energy = Energy{Components: map[string]float64{}}
+	for j, e := range parts {
+		a.Energy.Components[meter.Names()[j]] = float64(e)
+		a.Energy.Joules += float64(e)
+	}
+	chips := float64(k.t.Degrees.Chips())
+	if tokens > 0 {
+		a.Energy.JoulesPerToken = a.Energy.Joules / tokens
+	}
+	if a.Seconds > 0 {
+		a.Power.AverageWatts = a.Energy.Joules / a.Seconds
+	}
+	for section, o := range k.outcomes {
+		step := 0
+		if k.res.timed.steps != nil {
+			step = k.res.timed.steps[section]
+		}
+		if o.Makespan == 0 {
+			continue
+		}
+		if w := float64(account.Sum(meter.At(c.actions(section), o.Makespan, meter.Busy(o), c.r.pace(step))).Per(o.Makespan)) * chips; w > a.Power.PeakWatts {
+			a.Power.PeakWatts, a.Power.PeakOperator = w, k.names[section]
+		}
+	}
+	a.Power.PeakWatts = max(a.Power.PeakWatts, a.Power.AverageWatts)
+	a.Power.LimitWatts = float64(k.r.limit()) * chips
+	if m := k.r.Machine; m.Cost != nil {
+		a.Cost.USDPerHour = float64(m.Cost.Hour) * chips
+		if tokens > 0 {
+			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
+		}
+	}
+}
+
+// operators derives the operator table of the critical class, the longest first.
+func (k *trainer) operators() {
+	a, p := &k.res.Answer, k.res.Program
+	off := k.r.Machine.OffChip().Name
+	class := &k.played.Classes[k.played.Critical]
+	a.Operators = []Operator{}
+	index := map[int]int{}
+	for section, n := range k.sorted(class) {
+		o := k.outcomes[section]
+		for i := range o.Ops {
+			s := &o.Ops[i]
+			if s.Calls == 0 {
+				continue
+			}
+			at, ok := index[i]
+			if !ok {
+				at = len(a.Operators)
+				index[i] = at
+				a.Operators = append(a.Operators, Operator{Name: p.Ops[i].Name, Kind: p.Ops[i].Kind, Phase: p.Ops[i].Phase})
+			}
+			op := &a.Operators[at]
+			op.Calls += int64(math.Round(float64(s.Calls) * n))
+			op.Seconds += float64(s.Time.Seconds() * n)
+			for c, t := range s.Stalls {
+				op.Stalls[c] += float64(t.Seconds() * n)
+			}
+			for j, v := range s.Work {
+				switch name := p.Counters[j].Name; {
+				case strings.HasSuffix(name, ".ops"):
+					op.Ops += int64(float64(v) * n)
+				case name == off+".read" || name == off+".write":
+					op.Bytes += int64(float64(v) * n)
+				}
+			}
+		}
+	}
+	for i := range a.Operators {
+		op := &a.Operators[i]
+		if a.Seconds > 0 {
+			op.Share = op.Seconds / a.Seconds
+		}
+		var most float64
+		for c, t := range op.Stalls {
+			if t > most {
+				most, op.BoundBy = t, sim.Cause(c).String()
+			}
+		}
+	}
+	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
+}
+
+// floor is what no mapping of the same parts can beat: the floors of those that the busiest class runs.
+func (k *trainer) floor() units.Time {
+	var most units.Time
+	for i := range k.played.Classes {
+		c := &k.played.Classes[i]
+		var t units.Time
+		for _, u := range c.Uses {
+			t += u.Time - u.Stalls[sim.Link] - u.Stalls[sim.Dependency] - u.Stalls[sim.Launch]
+		}
+		most = max(most, t)
+	}
+	return min(most, k.played.Time)
+}
+
+// memory says what a chip of each stage holds.
+func (k *trainer) memory() error { return nil }
+
+// advise says what would help.
+func (k *trainer) advise() {}
