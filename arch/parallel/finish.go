@@ -190,7 +190,7 @@ func (p *play) updateAll(s int64, update []cost) error {
 			continue
 		}
 		own[e] = units.CeilDiv(gather[e], within.Ranks)
-		if p.Sharding.Stage < 3 {
+		if p.Sharding.Stage < 3 && !p.Sharding.OverlapGather {
 			c, err := p.collective(st.nets, interconnect.AllGather, within, units.Bytes(gather[e]*p.Sharding.WeightBytes))
 			if err != nil {
 				return err

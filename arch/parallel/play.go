@@ -94,7 +94,7 @@ func (c *chunk) block(i int64) int {
 type lane struct {
 	now   units.Time // its kernels have ended
 	hold  units.Time // and what it sends since, if sends block
-	sent  [2]units.Time
+	sent  units.Time // its last message has left: messages follow one another
 	sends []flight
 
 	tally // what it did
@@ -368,7 +368,7 @@ func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 	z := &p.Sharding
 	b.weights = units.Bytes(weights * z.GradientBytes)
 	b.experts = units.Bytes(bl.ExpertParameters * z.GradientBytes)
-	if z.Stage == 3 {
+	if z.Stage == 3 || z.Stage > 0 && z.OverlapGather {
 		for _, e := range []struct {
 			experts bool
 			n       int64
@@ -649,8 +649,8 @@ func (p *play) hand(st *stage, l *lane, dir int, c *interconnect.Cost) units.Tim
 		return l.now
 	}
 	l.hold = l.now
-	start := max(l.now, l.sent[dir])
-	l.sent[dir] = start + c.Time
+	start := max(l.now, l.sent)
+	l.sent = start + c.Time
 	if ld := st.load[dir]; ld != (load{}) && c.Time > 0 {
 		l.sends = append(l.sends, flight{start, start + c.Time, ld, Pipeline})
 	}

@@ -123,7 +123,7 @@ func randomStep(t *rapid.T) *Step {
 		Microbatches: rapid.Int64Range(1, 40).Draw(t, "m"),
 		Boundary:     Boundary{Bytes: units.Bytes(rapid.Int64Range(0, 100).Draw(t, "boundary")), Blocking: rapid.Bool().Draw(t, "blocking")},
 		Sharding: Sharding{Stage: rapid.Int64Range(0, 3).Draw(t, "zero"), KeepGathered: rapid.Bool().Draw(t, "keep"), GradientBytes: 4, WeightBytes: 2,
-			Overlap: rapid.Bool().Draw(t, "overlap"), Bucket: units.Bytes(rapid.Int64Range(0, 3000).Draw(t, "bucket")), Gathered: rapid.Int64Range(0, 3).Draw(t, "gathered")},
+			Overlap: rapid.Bool().Draw(t, "overlap"), OverlapGather: rapid.Bool().Draw(t, "overlap gather"), Bucket: units.Bytes(rapid.Int64Range(0, 3000).Draw(t, "bucket")), Gathered: rapid.Int64Range(0, 3).Draw(t, "gathered")},
 		Update: PerElement{unit("update", 1000), 100},
 		Tied:   rapid.Bool().Draw(t, "tied"), Norm: rapid.Bool().Draw(t, "norm"),
 		Spread: 0.02 * float64(rapid.IntRange(0, 1).Draw(t, "spread")),

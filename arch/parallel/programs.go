@@ -41,7 +41,7 @@ func list(ranks []int64) string {
 }
 
 // PlayPrograms plays one list of operations for each rank and returns when each ends. A collective starts when all ranks of its
-// group have come to it, and keeps all until it ends. Sends keep nobody; messages between two ranks follow one another. Ranks
+// group have come to it, and keeps all until it ends. Sends keep nobody; messages of a rank follow one another. Ranks
 // that disagree on a collective, groups that ranks are missing from and orders in which no rank can go on are errors that name
 // rank, group and reason.
 func PlayPrograms(programs [][]Op, network Network) ([]units.Time, error) {
@@ -56,7 +56,7 @@ func PlayPrograms(programs [][]Op, network Network) ([]units.Time, error) {
 		at units.Time
 	}
 	messages := map[link][]sent{}
-	free := map[link]units.Time{}
+	free := make([]units.Time, n) // what a rank sends follows one another
 	for r, ops := range programs {
 		for i := range ops {
 			if err := ops[i].check(int64(r), n); err != nil {
@@ -87,8 +87,8 @@ func PlayPrograms(programs [][]Op, network Network) ([]units.Time, error) {
 				if err != nil {
 					return false, fmt.Errorf("rank %d: %w", r, err)
 				}
-				free[l] = max(free[l], now[r]) + c.Time
-				messages[l] = append(messages[l], sent{o, free[l]})
+				free[r] = max(free[r], now[r]) + c.Time
+				messages[l] = append(messages[l], sent{o, free[r]})
 				next[r]++
 				return true, nil
 			}

@@ -235,23 +235,23 @@ func (o *order) regions() []region {
 	case GPipe:
 		return []region{{at(1), 1, o.m - 1, 1}, {at(o.m + 1), 1, o.m - 2, -1}}
 	}
+	turn := o.v // pairs of a round
 	r := region{from: make([]int64, o.p), period: 2 * o.v, rounds: 1 << 62, shift: 1}
 	if o.v > 1 {
-		r.period, r.shift = 2*o.v*o.p, o.p
-	}
-	if o.kind == ZeroBubble {
-		r.period = 3
+		turn *= o.p
+		r.period, r.shift = 2*turn, o.p
 	}
 	for s := range o.p {
 		w := o.warm(s)
-		r.from[s] = w + r.period
-		pairs := o.m*o.v - w
 		if o.kind == ZeroBubble {
 			lag := min(s, o.m)
+			r.period = 3
 			r.from[s] = w + 2*lag + 3
-			pairs -= lag
+			r.rounds = min(r.rounds, o.m-w-lag-1, o.m-2)
+			continue
 		}
-		r.rounds = min(r.rounds, pairs/(o.v*r.shift)-2)
+		r.from[s] = w + 2
+		r.rounds = min(r.rounds, (min(o.m*o.v-w, o.m*o.v-turn)-1)/turn)
 	}
 	return []region{r}
 }

@@ -14,9 +14,15 @@ func (p *play) byBlock(st *stage, sl Slot) bool {
 	case 3:
 		return true
 	case 2:
-		return sl.Pass == p.last
+		return sl.Pass == p.last || p.gathers(st, sl)
 	}
-	return p.Sharding.Overlap && p.reduces(st, sl)
+	return p.Sharding.Overlap && p.reduces(st, sl) || p.gathers(st, sl)
+}
+
+// gathers reports whether a slot is the first of its chunk, beside which weights are gathered that the update left divided.
+func (p *play) gathers(st *stage, sl Slot) bool {
+	return p.Sharding.OverlapGather && (p.Sharding.Stage == 1 || p.Sharding.Stage == 2) && p.o.kind != Forward &&
+		sl.Pass == ForwardPass && st.lanes[0].slots[ForwardPass][sl.Chunk] == 0
 }
 
 // reduces reports whether a slot is the last to add to its chunk's gradients.
@@ -31,6 +37,7 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 	weights := p.Sharding.Stage == 3 && sl.Pass != WeightPass
 	gradients := sl.Pass == p.last
 	reduces := p.reduces(st, sl)
+	first := p.gathers(st, sl)
 	finish := units.Time(0) // of the block before, on the last of the classes
 	for r := range st.lanes {
 		finish = max(finish, st.lanes[r].now)
@@ -45,6 +52,17 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 		gathered := units.Time(0)
 		if weights {
 			gathered = p.gathered(s, finish)
+		} else if first {
+			if i == 0 && sl.Chunk == 0 { // all are asked for at the start
+				for c := range st.chunks {
+					for k := range st.chunks[c].blocks {
+						b := &st.costs[st.chunks[c].block(k)]
+						st.gathers = append(st.gathers, p.enqueue(s, 0, &b.gather, b.gload, "all-gather"))
+					}
+				}
+			}
+			gathered = st.gathers[0]
+			st.gathers = st.gathers[1:]
 		}
 		finish = 0
 		for r := range st.lanes {
@@ -122,7 +140,7 @@ func (p *play) gathered(s int64, finish units.Time) units.Time {
 		st.gathers = append(st.gathers, end)
 	}
 	end := st.gathers[0]
-	st.gathers = st.gathers[:copy(st.gathers, st.gathers[1:])]
+	st.gathers = st.gathers[1:]
 	return end
 }
 

@@ -12,6 +12,17 @@ type snapshot struct {
 // skip plays a region of the order until its state repeats, then skips rounds. The play is a function of the snapshot's state
 // alone, apart from its base, so that a state seen before is followed by what followed then.
 func (p *play) skip(r region) error {
+	if p.Sharding.Stage == 3 { // gathers look ahead, one slot or more a block: they must not look past the region
+		ahead := max(p.Sharding.Gathered, 2)
+		for s := range p.stages {
+			for c := range p.stages[s].chunks {
+				if p.stages[s].chunks[c].blocks == 0 {
+					return nil
+				}
+			}
+		}
+		r.rounds -= numPasses*ahead/r.period + 1
+	}
 	if r.rounds < 4 {
 		return nil
 	}
@@ -65,6 +76,9 @@ func (p *play) snapshot(r *region, round int64) (snapshot, bool) {
 		if len(st.gathers) > 0 {
 			at := &st.ahead
 			q = append(q, at.slot-st.next, at.index, int64(at.chunk), at.block)
+			if at.forwarded {
+				q = append(q, 1)
+			}
 		}
 		for dir := range st.in {
 			in := &st.in[dir]
@@ -80,8 +94,7 @@ func (p *play) snapshot(r *region, round int64) (snapshot, bool) {
 			l := &st.lanes[k]
 			put(l.now)
 			put(max(l.hold, l.now))
-			put(max(l.sent[0], l.now))
-			put(max(l.sent[1], l.now))
+			put(max(l.sent, l.now))
 			q = append(q, int64(len(l.sends)))
 			for _, f := range l.sends {
 				put(f.start)
@@ -175,8 +188,7 @@ func (p *play) forward(r *region, from, to *snapshot, every, times int64) {
 			l := &st.lanes[k]
 			l.now += shift
 			l.hold += shift
-			l.sent[0] += shift
-			l.sent[1] += shift
+			l.sent += shift
 			for i := range l.sends {
 				l.sends[i].start += shift
 				l.sends[i].end += shift

@@ -80,6 +80,8 @@ type Sharding struct {
 	// and 3 always do.
 	Overlap bool
 	Bucket  units.Bytes
+	// OverlapGather gathers the weights of stages 1 and 2 beside the first forward pass, block by block, not after the update.
+	OverlapGather bool
 	// Gathered is how many blocks stage 3 has gathered at most, the one that runs among them; 0 is two.
 	Gathered int64
 }
