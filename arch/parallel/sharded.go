@@ -50,7 +50,7 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 		}
 		b := &st.costs[ch.block(pos)]
 		gathered := units.Time(0)
-		if weights {
+		if weights && b.gather.Time > 0 {
 			gathered = p.gathered(s, finish)
 		} else if first {
 			if i == 0 && sl.Chunk == 0 { // all are asked for at the start
@@ -144,25 +144,28 @@ func (p *play) gathered(s int64, finish units.Time) units.Time {
 	return end
 }
 
-// ask moves to the next block that weights are asked for, and reports whether they have to be gathered: a backward pass finds
-// those of its first block as the forward pass left them, and all of them if they are kept.
+// ask moves to the next block whose weights are asked for, and reports whether they have to be gathered: a backward pass finds
+// those of its first block as the forward pass left them, and all of them if they are kept. Blocks without weights are passed over.
 func (p *play) ask(s int64) (b *blockCost, needs, ok bool) {
 	st := &p.stages[s]
 	for at := &st.ahead; at.slot < p.o.len(s); at.slot, at.index = at.slot+1, 0 {
 		sl := p.o.at(s, at.slot)
-		ch := &st.chunks[sl.Chunk]
-		if sl.Pass == WeightPass || at.index >= ch.blocks {
+		if sl.Pass == WeightPass {
 			continue
 		}
-		pos := at.index
-		needs = true
-		if sl.Pass == BackwardPass {
-			pos = ch.blocks - 1 - at.index
-			needs = !p.Sharding.KeepGathered && !(at.forwarded && at.chunk == sl.Chunk && at.block == pos)
+		for ch := &st.chunks[sl.Chunk]; at.index < ch.blocks; {
+			pos := at.index
+			if sl.Pass == BackwardPass {
+				pos = ch.blocks - 1 - at.index
+			}
+			at.index++
+			if b = &st.costs[ch.block(pos)]; b.gather.Time == 0 {
+				continue
+			}
+			needs = sl.Pass == ForwardPass || !p.Sharding.KeepGathered && !(at.forwarded && at.chunk == sl.Chunk && at.block == pos)
+			at.chunk, at.block, at.forwarded = sl.Chunk, pos, sl.Pass == ForwardPass
+			return b, needs, true
 		}
-		at.index++
-		at.chunk, at.block, at.forwarded = sl.Chunk, pos, sl.Pass == ForwardPass
-		return &st.costs[ch.block(pos)], needs, true
 	}
 	return nil, false, false
 }

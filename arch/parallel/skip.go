@@ -1,6 +1,10 @@
 package parallel
 
-import "github.com/stratasim/strata/sim/units"
+import (
+	"slices"
+
+	"github.com/stratasim/strata/sim/units"
+)
 
 // A snapshot is all that what follows depends on, relative to now and to the round, and what was counted up to it.
 type snapshot struct {
@@ -15,10 +19,8 @@ func (p *play) skip(r region) error {
 	if p.Sharding.Stage == 3 { // gathers look ahead, one slot or more a block: they must not look past the region
 		ahead := max(p.Sharding.Gathered, 2)
 		for s := range p.stages {
-			for c := range p.stages[s].chunks {
-				if p.stages[s].chunks[c].blocks == 0 {
-					return nil
-				}
+			if p.stages[s].bare() {
+				return nil
 			}
 		}
 		r.rounds -= numPasses*ahead/r.period + 1
@@ -49,6 +51,17 @@ func (p *play) skip(r region) error {
 		seen = append(seen, snap)
 	}
 	return nil
+}
+
+// bare reports whether some chunks of a stage have nothing to gather while others do.
+func (st *stage) bare() bool {
+	without := 0
+	for c := range st.chunks {
+		if !slices.ContainsFunc(st.chunks[c].parts, func(p part) bool { return st.costs[p.block].gather.Time > 0 }) {
+			without++
+		}
+	}
+	return without > 0 && without < len(st.chunks)
 }
 
 // snapshot takes the state before a round; it is not steady if a stage has not come to the region yet.
