@@ -218,7 +218,7 @@ func (v *validateCommand) check(args []string) {
 	if v.suites, err = validation.Find(args...); err != nil {
 		v.problems.Add(badInput{err})
 	}
-	if v.options.Data, err = validation.Folder(v.data); err != nil {
+	if v.options.Data, err = validation.Folder(v.data); err != nil && (v.data != "" || slices.ContainsFunc(v.suites, validation.Suite.NeedsData)) {
 		v.problems.Add(validationError(err))
 	}
 }

@@ -57,18 +57,18 @@ func resultOf(t *testing.T, name, fidelity string) *Result {
 	if r := results.by[key]; r != nil {
 		return r
 	}
-	dir := ""
-	if name != "published" && name != "training-published" { // which needs none
-		var err error
-		dir, err = folder()
-		skipWithout(t, err)
-	}
 	list := []Suite{singleRowSuite()}
 	if name != singleRow {
 		var err error
 		if list, err = Find(name); err != nil {
 			t.Fatal(err)
 		}
+	}
+	dir := ""
+	if list[0].NeedsData() {
+		var err error
+		dir, err = folder()
+		skipWithout(t, err)
 	}
 	r, err := Run(t.Context(), list[0], Options{Data: dir, Fidelity: fidelity})
 	skipWithout(t, err)

@@ -102,6 +102,9 @@ type Suite struct {
 	load  func(dir string, l *loaded) error
 }
 
+// NeedsData reports whether the suite reads measurements, which are not part of the project; others have their figures with them.
+func (s Suite) NeedsData() bool { return s.Name != "published" && s.Name != "training-published" }
+
 // Suites lists the suites in the order of the ladder: exact and simulated references first, then kernels, then whole systems.
 func Suites() []Suite {
 	return slices.Clone(suites)

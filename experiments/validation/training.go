@@ -20,6 +20,11 @@ const (
 	metaRSC   = "meta-rsc"
 	byteDance = "megascale"
 	v4Pods    = "tpu-v4-pods"
+	v4Pod     = "tpu-v4-pod"
+	neoxA100  = "neox-a100"
+	awsP4d    = "aws-p4d"
+	metaH100  = "meta-h100-24k"
+	dgxH100   = "dgx-h100-superpod"
 )
 
 // trained is a training run: what a request asks for.

@@ -46,7 +46,7 @@ func table1(model string, gpus, tp, pp, micro, global, perStage int64, layers in
 
 // nemoRun is a run of NeMo on DGX H100 with linear layers in fp8; the framework is the newest, which has no name.
 func nemoRun(model any, name string, gpus, global, micro, seq, tp, pp, cp, virtual int64, rate float64) reported {
-	return reported{source: nemo, name: name, cp: cp, rate: rate, trained: trained{arch: mosaicH, dtype: "fp8", model: model, seq: seq, global: global, micro: micro, tp: tp, pp: pp,
+	return reported{source: nemo, name: name, cp: cp, rate: rate, trained: trained{arch: dgxH100, dtype: "fp8", model: model, seq: seq, global: global, micro: micro, tp: tp, pp: pp,
 		dp: gpus / tp / pp / cp, interleave: virtual, sp: tp > 1, zero: 1, recompute: "none"}}
 }
 
@@ -95,10 +95,10 @@ func reportedSteps() []reported {
 			reported{source: seqpar, name: k.model, trained: megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, false, "full"), seconds: k.full},
 			reported{source: seqpar, name: k.model, trained: megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, true, "selective"), seconds: k.selective})
 	}
-	return append(list, reported{source: neox, name: "gpt-neox-20b", tflops: 117, note: "batch 1538 in the paper, 1536 by 12 groups of micro-batches of 4; nodes of it have four adapters, not eight",
-		trained: trained{arch: mosaicA40, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: evenly(44, 4)}},
-		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "its nodes have 400 Gb/s, these four times that",
-			trained: trained{arch: mosaicA40, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, shard: 128, recompute: "full"}},
+	return append(list, reported{source: neox, name: "gpt-neox-20b", tflops: 117, note: "batch 1538 in the paper, 1536 by 12 groups of micro-batches of 4",
+		trained: trained{arch: neoxA100, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: evenly(44, 4)}},
+		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "micro-batch not published",
+			trained: trained{arch: awsP4d, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, shard: 128, recompute: "full"}},
 		reported{source: llama3, name: "llama3-405b", model6: 430, trained: llama3Run(64, 2048)},
 		reported{source: llama3, name: "llama3-405b", model6: 400, trained: llama3Run(128, 2048)},
 		nemoRun("llama2-7b", "llama2-7b", 8, 128, 1, 4096, 1, 1, 1, 1, 16847),
@@ -110,7 +110,7 @@ func reportedSteps() []reported {
 		nemoRun("gpt3-175b", "gpt3-175b", 512, 2048, 2, 2048, 4, 8, 1, 6, 782),
 		nemoRun("nemotron4-340b", "nemotron4-340b", 128, 32, 1, 4096, 8, 8, 1, 12, 322),
 		reported{source: maxtext, name: "22B", model6: 156, note: "MaxText's model of 48 layers, 6144 wide, 24 heads of 256, on a cube of 64 chips",
-			trained: trained{arch: v4Pods, framework: "xla-2022", dtype: "bf16", seq: 2048, global: 64 * 13, micro: 13, tp: 1, pp: 1, dp: 64, zero: 3, recompute: "full",
+			trained: trained{arch: v4Pod, framework: "xla-2022", dtype: "bf16", seq: 2048, global: 64 * 13, micro: 13, tp: 1, pp: 1, dp: 64, zero: 3, recompute: "full",
 				model: Fields{"model_type": "starcoder2", "num_hidden_layers": 48, "hidden_size": 6144, "intermediate_size": 24576, "num_attention_heads": 24, "num_key_value_heads": 24,
 					"vocab_size": 32000, "max_position_embeddings": 2048, "use_bias": false, "tie_word_embeddings": true, "sliding_window": nil, "torch_dtype": "bfloat16"}}},
 	)
@@ -118,7 +118,7 @@ func reportedSteps() []reported {
 
 // llama3Run is a stage of Llama 3's training on sequences of 8192 tokens; the first and the last stage have a layer less.
 func llama3Run(dp, global int64) trained {
-	return trained{arch: mosaicH, dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, sp: true, zero: 1, recompute: "none", stages: balanced(126, 16)}
+	return trained{arch: metaH100, dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, sp: true, zero: 1, recompute: "none", stages: balanced(126, 16)}
 }
 
 // loadReported lists published figures of training runs. It needs no file of measurements.
