@@ -84,7 +84,7 @@ func TestTrainingRows(t *testing.T) {
 		`azure-a100 {"dtype":"fp16","framework":"metaseq","global_batch":992,"micro_batch":8,"model":"opt-175b","parallel":{"dp":124,"pp":1,"tp":8},"phase":"train","recompute":"full","seq_len":2048,"zero":3} opt-175b 19.98 s`,
 		`tpu-v4-pods {"dtype":"bf16","framework":"xla-2022","global_batch":2048,"micro_batch":4,"model":"palm-540b","parallel":{"dp":512,"pp":1,"tp":12},"phase":"train","recompute":0.75,"seq_len":2048,"shard":256,"zero":3} palm-540b 17.6 s palm-540b-mfu 46.2 % palm-540b-hfu 57.8 %`,
 		`meta-rsc {"dtype":"bf16","framework":"fsdp","global_batch":2048,"micro_batch":1,"model":"llama1-65b","parallel":{"dp":2048,"pp":1,"tp":1},"phase":"train","recompute":"none","seq_len":2048,"zero":3} llama 5.389 s`,
-		`megascale {"dtype":"bf16","framework":"megatron-flash","global_batch":768,"micro_batch":1,"model":{"model_type":"gpt2","n_embd":12288,"n_head":128,"n_layer":96,"n_positions":2048,"torch_dtype":"bfloat16","vocab_size":64000},"parallel":{"dp":4,"interleave":6,"pp":8,"sp":true,"tp":8},"phase":"train","recompute":"none","seq_len":2048,"zero":1} megatron-175b 40 s`,
+		`megascale {"dtype":"bf16","framework":"megatron","global_batch":768,"micro_batch":1,"model":{"model_type":"gpt2","n_embd":12288,"n_head":128,"n_layer":96,"n_positions":2048,"torch_dtype":"bfloat16","vocab_size":64000},"parallel":{"dp":4,"interleave":6,"pp":8,"sp":true,"tp":8},"phase":"train","recompute":"none","seq_len":2048,"zero":1} megatron-175b 40 s`,
 	}
 	for i := range max(len(got), len(want)) {
 		var g, w string
