@@ -13,6 +13,11 @@
 // takes the one with the least time, as NCCL does. The square root is what optimal chunking of a pipeline leaves:
 // more chunks fill the ring sooner but pay the step latency more often.
 //
+// Where a protocol's own is o, its passes over a rank's own part of the buffer, which is copied or reduced where it is, count as
+// o·S/n more in the square root and the last term: with few ranks that is much of what it does. A switch that reduces takes
+// (n+1)/n·S of each rank and gives as much: n of n parts to be reduced, but for the own one that is read, and the reduced
+// part to be passed on to all. So the time falls with n, where that of a ring rises.
+//
 // A direct protocol exchanges whole buffers at once, as the one-shot all-reduce of inference servers
 // does: w = n−1 in n−1 steps.
 //
@@ -29,5 +34,5 @@
 // # Not modelled
 //
 // Contention between collectives, topology beyond the share of its links by which a chip reaches the
-// others of a group (a torus fills whole dimensions, first ones first), trees, in-network reduction, links that fail.
+// others of a group (a torus fills whole dimensions, first ones first), links that fail.
 package interconnect

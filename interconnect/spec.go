@@ -16,14 +16,29 @@ type Spec struct {
 	Dimensions []int64 `yaml:"dimensions,omitempty" spec:"gt=0"`
 	// Bandwidth of all links of one chip together, per direction.
 	Bandwidth units.BytesPerSecond `yaml:"bandwidth" spec:"required,gt=0 B/s"`
+	// Reduces says that the switch, if it is one, adds up what chips send and passes one result on to all of them.
+	Reduces bool `yaml:"reduces,omitempty"`
+	// Islands are chips that are nearer to one another than to the rest of the node; nil if there are none.
+	Islands *Islands `yaml:"islands,omitempty"`
 	// Library is the collective library that runs on it.
 	Library Library `yaml:"library" spec:"required"`
+}
+
+// Islands are chips below one switch of a tree, or joined by bridges.
+type Islands struct {
+	// Chips of an island.
+	Chips int64 `yaml:"chips" spec:"required,min=1,max=1000000"`
+	// Beyond is the share of the bandwidth that groups of more chips get.
+	Beyond float64 `yaml:"beyond" spec:"required,gt=0,max=1"`
 }
 
 // Library is a collective library on a network.
 type Library struct {
 	// Protocols that the library chooses from, by the least time for the message at hand.
 	Protocols []Protocol `yaml:"protocols" spec:"required,min=1,max=16,unique"`
+	// Issue is the time per chip of the group that one process needs to start a collective, where the host starts each and
+	// is waited for: no collective takes less.
+	Issue units.Time `yaml:"issue,omitempty" spec:"min=0 ns,max=1 s"`
 }
 
 // Validate reports a library that has nothing for most collectives.
@@ -51,8 +66,9 @@ type Protocol struct {
 	Direct bool `yaml:"direct,omitempty"`
 	// Base is the time a collective takes whatever its size and ranks.
 	Base units.Time `yaml:"base" spec:"min=0 ns,max=1 s"`
-	// Algorithm is what the collective runs as, "" for a ring.
-	Algorithm string `yaml:"algorithm,omitempty" spec:"oneof=ring|tree|hierarchical|pairwise"`
+	// Algorithm is what the collective runs as, "" for a ring. In-switch is for all-reduces, and done only on a network that reduces: each
+	// chip sends its buffer up but for a part that it reads reduced, and that part again, which the switch passes on to all.
+	Algorithm string `yaml:"algorithm,omitempty" spec:"oneof=ring|tree|hierarchical|pairwise|in-switch"`
 	// Step is the time each step inside a node adds.
 	Step units.Time `yaml:"step" spec:"min=0 ns,max=1 s"`
 	// Remote is the time each step between nodes adds.
@@ -62,13 +78,16 @@ type Protocol struct {
 	Chunk units.Time `yaml:"chunk" spec:"min=0 ns,max=1 s"`
 	// Efficiency is the share of the network's bandwidth that payload reaches.
 	Efficiency float64 `yaml:"efficiency" spec:"required,gt=0,max=1"`
+	// Own is the time that a byte of a rank's own part of the buffer takes, which is copied or reduced where it is, as a share of
+	// that of a byte on the links.
+	Own float64 `yaml:"own,omitempty" spec:"min=0,max=1"`
 	// Most is the largest buffer that the library uses the protocol for; 0 is no bound.
 	Most units.Bytes `yaml:"most,omitempty" spec:"min=0 B"`
 }
 
 // suits reports whether the protocol can run a collective.
 func (p *Protocol) suits(op Op) bool {
-	return (!p.Direct || op == AllReduce) && (len(p.For) == 0 || slices.Contains(p.For, op))
+	return (!p.Direct && p.Algorithm != "in-switch" || op == AllReduce) && (len(p.For) == 0 || slices.Contains(p.For, op))
 }
 
 // Op is a collective operation.
@@ -102,6 +121,9 @@ func links(chips int64) float64 {
 // reach returns the share of a chip's links that lead to other chips of a group. In a torus, mesh or ring the
 // group fills whole dimensions, from the one of its stride on; elsewhere every link leads to every chip.
 func (s Spec) reach(g Group) float64 {
+	if i := s.Islands; i != nil && (g.Ranks-1)*g.Stride >= i.Chips {
+		return i.Beyond
+	}
 	switch s.Topology {
 	case "ring":
 		return links(g.Ranks) / 2
@@ -159,6 +181,9 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 	}
 	if !grid && len(s.Dimensions) > 0 {
 		report("dimensions", "belong to a torus or a mesh", "remove them")
+	}
+	if s.Islands != nil && s.Topology != "switch" && s.Topology != "fully-connected" {
+		report("islands", "are of chips on switches", "remove them")
 	}
 }
 
@@ -227,7 +252,17 @@ func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.
 			}
 			rounds = ranks - 1
 		}
-		c, fits := s.under(l, p, moved, rounds)
+		own := int64(0)
+		if op != Broadcast && op != SendRecv {
+			own = int64(p.Own * float64(bytes) / float64(ranks))
+		}
+		if p.Algorithm == "in-switch" {
+			if moved, ok = units.MulDivCeil(int64(bytes), ranks+1, ranks); !ok || !s.Reduces || s.Topology != "switch" {
+				continue
+			}
+			rounds, own = 2, 0
+		}
+		c, fits := s.under(l, p, moved, own, rounds)
 		t := float64(c.Latency) + float64(float64(c.Occupied)/float64(s.rate(l, g))*float64(units.Second))
 		if fits && t < least {
 			least, best = t, c
@@ -243,9 +278,10 @@ func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.
 }
 
 // under is the schedule under one protocol; it does not fit if a figure would overflow.
-func (s Spec) under(l *Library, p *Protocol, sent, steps int64) (c Schedule, fits bool) {
-	fill := math.Ceil(float64(p.Chunk) * math.Sqrt(float64(sent)))
-	occupied := math.Ceil(float64(sent) * (l.best() / p.Efficiency))
+func (s Spec) under(l *Library, p *Protocol, sent, own, steps int64) (c Schedule, fits bool) {
+	passed := float64(sent) + float64(own)
+	fill := math.Ceil(float64(p.Chunk) * math.Sqrt(passed))
+	occupied := math.Ceil(passed * (l.best() / p.Efficiency))
 	if fill > float64(units.MaxTime) || occupied > 1<<62 {
 		return Schedule{}, false
 	}

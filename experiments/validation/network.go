@@ -62,7 +62,7 @@ func loadBusBandwidth(dir string, l *loaded) error {
 			moved *= 2
 		}
 		l.add(Case{File: r.file, Line: r.line, Source: "nccl_busbw", Device: system, Arch: arch, Name: fmt.Sprintf("%s %d B, %d ranks", class, bytes, n),
-			Request: Fields{"op": Fields{"kind": kind, "bytes": bytes, "ranks": n}, "framework": "nccl-tests"},
+			Request: Fields{"op": Fields{"kind": kind, "bytes": bytes, "ranks": n}, "framework": "nccl-tests", "host_sync": true},
 			Columns: []Column{{"bytes", r.get("bytes")}, {"num_devices", r.get("ranks")}, {"kernel", r.get("algorithm")}},
 			Work:    linkRoofline(arch, moved, n),
 			Figures: []Figure{{Class: class, Field: "seconds", Scale: 1e6, Measured: moved / rate / 1e3, Unit: "us"}}}, "")
