@@ -102,6 +102,15 @@ func (d Degrees) Ends() interconnect.Group {
 	return interconnect.Group{Ranks: min(2, d.PP), Stride: d.Stride(Pipeline) * max(1, d.PP-1)}
 }
 
+// Imbalance returns how many times longer than an equal part causal attention takes the slowest of the ranks that a sequence is divided
+// over: the last of contiguous parts attends to all of them, (2·cp − 1)/cp; of zigzag parts, one from either end, all do the same.
+func Imbalance(cp int64, zigzag bool) float64 {
+	if cp <= 1 || zigzag {
+		return 1
+	}
+	return float64(2*cp-1) / float64(cp)
+}
+
 // World returns all ranks.
 func (d Degrees) World() interconnect.Group { return interconnect.Group{Ranks: d.Chips(), Stride: 1} }
 

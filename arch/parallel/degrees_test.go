@@ -157,3 +157,28 @@ func TestStraggler(t *testing.T) {
 		}
 	}
 }
+
+// Causal attention over contiguous and zigzag parts, counted in blocks of queries and keys.
+func TestImbalance(t *testing.T) {
+	for cp := int64(1); cp <= 16; cp++ {
+		n := 2 * cp // half parts
+		work := func(parts ...int64) (w float64) {
+			for _, q := range parts {
+				w += float64(q) + 0.5 // of the diagonal block half
+			}
+			return w
+		}
+		var total, worst, worstZigzag float64
+		for r := range cp {
+			a, b := work(2*r, 2*r+1), work(r, n-1-r)
+			total += a
+			worst, worstZigzag = max(worst, a), max(worstZigzag, b)
+		}
+		if got := Imbalance(cp, false); math.Abs(got-worst/(total/float64(cp))) > 1e-9 {
+			t.Errorf("%d contiguous parts: %g, counted %g", cp, got, worst/(total/float64(cp)))
+		}
+		if got := Imbalance(cp, true); math.Abs(got-worstZigzag/(total/float64(cp))) > 1e-9 {
+			t.Errorf("%d zigzag parts: %g, counted %g", cp, got, worstZigzag/(total/float64(cp)))
+		}
+	}
+}
