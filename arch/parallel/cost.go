@@ -198,8 +198,6 @@ func (s *Step) classes(d Degrees) []class {
 	return all
 }
 
-// Fault factors below 1 speed a rank up, which helps nobody: others of its block stay as they are.
-
 // collective returns the cost of a collective as the slowest of the networks of a stage has it.
 func (s *Step) collective(nets []Network, op interconnect.Op, g interconnect.Group, bytes units.Bytes) (interconnect.Cost, error) {
 	var worst interconnect.Cost

@@ -253,3 +253,32 @@ func TestSlowChip(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the sizes, there is an answer or an error.
+func TestExtremes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := randomStep(t)
+		big := func(name string, most int64) int64 {
+			return rapid.SampledFrom([]int64{0, 1, most / 2, most, most + 1, -1}).Draw(t, name)
+		}
+		u := &s.Layers[0].Forward
+		u.Time = units.Time(big("time", int64(units.MaxTime)))
+		u.Stalls, u.Comms = sim.Stalls{sim.Compute: u.Time}, nil
+		s.Layers[0].Parameters = big("parameters", maxParameters)
+		s.Boundary.Bytes = units.Bytes(big("boundary", maxBytes))
+		s.Network = wire{units.Time(big("alpha", int64(units.MaxTime)/100)), 0}
+		if rapid.Bool().Draw(t, "many") {
+			s.Microbatches = rapid.SampledFrom([]int64{1 << 12, 1<<20 + 1, -1}).Draw(t, "micro-batches")
+		}
+		if rapid.Bool().Draw(t, "long") {
+			s.Layers[1].Times = rapid.SampledFrom([]int64{1 << 10, maxLayers, maxLayers + 1, 1 << 62, -1}).Draw(t, "layers")
+		}
+		res, err := s.Play()
+		if err == nil && (res.Time < 0 || res.Time > units.MaxTime) {
+			t.Fatalf("takes %v", res.Time)
+		}
+		if err != nil && strings.Contains(err.Error(), "internal") {
+			t.Fatal(err)
+		}
+	})
+}

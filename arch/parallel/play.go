@@ -276,6 +276,9 @@ func (p *play) prepareStage(i int64) error {
 			ch.blocks += part.times
 			for k := range numPasses {
 				for r := range f {
+					if t := b.passes[k][r].time; part.times > 0 && t > units.MaxTime/units.Time(part.times) {
+						return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
+					}
 					ch.passes[k][r].add(&b.passes[k][r], part.times)
 				}
 			}
@@ -625,6 +628,11 @@ func (p *play) try(s int64) (bool, error) {
 		for r := range st.lanes {
 			l := &st.lanes[r]
 			l.now = p.run(st, l, p.begin[r], c.passes[sl.Pass][r].time, c.mixes[sl.Pass])
+		}
+	}
+	for r := range st.lanes {
+		if st.lanes[r].now > units.MaxTime {
+			return false, fmt.Errorf("the step takes longer than %v", units.MaxTime)
 		}
 	}
 	p.count(s, st, sl)

@@ -284,9 +284,12 @@ func Divide(layers, parts int64, ends bool) ([]int64, error) {
 func (s *Step) split(p, v int64) ([]int64, error) {
 	var layers int64
 	for i := range s.Layers {
+		if s.Layers[i].Times < 0 {
+			return nil, illegal("layers", "", "%d layers in a run", s.Layers[i].Times)
+		}
 		var ok bool
-		if layers, ok = units.Add(layers, s.Layers[i].Times); !ok || layers > 1<<20 {
-			return nil, illegal("layers", "", "at most %d layers", 1<<20)
+		if layers, ok = units.Add(layers, s.Layers[i].Times); !ok || layers > maxLayers {
+			return nil, illegal("layers", "", "at most %d layers", maxLayers)
 		}
 	}
 	if s.Split == nil {

@@ -1,6 +1,7 @@
 package parallel
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/stratasim/strata/sim/units"
@@ -43,6 +44,9 @@ func (p *play) skip(r region) error {
 		if at, ok := known[h]; ok && snap.same(&seen[at]) {
 			every := round - int64(at)
 			if times := (r.rounds - round) / every; times > 0 {
+				if shift := snap.base - seen[at].base; shift > units.MaxTime/units.Time(times) {
+					return fmt.Errorf("the step takes longer than %v", units.MaxTime)
+				}
 				p.forward(&r, &seen[at], &snap, every, times)
 			}
 			return nil

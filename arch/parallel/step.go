@@ -100,7 +100,7 @@ type PerElement struct {
 	Elements int64
 }
 
-// Fault is one rank that is slower than others. All ranks that it works with wait for it.
+// Fault is one rank that is slower than others. All ranks that it works with wait for it, so that a faster one changes nothing.
 type Fault struct {
 	Rank int64
 	// Slow is how many times longer its kernels take; 0 is 1.
@@ -203,6 +203,14 @@ func Straggler(spread float64, n int64) float64 {
 	return 1 + float64(spread*portable.NormalQuantile(x))
 }
 
+// Bounds that keep sums within 63 bits.
+const (
+	maxMicrobatches = 1 << 20
+	maxLayers       = 1 << 16
+	maxParameters   = 1 << 40 // of a block on one rank
+	maxBytes        = 1 << 50
+)
+
 // check returns what of a step cannot be.
 func (s *Step) check() error {
 	if err := s.Degrees.Validate(); err != nil {
@@ -211,8 +219,11 @@ func (s *Step) check() error {
 	if s.Network == nil && s.Degrees.Chips() > 1 {
 		return illegal("network", "", "%d chips need one", s.Degrees.Chips())
 	}
-	if s.Microbatches < 1 || s.Microbatches > 1<<24 {
-		return illegal("micro_batch", "global_batch is a multiple of micro_batch·dp", "%d micro-batches: there must be between 1 and %d", s.Microbatches, 1<<24)
+	if s.Microbatches < 1 || s.Microbatches > maxMicrobatches {
+		return illegal("micro_batch", "global_batch is a multiple of micro_batch·dp", "%d micro-batches: there must be between 1 and %d", s.Microbatches, maxMicrobatches)
+	}
+	if s.Boundary.Bytes < 0 || s.Boundary.Gather < 0 || s.Boundary.Bytes > maxBytes || s.Boundary.Gather > maxBytes {
+		return illegal("micro_batch", "", "stages hand on %d bytes, of which %d are gathered: must be between 0 and %d", s.Boundary.Bytes, s.Boundary.Gather, maxBytes)
 	}
 	d := s.Degrees.Or1()
 	if r := s.Sharding.Ranks; r < 0 || r > 0 && (d.CP*d.DP)%r != 0 {
@@ -223,6 +234,9 @@ func (s *Step) check() error {
 	}
 	if s.Sharding.GradientBytes < 0 || s.Sharding.GradientBytes > 16 || s.Sharding.WeightBytes < 0 || s.Sharding.WeightBytes > 16 {
 		return illegal("zero", "", "%d bytes a gradient, %d a weight: must be between 0 and 16", s.Sharding.GradientBytes, s.Sharding.WeightBytes)
+	}
+	if s.Sharding.Bucket < 0 || s.Sharding.Gathered < 0 || s.Sharding.Gathered > maxLayers {
+		return illegal("zero", "", "buckets of %d bytes, %d blocks gathered: must not be negative", s.Sharding.Bucket, s.Sharding.Gathered)
 	}
 	if !(s.Spread >= 0 && s.Spread <= 0.5) {
 		return illegal("stragglers", "e.g. 0.02", "a spread of %g: must be between 0 and 0.5", s.Spread)
@@ -235,20 +249,18 @@ func (s *Step) check() error {
 			return illegal("stragglers", "a factor of time, e.g. 1.2", "rank %d takes %g times as long, its links %g times: must be between 0.01 and 10000", f.Rank, f.Slow, f.Links)
 		}
 	}
-	for i := range s.Layers {
-		if s.Layers[i].Times < 0 {
-			return illegal("layers", "", "%d layers in a run", s.Layers[i].Times)
-		}
-	}
 	for _, b := range s.blocks() {
 		for _, u := range []*Unit{&b.Forward, &b.Recompute, &b.Backward, &b.Weight, &b.Accumulate} {
 			if err := u.check(); err != nil {
 				return err
 			}
 		}
-		if b.Parameters < 0 || b.ExpertParameters < 0 || b.Parameters > 1<<50 || b.ExpertParameters > 1<<50 {
-			return fmt.Errorf("%s: %d parameters, %d of experts: must be between 0 and 2^50", b.Forward.Name, b.Parameters, b.ExpertParameters)
+		if b.Parameters < 0 || b.ExpertParameters < 0 || b.Parameters > maxParameters || b.ExpertParameters > maxParameters {
+			return fmt.Errorf("%s: %d parameters, %d of experts: must be between 0 and %d", b.Forward.Name, b.Parameters, b.ExpertParameters, maxParameters)
 		}
+	}
+	if s.Update.Elements < 0 {
+		return fmt.Errorf("unit %s: is that of %d parameters", s.Update.Name, s.Update.Elements)
 	}
 	return s.Update.check()
 }
@@ -280,10 +292,10 @@ func (u *Unit) check() error {
 	return nil
 }
 
-// scaled returns t·f, rounded.
+// scaled returns t·f, rounded; above MaxTime it is MaxTime+1.
 func scaled(t units.Time, f float64) units.Time {
 	if f == 1 {
 		return t
 	}
-	return units.Time(math.Round(float64(t) * f))
+	return units.Time(math.Round(min(float64(t)*f, float64(units.MaxTime)+1)))
 }
