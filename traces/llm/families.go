@@ -45,7 +45,7 @@ var unsupported = []struct {
 	{"a model of several modalities", []string{"llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "mllama", "gemma3", "gemma3n", "paligemma", "idefics", "idefics2", "idefics3", "clip", "blip-2", "mistral3", "phi4_multimodal", "pixtral", "internvl", "qwen2_audio"}},
 	{"a state-space or recurrent model", []string{"mamba", "mamba2", "falcon_mamba", "rwkv", "jamba", "bamba", "zamba", "zamba2", "recurrent_gemma", "xlstm", "nemotron_h", "falcon_h1"}},
 	{"norms after each branch in another order", []string{"glm4", "cohere2", "exaone4"}},
-	{"this family", []string{"gpt_bigcode", "baichuan", "chatglm", "glm", "stablelm", "olmo", "internlm2", "qwen", "codegen", "ctrl", "openai-gpt", "xglm", "nemotron", "granite", "persimmon", "minicpm", "smollm3", "phi-msft", "biogpt", "xlnet", "transfo-xl", "bit", "diffllama", "helium", "arcee", "apertus", "exaone"}},
+	{"this family", []string{"gpt_bigcode", "baichuan", "chatglm", "glm", "stablelm", "olmo", "internlm2", "qwen", "codegen", "ctrl", "openai-gpt", "xglm", "granite", "persimmon", "minicpm", "smollm3", "phi-msft", "biogpt", "xlnet", "transfo-xl", "bit", "diffllama", "helium", "arcee", "apertus", "exaone"}},
 }
 
 // family finds the family of the configuration, or notes why there is none.

@@ -19,6 +19,7 @@ var moreFamilies = []family{
 	{"GPT-Neo", []string{"gpt_neo"}, "GPTNeoForCausalLM", "", readGPTNeo, nil},
 	{"StarCoder 2", []string{"starcoder2"}, "Starcoder2ForCausalLM", "", readStarCoder2, nil},
 	{"MPT", []string{"mpt"}, "MPTForCausalLM", "", readMPT, []string{"ffn_config"}},
+	{"Nemotron", []string{"nemotron"}, "NemotronForCausalLM", "", readNemotron, nil},
 	{"OLMo 2", []string{"olmo2"}, "Olmo2ForCausalLM", "", readOLMo2, nil},
 	{"Cohere", []string{"cohere"}, "CohereForCausalLM", "", readCohere, nil},
 	{"Mixtral", []string{"mixtral"}, "MixtralForCausalLM", "", readMixtral, expertKeys},
@@ -101,6 +102,20 @@ func readMPT(c *config, m *Model) {
 	})
 	c.used["init_device"], c.used["verbose"], c.used["embedding_fraction"], c.used["resid_pdrop"], c.used["emb_pdrop"] = true, true, true, true, true
 	c.used["init_config"], c.used["logit_scale"], c.used["tokenizer_name"], c.used["use_pad_tok_in_ffn"] = true, true, true, true
+}
+
+// readNemotron reads Nemotron-4 and its smaller ones: a feed-forward network without a gate, half of each head rotated.
+func readNemotron(c *config, m *Model) {
+	c.shape(m, layerKeys[:1], hiddenKeys[:1], headKeys[:1])
+	c.groups(m)
+	c.maxSeq(m, 4096, maxSeqKeys[:1]...)
+	m.FFN = c.required("ffn", "intermediate_size")
+	m.Activation, m.Norm = c.activation("relu2", "hidden_act"), LayerNorm
+	m.LinearBias, m.FFNBias = c.flag(false, "attention_bias"), c.flag(false, "mlp_bias")
+	c.tied(m, false)
+	c.headDim(m, "head_dim")
+	c.rotary(m, 0.5, "partial_rotary_factor")
+	c.used["norm_eps"] = true
 }
 
 // sparseTypes lists the families that are mixtures of experts.

@@ -219,6 +219,7 @@ var activations = map[string]Activation{
 	"gelu": GELU, "gelu_python": GELU,
 	"gelu_new": GELUTanh, "gelu_fast": GELUTanh, "gelu_pytorch_tanh": GELUTanh, "gelu_accurate": GELUTanh, "gelu_python_tanh": GELUTanh,
 	"relu": ReLU, "silu": SiLU, "swish": SiLU,
+	"relu2": ReLU, // squared, which is one more operation an element and no kernel of its own
 }
 
 // must refuses a flag or number that has another value than the one that this version describes.

@@ -43,6 +43,7 @@ var configs = []struct {
 	{"gemma-2-2b", 2614341888, traces.BF16, "soft cap"},
 	{"gemma-3-1b", 999885952, traces.BF16, ""},
 	{"mpt-7b", 6649286656, traces.BF16, ""},
+	{"nemotron4-340b", 341029195776, traces.BF16, ""}, // published as 341 billion, 9.4 of them in tables
 	{"olmo-2-7b", 7298617344, traces.BF16, ""},
 	{"command-r", 34980831232, traces.FP16, "the factor on the logits"},
 	{"mixtral-8x7b", 46702792704, traces.BF16, ""},
@@ -106,7 +107,7 @@ func TestConfigsGivePublishedCounts(t *testing.T) {
 
 // Configurations of models that are presets too agree with them.
 func TestConfigsAgreeWithPresets(t *testing.T) {
-	for file, name := range map[string]string{"gpt2": "gpt2-small", "gptj-6b": "gptj-6b", "llama-2-7b": "llama2-7b", "falcon-7b": "falcon-7b", "falcon-40b": "falcon-40b", "mpt-7b": "mpt-7b"} {
+	for file, name := range map[string]string{"gpt2": "gpt2-small", "gptj-6b": "gptj-6b", "llama-2-7b": "llama2-7b", "falcon-7b": "falcon-7b", "falcon-40b": "falcon-40b", "mpt-7b": "mpt-7b", "nemotron4-340b": "nemotron4-340b"} {
 		path := filepath.Join("testdata", "config", file+".json")
 		data, err := os.ReadFile(path)
 		if err != nil {
