@@ -614,6 +614,8 @@ type AttentionBackward struct {
 	Rows     int64 `yaml:"rows" spec:"required,min=1,max=65536"`
 	Keys     int64 `yaml:"keys" spec:"required,min=1,max=65536"`
 	Resident int64 `yaml:"resident" spec:"required,min=1,max=64"`
+	// MatrixShare is the share of the matrix unit's sustained rate that it reaches; that of the forward pass when absent.
+	MatrixShare float64 `yaml:"matrix_share,omitempty" spec:"min=0,max=1"`
 }
 
 // Cost is what a chip costs to rent.

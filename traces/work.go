@@ -181,6 +181,9 @@ func (op *Op) Work(past int64) (Work, error) {
 			w.ReadBytes = units.Bytes(c.add(int64(read), int64(c.bytes(op.ToDType, elements))))
 		case op.Kind == Quantize:
 			w.WriteBytes = c.quantized(op.ToDType, op.Cols, op.Rows)
+			if len(op.Outputs) > 1 { // and turned, as the gradients of weights need it
+				w.WriteBytes = units.Bytes(c.mul(2, int64(w.WriteBytes)))
+			}
 		case op.Kind == KVAppend:
 			// The heads of a row are not known here: a scale that each of them has is counted once.
 			w.WriteBytes = c.kv(op.KVDType, op.Cols, op.Rows)

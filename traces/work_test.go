@@ -170,6 +170,11 @@ func TestWork(t *testing.T) {
 			want: Work{VectorOps: 4 * 240, SpecialOps: 6, ReadBytes: 480, WriteBytes: 240 + 4*6},
 		},
 		{
+			name: "quantize and turn",
+			op:   Op{Kind: Quantize, Rows: 6, Cols: 40, ToDType: FP8, Outputs: []TensorID{1, 2}},
+			want: Work{VectorOps: 4 * 240, SpecialOps: 6, ReadBytes: 480, WriteBytes: 2 * (240 + 4*6)},
+		},
+		{
 			name: "quantize to blocks",
 			op:   Op{Kind: Quantize, Rows: 6, Cols: 40, ToDType: NVFP4},
 			want: Work{VectorOps: 4 * 240, SpecialOps: 6, ReadBytes: 480, WriteBytes: 120 + 6*3},

@@ -97,7 +97,11 @@ func (b *builder) gradientCycles(a *attention, rows, keys int64) (int64, error) 
 		sum += c.Steady
 	}
 	at := a.lib
-	return int64(math.Ceil(float64(sum)/at.MatrixShare)) + 2*ofTile(at.Softmax, rows*keys, at.Rows*at.Keys), nil
+	share := at.MatrixShare
+	if c := backwardOf(at); c.MatrixShare > 0 {
+		share = c.MatrixShare
+	}
+	return int64(math.Ceil(float64(sum)/share)) + 2*ofTile(at.Softmax, rows*keys, at.Rows*at.Keys), nil
 }
 
 // countGradients counts the operations of the backward pass over the scores that are visited: of five products on the

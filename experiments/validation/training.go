@@ -231,7 +231,7 @@ func loadBloom(dir string, l *loaded) error {
 		}
 		hidden, vocab, gpus, seconds := r.integer("hidden"), r.integer("vocab"), r.integer("gpus"), r.number("sec_per_iter")
 		layers, heads := r.optional("layers", 0), r.optional("heads", 0)
-		t := trained{arch: jeanZay, framework: "megatron-deepspeed", dtype: "bf16", seq: r.integer("seq"), global: r.integer("gbs"), micro: r.integer("mbs"),
+		t := trained{arch: jeanZay, framework: "bigscience", dtype: "bf16", seq: r.integer("seq"), global: r.integer("gbs"), micro: r.integer("mbs"),
 			tp: r.integer("tp"), pp: r.integer("pp"), dp: r.optional("dp", 1), zero: 1, recompute: "full"}
 		class, notes := "bloom-sweep", []string{}
 		switch r.get("srcline") {
@@ -339,7 +339,7 @@ func loadHeadlines(dir string, l *loaded) error {
 			c = t.theCase()
 		case model == "BLOOM 176B" && metric == "iteration_time":
 			figure.Class = "bloom-176b"
-			t.arch, t.framework, t.model, t.micro = jeanZay, "megatron-deepspeed", "bloom-176b", 2
+			t.arch, t.framework, t.model, t.micro = jeanZay, "bigscience", "bloom-176b", 2
 			t.stages = balanced(70, 12)
 			c = t.theCase()
 			c.note("embedding and head count as a layer each")

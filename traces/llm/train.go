@@ -110,7 +110,11 @@ func (m Model) TrainingGraph(t Training) (*traces.Graph, error) {
 	var kinds []kind
 	for _, r := range m.layerRuns(m.Layers) {
 		if !slices.ContainsFunc(kinds, func(k kind) bool { return k.block.Name == r.kind.name }) {
-			kinds = append(kinds, kind{m.layer(&w, r.kind, p), r.first})
+			b := m.layer(&w, r.kind, p)
+			if w.operand.Bits() < 16 && t.LoRA == nil {
+				narrowed(&b, &w)
+			}
+			kinds = append(kinds, kind{b, r.first})
 			add(kinds[len(kinds)-1].block, traces.Forward, r.first)
 		}
 	}
@@ -158,6 +162,39 @@ func (m *Model) loss(w *Workload, t *Training, tokens int64) traces.Block {
 	op("logits_to_fp32", traces.Cast, w.DType, traces.FP32, logits, wide)
 	op("loss", traces.LogSoftmax, traces.FP32, 0, wide, tensor("log_probabilities", traces.FP32, m.Vocab))
 	return b
+}
+
+// narrowed adds what turns weights in 16 bits to the narrow format of a layer's products, for every micro-batch, and a second
+// copy, turned, of all that is turned: the gradients of weights and inputs reduce over other dimensions (Transformer Engine,
+// cast and transpose).
+func narrowed(b *traces.Block, w *Workload) {
+	turned := func(op *traces.Op) {
+		t := b.Tensors[op.Outputs[0]]
+		t.Name += ".turned"
+		b.Tensors = append(b.Tensors, t)
+		op.Outputs = []traces.TensorID{op.Outputs[0], traces.TensorID(len(b.Tensors) - 1)}
+	}
+	ops := make([]traces.Op, 0, 2*len(b.Ops))
+	for _, op := range b.Ops {
+		switch {
+		case op.Kind == traces.Quantize:
+			turned(&op)
+		case op.Kind == traces.Gemm && op.DType.Bits() < 16:
+			weight := &b.Tensors[op.Inputs[1]]
+			narrow := traces.Tensor{Name: weight.Name + ".narrow", Type: op.WeightDType, Shape: weight.Shape}
+			weight.Type = w.DType
+			b.Tensors = append(b.Tensors, narrow)
+			cast := traces.Op{Name: op.Name + ".weight.quantize", Kind: traces.Quantize, Split: sharded(op.Split, traces.Column), DType: w.DType, WeightDType: w.DType, KVDType: w.DType, ToDType: op.WeightDType,
+				Rows: op.K, Cols: op.N, Inputs: []traces.TensorID{op.Inputs[1]}, Outputs: []traces.TensorID{traces.TensorID(len(b.Tensors) - 1)}}
+			if op.Split != traces.Whole {
+				cast.Split = traces.Sharded
+			}
+			turned(&cast)
+			ops = append(ops, cast)
+		}
+		ops = append(ops, op)
+	}
+	b.Ops = ops
 }
 
 // attentionOf is the attention of a layer alone, ok is false if it has none.
@@ -332,7 +369,7 @@ func (d *differ) gradients(op *traces.Op) {
 			}
 		}
 	case traces.Quantize: // rounding passes gradients on
-		if d.wants[op.Inputs[0]] {
+		if d.wants[op.Inputs[0]] && d.fwd.Tensors[op.Inputs[0]].Role == traces.Activation {
 			d.pass(op.Inputs[0], from[0], traces.Whole)
 		}
 	case traces.DropoutAdd:
@@ -410,7 +447,7 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 	if narrow {
 		q := d.tensor("d_"+op.Name+".narrow", op.DType, []int64{op.M, op.N}, traces.Activation)
 		d.op(traces.Op{Name: op.Name + ".quantize", Kind: traces.Quantize, Split: sharded(op.Split, traces.Column), DType: d.w.DType, WeightDType: d.w.DType, KVDType: d.w.DType, ToDType: op.DType,
-			Rows: op.M, Cols: op.N, Inputs: from, Outputs: []traces.TensorID{q}})
+			Rows: op.M, Cols: op.N, Inputs: from, Outputs: []traces.TensorID{q, d.tensor("d_"+op.Name+".turned", op.DType, []int64{op.M, op.N}, traces.Activation)}})
 		from = []traces.TensorID{q}
 	}
 	back := traces.Op{Kind: traces.Gemm, DType: op.DType, KVDType: op.DType, Batch: op.Batch}
