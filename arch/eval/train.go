@@ -692,12 +692,29 @@ func (k *trainer) energy(tokens float64) {
 		}
 	}
 	a.Power.PeakWatts = max(a.Power.PeakWatts, a.Power.AverageWatts)
+	k.clocks()
 	a.Power.LimitWatts = float64(k.r.limit()) * chips
 	if m := k.r.Machine; m.Cost != nil {
 		a.Cost.USDPerHour = float64(m.Cost.Hour) * chips
 		if tokens > 0 {
 			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
 		}
+	}
+}
+
+// clocks says which parts run at a lower clock to keep to the power limit.
+func (k *trainer) clocks() {
+	if k.res.timed.steps == nil {
+		return
+	}
+	var parts []string
+	for section, step := range k.res.timed.steps {
+		if step > 0 && k.outcomes[section].Makespan > 0 {
+			parts = append(parts, fmt.Sprintf("%s at %.0f MHz", k.names[section], float64(k.r.clock(step))/1e6))
+		}
+	}
+	if len(parts) > 0 {
+		k.res.Notes = append(k.res.Notes, fmt.Sprintf("the power limit of %.0f W a chip lowers the clock of %.0f MHz: %s", float64(k.r.limit()), float64(k.r.Machine.Chip.Clock)/1e6, strings.Join(parts, ", ")))
 	}
 }
 
