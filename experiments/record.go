@@ -286,12 +286,15 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 		return store.Row{}, fmt.Errorf("write the request down: %w", err)
 	}
 	g := r.Graph
-	to := eval.ParallelOf(&r.Mapping)
+	to, batch, phase := eval.ParallelOf(&r.Mapping), g.Batch, g.Phase
+	if r.Training != nil {
+		to, batch, phase = r.Training.Parallel(), r.Training.GlobalBatch, p.Phase
+	}
 	row := store.Row{Key: r.Key(), Values: store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
-		"arch": r.Machine.Name, "model": g.Name, "phase": g.Phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
+		"arch": r.Machine.Name, "model": g.Name, "phase": phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
 		"parallel": parallelText(to), "tp": to.TP, "pp": to.PP, "dp": to.DP, "ep": to.EP, "sp": to.SP, "chips": to.Chips(),
-		"batch": g.Batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
+		"batch": batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
 		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
 	}}
 	if profile, err := r.Machine.ProfileFor(p.Runtime, p.HostSync); err == nil {
@@ -313,10 +316,13 @@ func parallelText(p eval.Parallel) string {
 	for _, d := range []struct {
 		name string
 		n    int64
-	}{{"pp", p.PP}, {"dp", p.DP}, {"ep", p.EP}, {"moe_tp", p.MoETP}, {"attn_dp", p.AttnDP}} {
+	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe_tp", p.MoETP}, {"attn_dp", p.AttnDP}} {
 		if d.n > 1 {
 			parts = append(parts, fmt.Sprintf("%s%d", d.name, d.n))
 		}
+	}
+	if p.Interleave > 1 {
+		parts = append(parts, fmt.Sprintf("interleave%d", p.Interleave))
 	}
 	if p.SP {
 		parts = append(parts, "sp")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/parallel"
 	"github.com/stratasim/strata/arch/plan"
@@ -91,10 +92,16 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	if err := degrees.Validate(); err != nil {
 		problems.Add(fieldError(err))
 	}
+	if p.Machine != nil {
+		problems.Add(connects(p.Machine, degrees))
+	}
 	m := *p.Model
-	how, err := eval.TrainingOf(p.Machine, p.Runtime)
-	if err != nil {
-		bad("runtime", "", "%v", err)
+	how := arch.Training{Gradient: "fp32", Accumulate: llm.GradientsAdded} // of a graph that is only written down
+	if p.Machine != nil {
+		var err error
+		if how, err = eval.TrainingOf(p.Machine, p.Runtime); err != nil {
+			bad("runtime", "", "%v", err)
+		}
 	}
 	if pad := max(how.PadVocab, 1) * degrees.TP; m.Vocab > 0 && m.Vocab <= 1<<40 && pad < 1<<20 {
 		m.Vocab = units.CeilDiv(m.Vocab, pad) * pad
@@ -139,9 +146,9 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	default:
 		bad("recompute", "none, selective, full, or a share of the layers such as 0.5", "%.40q is unknown", t.Recompute)
 	}
-	if s.Faults, s.Even, err = ParseStragglers(t.Stragglers, degrees.Chips()); err != nil {
-		problems.Add(err)
-	}
+	var err error
+	s.Faults, s.Even, err = ParseStragglers(t.Stragglers, degrees.Chips())
+	problems.Add(err)
 	for _, run := range m.LayerKinds() {
 		s.Layers = append(s.Layers, eval.LayerRun{Block: run.Block, Times: run.Times})
 	}
@@ -151,7 +158,8 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	for _, o := range []struct {
 		field string
 		given bool
-	}{{"host-sync", p.HostSync}, {"mapping", p.Mapping != nil}, {"draft", p.Draft != nil}, {"workload", p.Workload != nil}, {"cost", p.Costs != nil}, {"kv-dtype", p.KVDType != ""}, {"generate", p.Generate > 0}} {
+	}{{"host-sync", p.HostSync}, {"mapping", p.Mapping != nil}, {"draft", p.Draft != nil}, {"workload", p.Workload != nil}, {"cost", p.Costs != nil}, {"kv-dtype", p.KVDType != ""}, {"generate", p.Generate > 0},
+		{"moe-tp", p.MoETP > 1}, {"attn-dp", p.AttnDP > 1}, {"exchange", p.Exchange != ""}, {"offload", p.Offload != ""}, {"placement", p.Placement != ""}, {"prefetch", p.Prefetch != nil}, {"lookahead", p.Lookahead != nil}} {
 		if o.given {
 			bad(o.field, "leave it out", "%s does not go with phase %s", o.field, p.Phase)
 		}
@@ -166,6 +174,26 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	}
 	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
 		Mapping: plan.Mapping{TP: degrees.TP, SP: degrees.SP, Profile: p.Runtime, Fusion: p.Fusion, Overfull: true}, Training: s}, nil
+}
+
+// connects returns what is wrong with that many chips of the machine.
+func connects(m *arch.Machine, d parallel.Degrees) error {
+	c, chips := m.Cluster(), d.Or1().Chips()
+	field := "tp"
+	if d.PP > 1 {
+		field = "pp"
+	}
+	if d.DP > 1 {
+		field = "dp"
+	}
+	switch nodes := units.CeilDiv(chips, max(c.Chips, 1)); {
+	case chips <= max(c.Chips, 1):
+	case c.Out == nil:
+		return &Invalid{Field: field, Message: fmt.Sprintf("%d chips: %s has %d and no network between nodes", chips, m.Name, c.Chips), Hint: "fewer chips, or a machine with system.scale_out, such as selene"}
+	case c.Out.Nodes > 0 && nodes > c.Out.Nodes:
+		return &Invalid{Field: field, Message: fmt.Sprintf("%d chips are %d nodes of %d: %s connects %d", chips, nodes, c.Chips, m.Name, c.Out.Nodes), Hint: fmt.Sprintf("up to %d chips", c.Out.Nodes*c.Chips)}
+	}
+	return nil
 }
 
 // fieldError turns what the package parallel refuses into what a request is told.

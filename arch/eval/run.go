@@ -15,6 +15,7 @@ import (
 	"github.com/stratasim/strata/arch/account"
 	"github.com/stratasim/strata/arch/analytic"
 	"github.com/stratasim/strata/arch/event"
+	"github.com/stratasim/strata/arch/parallel"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/memory"
 	"github.com/stratasim/strata/sim"
@@ -102,6 +103,8 @@ type Result struct {
 	Answer
 	Program *plan.Program
 	Outcome *sim.Outcome
+	// Played is how ranks played a step of training, nil for other runs.
+	Played *parallel.Result
 
 	timed *timed
 	floor units.Time

@@ -81,6 +81,12 @@ func (t *Training) Microbatches() int64 {
 	return t.GlobalBatch / max(1, t.MicroBatch*max(1, t.Degrees.DP))
 }
 
+// Parallel is how chips divide the model, as answers say it.
+func (t *Training) Parallel() Parallel {
+	d := t.Degrees.Or1()
+	return Parallel{TP: d.TP, PP: d.PP, DP: d.DP, EP: d.EP, CP: d.CP, SP: d.SP, Interleave: d.Interleave}
+}
+
 // trainer puts a step together.
 type trainer struct {
 	r        *Request
@@ -464,11 +470,12 @@ func (r *Request) answerTraining(ctx context.Context, res *Result) error {
 	if t.AdaptersOnly {
 		a.Phase = "finetune"
 	}
-	a.Parallel = Parallel{TP: d.TP, PP: d.PP, DP: d.DP, EP: d.EP, CP: d.CP, SP: d.SP, Interleave: d.Interleave}
+	a.Parallel = t.Parallel()
 	a.Batch, a.Prompt, a.DType = t.GlobalBatch, t.SeqLen, g.DType.String()
 	a.WeightDType, a.KVDType = weightTypes(g)
 	a.Runtime, a.Ideal = k.profile.Name, r.Ideal
 	a.Notes = append(append(a.Notes, r.Notes...), played.Notes...)
+	res.Played = played
 	a.Seconds = played.Time.Seconds()
 	critical := &played.Classes[played.Critical]
 	for i, s := range critical.Stalls {

@@ -41,13 +41,15 @@ func newPlanShow() *cobra.Command {
 		Long: `Print the plan that strata run would play with the same flags: what lives in which memory, the rates
 of all resources, and of every kernel what was chosen and what would come next, its loops from the
 outermost memory inwards with what each keeps and moves, and what each step needs. The plan of a model
-that does not fit is shown too, with a note that says by how much; strata run would refuse it.
+that does not fit is shown too, with a note that says by how much; strata run would refuse it. With
+phase train or finetune it is that of the parts of a step, each once.
 
 With -o mapping the choices are written as a mapping file: given back with --mapping, whole or in part,
 they lead to the same plan.`,
 		Example: `strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8
 strata plan show --arch a100-sxm-80gb --model llama2-7b --phase prefill --op "*norm" --depth 1
-strata plan show --arch a100-sxm-80gb --model llama2-7b --phase prefill -o mapping > m.yaml`,
+strata plan show --arch a100-sxm-80gb --model llama2-7b --phase prefill -o mapping > m.yaml
+strata plan show --arch selene --model gpt3-175b --phase train --tp 8 --sp --op "down.d*" --depth 1`,
 		Args: cobra.NoArgs,
 		RunE: f.run,
 	}
@@ -90,7 +92,8 @@ func (f *planShow) run(c *cobra.Command, _ []string) error {
 	tight := req.Mapping
 	tight.Overfull = false
 	var full *plan.DoesNotFit
-	if _, err := plan.Place(req.Machine, req.Graph, tight); errors.As(err, &full) {
+	if req.Training != nil { // the parts are not what a chip holds
+	} else if _, err := plan.Place(req.Machine, req.Graph, tight); errors.As(err, &full) {
 		note(c, full.Error())
 	} else if err != nil {
 		return err
@@ -103,7 +106,13 @@ func (f *planShow) run(c *cobra.Command, _ []string) error {
 			return writeMapping(w, decisions)
 		}
 		style := styleOf(c)
-		if f.show.Op == "" {
+		switch {
+		case f.show.Op != "":
+		case req.Training != nil:
+			if err := report.Parts(w, req.Graph, style); err != nil {
+				return err
+			}
+		default:
 			if err := report.Placement(w, req.Machine, p, style); err != nil {
 				return err
 			}

@@ -34,6 +34,7 @@ type workloadFlags struct {
 	draft        string
 	prompt       lateCount
 	options      experiments.Options
+	train        trainFlags
 	problems     experiments.Problems // what is wrong with flags so far
 }
 
@@ -48,7 +49,7 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		fs.StringVar(&f.trace, "trace", "", "in place of a model: an operator trace in `FILE`, - for standard input")
 		group(fs, workload, "trace")
 	}
-	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step), generate, or serve: a server with --batch requests in work")
+	fs.Var(&choice{"phase", &o.Phase, phases, &f.problems}, "phase", "prefill, decode (one step), generate, serve (a server with --batch requests in work), train, or finetune")
 	fs.Var(&count{name: "batch", into: &o.Batch, min: 1, problems: &f.problems}, "batch", "sequences at a time")
 	f.prompt = lateCount{count: count{name: "prompt", into: &o.Prompt, problems: &f.problems}}
 	fs.Var(&f.prompt, "prompt", "tokens of each prompt; with decode, tokens cached already")
@@ -81,7 +82,8 @@ func (f *workloadFlags) register(c *cobra.Command, withTrace bool) {
 		return []string{"rank=8", "rank=16", "rank=64,adapters=8,targets=all", "rank=16,targets=q,v"}
 	})
 	complete(c, "model", modelNames)
-	complete(c, "phase", func() []string { return phases[:4] })
+	complete(c, "phase", func() []string { return phases })
+	f.train.register(c, &f.problems)
 }
 
 // workload fills in the model or the trace of a point.
@@ -100,6 +102,13 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 		p.PP = 0
 	}
 	var err error
+	if !p.Trains() || f.model == "" {
+		phase := p.Phase
+		if f.trace != "" {
+			phase = "that of the trace"
+		}
+		f.train.refuse(c, phase, &f.problems)
+	}
 	switch {
 	case f.model != "" && f.trace != "":
 		add("trace", "there is a --model too", "give one of them")
@@ -113,6 +122,13 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 		*o = experiments.Options{TP: o.TP, PP: o.PP, EP: o.EP, MoETP: o.MoETP, AttnDP: o.AttnDP, Exchange: o.Exchange, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
+	case f.model != "" && p.Trains():
+		f.train.apply(c, p, &f.problems)
+		p.Model, err = experiments.ModelOf(f.model)
+		f.problems.Add(err)
+		if f.draft != "" {
+			add("draft", "it does not go with phase "+p.Phase, "leave it out")
+		}
 	case f.model != "":
 		answers := p.Phase == defaultPhase || p.Phase == "serve"
 		if answers && p.Generate == 0 { // not given, or wrong and noted
@@ -166,7 +182,7 @@ type pointFlags struct {
 	mapping string
 	cost    costFlags
 	many    manyFlag
-	later   laterFlags
+	search  string  // --parallel
 	outputs []named // files that the command writes
 }
 
@@ -183,11 +199,12 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "chips that divide every operator (tensor parallelism)")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
-	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, with one batch in flight")
+	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, for inference with one batch in flight")
 	divisionFlags(c, o, &f.problems)
 	mappingFlag(c, &f.mapping)
 	fusionFlag(c, &o.Fusion, &f.problems)
 	group(fs, mapping, "tp", "pp", "ep", "moe-tp", "attn-dp", "exchange", "runtime", "host-sync", "fusion", "mapping")
+	f.train.registerStep(c, &f.problems)
 	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -195,7 +212,8 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&watts{"power-limit", &o.PowerLimit, &f.problems}, "power-limit", "limit of each chip, such as 300W: the clock falls until power keeps to it (default the machine's)")
 	group(fs, how, "fidelity", "exact", "ideal", "power-limit")
 	f.cost.register(c, &f.problems)
-	f.later.register(c, &f.problems)
+	fs.StringVar(&f.search, "parallel", "", "auto: search for the best mapping")
+	fs.Lookup("parallel").Hidden = true
 	complete(c, "arch", machineNames)
 	complete(c, "fidelity", func() []string { return fidelities })
 	complete(c, "ideal", func() []string { return ideals })
@@ -244,7 +262,9 @@ func tierFlags(c *cobra.Command, o *experiments.Options, problems *experiments.P
 // request reads the flags. The error has everything that is wrong with them.
 func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Request, error) {
 	p := &experiments.Point{}
-	f.later.check(c, &f.problems)
+	if f.search != "" {
+		f.problems.Add(&experiments.Invalid{Field: "parallel", Message: "not simulated by this version", Hint: "give --tp"})
+	}
 	var changes []string
 	var err error
 	if f.arch == "" {
@@ -255,7 +275,9 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	}
 	f.options.Mapping, err = mappingOf(f.mapping)
 	f.problems.Add(err)
-	if !f.many.composition(c, p, f.options, &f.problems) {
+	if f.many.composition(c, p, f.options, &f.problems) {
+		f.train.refuse(c, defaultPhase, &f.problems)
+	} else {
 		f.workload(c, p)
 		f.many.read(c, p, &f.problems)
 	}
@@ -340,45 +362,4 @@ func inputError(err error) error {
 		}
 	}
 	return problems.Err()
-}
-
-// laterFlags are flags of the contract for what this version does not simulate. At the values that change nothing they
-// are accepted, so that scripts written for a later version say why they do not work yet.
-type laterFlags struct {
-	dp, cp   int64
-	sp       bool
-	parallel string
-}
-
-func (f *laterFlags) register(c *cobra.Command, problems *experiments.Problems) {
-	fs := c.Flags()
-	f.dp, f.cp = 1, 1
-	for _, n := range []struct {
-		name, what string
-		into       *int64
-	}{{"dp", "data-parallel replicas", &f.dp}, {"cp", "context-parallel chips", &f.cp}} {
-		fs.Var(&count{name: n.name, into: n.into, min: 1, problems: problems}, n.name, n.what)
-	}
-	fs.BoolVar(&f.sp, "sp", false, "sequence parallelism")
-	fs.StringVar(&f.parallel, "parallel", "", "auto: search for the best mapping")
-	for _, name := range []string{"dp", "cp", "sp", "parallel"} {
-		fs.Lookup(name).Hidden = true
-	}
-}
-
-func (f *laterFlags) check(_ *cobra.Command, problems *experiments.Problems) {
-	for _, n := range []struct {
-		name string
-		set  bool
-		hint string
-	}{
-		{"dp", f.dp > 1, "inference is divided with --tp, --pp, --ep and --attn-dp"},
-		{"cp", f.cp > 1, "inference is divided with --tp, --pp, --ep and --attn-dp"},
-		{"sp", f.sp, "leave it out"},
-		{"parallel", f.parallel != "", "give --tp"},
-	} {
-		if n.set {
-			problems.Add(&experiments.Invalid{Field: n.name, Message: "not simulated by this version", Hint: n.hint})
-		}
-	}
 }

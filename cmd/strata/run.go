@@ -31,7 +31,8 @@ fit or cannot keep to its power limit, 75 interrupted.`,
 strata run --arch a100-sxm-80gb --model gpt3-175b --phase decode --batch 8 --prompt 3072 --tp 8 -o json
 strata run --arch a100-sxm-80gb --set "chip.memory[hbm].bandwidth=3 TB/s" --model llama2-7b --phase decode
 strata run --arch tpu-v4 --trace t.jsonl --db results.db --timeline t.json
-strata run --arch sn40l --tp 8 --workload coe.yaml`,
+strata run --arch sn40l --tp 8 --workload coe.yaml
+strata run --arch selene --model gpt3-175b --phase train --global-batch 1536 --tp 8 --pp 8 --dp 16 --sp --runtime megatron`,
 		Args: cobra.NoArgs,
 		RunE: r.run,
 	}
@@ -63,7 +64,8 @@ type runCommand struct {
 }
 
 func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
-	if r.timeline != "" && r.point.options.Fidelity != eval.Event {
+	trains := r.point.options.Phase == experiments.Train || r.point.options.Phase == experiments.FineTune
+	if r.timeline != "" && r.point.options.Fidelity != eval.Event && !trains {
 		r.point.problems.Add(&experiments.Invalid{Field: "timeline", Message: "the closed form has no timeline", Hint: "use --fidelity event"})
 	}
 	r.inside.check(c, r.form, &r.point.problems)
@@ -85,7 +87,10 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	req.Advise = true
-	if d.timeline != nil {
+	switch {
+	case req.Training != nil:
+		req.Training.Record = d.file != nil
+	case d.timeline != nil:
 		req.Observer = d.timeline
 	}
 	start := time.Now()
@@ -155,7 +160,11 @@ func (r *runCommand) simulate(c *cobra.Command, req *eval.Request) (*eval.Result
 }
 
 func writeTimeline(out *outFile, t *eval.Timeline, res *eval.Result) error {
-	if err := t.Write(); err != nil {
+	write := t.Write
+	if res.Played != nil {
+		write = func() error { return res.StepTimeline(out) }
+	}
+	if err := write(); err != nil {
 		return outputError(out.name, err)
 	}
 	return out.commit()

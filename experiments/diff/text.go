@@ -355,7 +355,10 @@ var statistic = regexp.MustCompile(`\.(mean|min|max|p[0-9]+)$`)
 
 // shown tells from the name of a figure how it is printed.
 func shown(name string) func(float64) string {
-	name = statistic.ReplaceAllString(name, "")
+	name = strings.TrimSuffix(statistic.ReplaceAllString(name, ""), "_per_chip")
+	if strings.HasPrefix(name, "exposed.") {
+		return report.Seconds
+	}
 	for _, unit := range []struct {
 		suffix string
 		show   func(float64) string

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/traces"
 )
 
 // Placement says what lives in which memory of one chip while the program runs, and, where something lives below
@@ -45,6 +46,15 @@ func Placement(w io.Writer, m *arch.Machine, p *plan.Program, s Style) error {
 	placementItems(&b, p.Placement, s)
 	b.WriteString("\n")
 	return s.write(w, b.String())
+}
+
+// Parts says what the program of the parts of a step of training is.
+func Parts(w io.Writer, g *traces.Graph, s Style) error {
+	var names []string
+	for i := range g.Runs {
+		names = append(names, g.Blocks[g.Runs[i].Block].Name)
+	}
+	return s.write(w, wrap("", "parts of a step of training on one chip of its tensor group, each once: "+strings.Join(names, ", ")+". How often each runs, on which stage, and what chips hold strata run tells.")+"\n")
 }
 
 // placementItems is a table of what lives where, tensor by tensor.

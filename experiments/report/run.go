@@ -28,7 +28,7 @@ type Options struct {
 // Run writes the report of one answer.
 func Run(w io.Writer, a *eval.Answer, o Options) error {
 	r := &runReport{a: a, o: o}
-	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.stalls, r.waves, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
+	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.stages, r.stalls, r.waves, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
 		section()
 	}
 	return o.write(w, r.b.String())
@@ -51,6 +51,10 @@ func (r *runReport) title() {
 		name, phase = fmt.Sprintf("%s experts of %s", Count(d.Experts), a.Model), "composition"
 	}
 	r.printf("%s\n", r.o.bold(fmt.Sprintf("%s on %s%s: %s", name, a.Arch, Changes(r.o.Changes), phase)))
+	if a.Training != nil {
+		r.b.WriteString(wrap("", r.stepTitle()))
+		return
+	}
 	size := fmt.Sprintf("batch %d", a.Batch)
 	switch {
 	case a.Prompt == 0 && (a.Model == "" || a.Phase != "decode"): // a trace that does not say it
@@ -62,24 +66,32 @@ func (r *runReport) title() {
 	if a.Generate > 0 {
 		size += fmt.Sprintf(", %d generated", a.Generate)
 	}
-	chips := "1 chip"
-	if p := a.Parallel; p.Chips() > 1 {
-		chips = fmt.Sprintf("%d chips (tp %d", p.Chips(), p.TP)
-		for _, d := range []struct {
-			name string
-			n    int64
-		}{{"pp", p.PP}, {"ep", p.EP}, {"moe tp", p.MoETP}, {"attn dp", p.AttnDP}} {
-			if d.n > 1 {
-				chips += fmt.Sprintf(", %s %d", d.name, d.n)
-			}
-		}
-		chips += ")"
-	}
 	types := a.DType
 	if a.WeightDType != a.DType || a.KVDType != a.DType {
 		types = fmt.Sprintf("%s, weights %s, cache %s", a.DType, a.WeightDType, a.KVDType)
 	}
-	r.b.WriteString(wrap("", fmt.Sprintf("%s; %s; %s; runtime %s; %s fidelity", size, types, chips, a.Runtime, a.Fidelity)))
+	r.b.WriteString(wrap("", fmt.Sprintf("%s; %s; %s; runtime %s; %s fidelity", size, types, r.chips(), a.Runtime, a.Fidelity)))
+}
+
+// chips says how many there are and how they divide the model.
+func (r *runReport) chips() string {
+	p := r.a.Parallel
+	if p.Chips() == 1 {
+		return "1 chip"
+	}
+	text := fmt.Sprintf("%d chips (tp %d", p.Chips(), p.TP)
+	for _, d := range []struct {
+		name string
+		n    int64
+	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe tp", p.MoETP}, {"attn dp", p.AttnDP}, {"interleave", p.Interleave}} {
+		if d.n > 1 {
+			text += fmt.Sprintf(", %s %d", d.name, d.n)
+		}
+	}
+	if p.SP {
+		text += ", sp"
+	}
+	return text + ")"
 }
 
 // Changes is what follows the name of a machine that the user changed in n figures.
@@ -96,6 +108,10 @@ func Changes(n int) string {
 // summary prints the figures that the phase has.
 func (r *runReport) summary() {
 	a := r.a
+	if a.Training != nil {
+		r.step()
+		return
+	}
 	line := func(name, value, more string) {
 		r.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-14s %s  %s", name, pad(value, 14), more), " "))
 	}
@@ -134,12 +150,15 @@ func (r *runReport) summary() {
 		}
 	}
 	what := "generated, over all sequences"
-	if a.Phase == "prefill" {
+	switch a.Phase {
+	case "prefill":
 		what = "of the prompts read"
+	case "train", "finetune":
+		what = "of the parts of a step of training, each once; strata run --phase train makes a step of them"
 	}
 	tokens := a.TokensPerSecond > 0 // a trace need not say how many there are
 	if tokens {
-		line("throughput", Tokens(a.TokensPerSecond), what)
+		r.b.WriteString(wrap(fmt.Sprintf("  %-14s %s  ", "throughput", pad(Tokens(a.TokensPerSecond), 14)), what))
 	}
 	if h := a.Host; h != nil {
 		steps := "1 step takes"
@@ -203,7 +222,11 @@ func (r *runReport) stalls() {
 	for _, s := range a.Stalls {
 		most = max(most, s)
 	}
-	r.head("Where the time went")
+	where := "Where the time went"
+	if a.Training != nil && len(a.Training.Stages) > 1 && r.critical() >= 0 {
+		where += fmt.Sprintf(" on stage %d, which waits least", a.Training.Stages[r.critical()].Stage)
+	}
+	r.head(where)
 	var none []string
 	const width = 48
 	for _, c := range sim.Causes() {
@@ -259,6 +282,9 @@ func (r *runReport) waves() {
 }
 
 func (r *runReport) memory() {
+	if r.a.Training != nil && len(r.a.Memory) == 0 {
+		return
+	}
 	r.head("Memory of one chip")
 	size := func(v any) string { return Size(v.(int64)) }
 	traffic := func(v any) string { return Traffic(v.(int64)) }
@@ -283,6 +309,9 @@ func (r *runReport) memory() {
 	}
 	if len(ways) > 0 {
 		r.b.WriteString(wrap("  on chip: ", strings.Join(ways, "; ")))
+	}
+	if r.a.Training != nil { // see stages
+		return
 	}
 	f := r.a.Footprint
 	r.printf("  held: weights %s, key/value cache %s, activations %s\n", Size(f.WeightBytes), Size(f.KVBytes), Size(f.ActivationBytes))
@@ -393,7 +422,10 @@ var modelled = map[string]string{
 func (r *runReport) model() {
 	a := r.a
 	r.head("What this is")
-	if text, ok := modelled[a.Fidelity]; ok {
+	if a.Training != nil {
+		r.b.WriteString(wrap("  modelled: ", "each part of a step (a layer forward and backward, embedding, head and loss, update) once as kernels on one chip of its tensor group, and a play of "+
+			"all ranks: passes of the pipeline, sends, sums of gradients, gathers of weights and what hides them"))
+	} else if text, ok := modelled[a.Fidelity]; ok {
 		r.b.WriteString(wrap("  modelled: ", text))
 	}
 	if len(a.NotModelled) > 0 {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/parallel"
+	"github.com/stratasim/strata/experiments"
+)
+
+// trainFlags say how large a step of training is, and how it is divided over chips.
+type trainFlags struct {
+	options experiments.TrainOptions
+	stages  string
+	names   []string // of the flags, in order
+}
+
+// Words of the flags of training.
+var (
+	masterDTypes = []string{"fp32", "bf16", "fp16"}
+	recomputed   = []string{eval.RecomputeNone, eval.RecomputeSelective, eval.RecomputeFull}
+	zeroStages   = []string{"0", "1", "2", "3"}
+)
+
+const trainingGroup = "Training step"
+
+// group puts flags under the heading of training.
+func (f *trainFlags) group(c *cobra.Command, names ...string) {
+	group(c.Flags(), trainingGroup, names...)
+	f.names = append(f.names, names...)
+}
+
+// register adds the flags that say how large a step is: the graph of its parts depends on them.
+func (f *trainFlags) register(c *cobra.Command, problems *experiments.Problems) {
+	fs, o := c.Flags(), &f.options
+	fs.Var(&count{name: "seq-len", into: &o.SeqLen, min: 1, problems: problems}, "seq-len", "tokens of a sequence (default 2048, or as many as the model reads)")
+	fs.Var(&count{name: "micro-batch", into: &o.MicroBatch, min: 1, problems: problems}, "micro-batch", "sequences that a data-parallel rank works on at a time (default 1)")
+	fs.Var(&count{name: "cp", into: &o.CP, min: 1, problems: problems}, "cp", "chips that divide the tokens of a sequence (context parallelism; default 1)")
+	fs.StringVar(&o.MasterDType, "master-dtype", "", "`TYPE` of gradients that are added up and summed over ranks (default the framework's)")
+	f.group(c, "seq-len", "micro-batch", "cp", "master-dtype")
+	complete(c, "master-dtype", func() []string { return masterDTypes })
+	complete(c, "cp", func() []string { return []string{"1", "2", "4", "8"} })
+}
+
+// registerStep adds the flags that say how parts make a step.
+func (f *trainFlags) registerStep(c *cobra.Command, problems *experiments.Problems) {
+	fs, o := c.Flags(), &f.options
+	fs.Var(&count{name: "global-batch", into: &o.GlobalBatch, min: 1, problems: problems}, "global-batch", "sequences of a step (default one micro-batch on each rank, four for each stage of a pipeline)")
+	fs.Var(&count{name: "dp", into: &o.DP, min: 1, problems: problems}, "dp", "copies of the model that share out the batch (data parallelism; default 1)")
+	fs.BoolVar(&o.SP, "sp", false, "divide norms and dropout by tokens over the --tp chips (sequence parallelism)")
+	fs.StringVar(&o.Schedule, "schedule", "", "`ORDER` of a pipeline's passes: gpipe, 1f1b, interleaved or zero-bubble (default 1f1b, or interleaved with --interleave)")
+	fs.Var(&count{name: "interleave", into: &o.Interleave, min: 1, problems: problems}, "interleave", "chunks of layers that each stage has (default 1)")
+	fs.StringVar(&f.stages, "stages", "", "`LAYERS` of each stage, or chunk, such as 5,6,6,5 (default even)")
+	fs.StringVar(&o.Recompute, "recompute", "", "`WHAT` of a layer is computed again for its backward pass: none, selective (attention), full, or full for a share of the layers such as 0.5 (default none)")
+	fs.Var(&count{name: "zero", into: &o.ZeRO, max: 3, problems: problems}, "zero", "`STAGE` of ZeRO: 1 divides the optimizer's state over data-parallel ranks, 2 gradients too, 3 weights too (default 0)")
+	fs.BoolVar(&o.KeepGathered, "keep-gathered", false, "with --zero 3: keep weights gathered from the forward to the backward pass")
+	fs.Var(&count{name: "shard", into: &o.Shard, min: 1, problems: problems}, "shard", "with --zero: ranks that share one copy of the state (default all)")
+	fs.StringVar(&o.Stragglers, "stragglers", "", "slow chips, `RANK:SPEED` with commas between, e.g. 17:0.8; none leaves out that chips differ at random")
+	f.group(c, "global-batch", "dp", "sp", "schedule", "interleave", "stages", "recompute", "zero", "keep-gathered", "shard", "stragglers")
+	complete(c, "schedule", func() (words []string) {
+		for _, s := range parallel.Schedules() {
+			words = append(words, string(s))
+		}
+		return words
+	})
+	complete(c, "recompute", func() []string { return recomputed })
+	complete(c, "zero", func() []string { return zeroStages })
+	complete(c, "stragglers", func() []string { return []string{"none"} })
+	for _, name := range []string{"dp", "interleave"} {
+		complete(c, name, func() []string { return []string{"1", "2", "4", "8"} })
+	}
+}
+
+// nothing reports whether a flag was given at the value that changes nothing, as scripts do that name all degrees.
+func (f *trainFlags) nothing(name string) bool {
+	switch o := &f.options; name {
+	case "dp":
+		return o.DP == 1
+	case "cp":
+		return o.CP == 1
+	case "sp":
+		return !o.SP
+	}
+	return false
+}
+
+// refuse notes flags of training that were given with another phase.
+func (f *trainFlags) refuse(c *cobra.Command, phase string, problems *experiments.Problems) {
+	for _, name := range f.names {
+		if !c.Flags().Changed(name) || f.nothing(name) {
+			continue
+		}
+		hint := "leave it out, or give --phase train"
+		if name == "dp" || name == "cp" || name == "sp" {
+			hint = "inference is divided with --tp, --pp, --ep and --attn-dp"
+		}
+		problems.Add(&experiments.Invalid{Field: name, Message: "it is of a step of training, the phase is " + phase, Hint: hint})
+	}
+}
+
+// Flags of inference, and what training has in their place.
+var notTrained = []struct{ name, hint string }{
+	{"batch", "give --global-batch, the sequences of a step, and --micro-batch"},
+	{"prompt", "give --seq-len"},
+	{"generate", "give --seq-len"},
+	{"arrivals", "requests arrive at a server"},
+	{"draft-tokens", "leave it out"},
+	{"acceptance", "leave it out"},
+	{"power-trace", "leave it out"},
+	{"ablate", "leave it out"},
+	{"sensitivity", "leave it out"},
+	{"cost", "leave it out"},
+	{"cost-command", "leave it out"},
+}
+
+// apply puts the flags into a point that trains.
+func (f *trainFlags) apply(c *cobra.Command, p *experiments.Point, problems *experiments.Problems) {
+	add := func(field, message, hint string) {
+		problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
+	}
+	for _, n := range notTrained {
+		if c.Flags().Changed(n.name) {
+			add(n.name, "it does not go with phase "+p.Phase, n.hint)
+		}
+	}
+	p.Batch, p.Prompt, p.Generate, p.Arrivals = 0, 0, 0, ""
+	t := f.options
+	t.EP, p.EP = p.EP, 0
+	for word := range strings.SplitSeq(f.stages, ",") {
+		if f.stages == "" {
+			break
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(word), 10, 64)
+		if err != nil || n < 0 || n > maxCount {
+			add("stages", fmt.Sprintf("%q is no number of layers", shorten(word)), "layers of each stage with commas between, such as 5,6,6,5")
+			break
+		}
+		t.Stages = append(t.Stages, n)
+	}
+	if t.KeepGathered && t.ZeRO != 3 {
+		add("keep-gathered", "only weights that are divided are gathered", "add --zero 3, or leave it out")
+	}
+	if t.Shard > 0 && t.ZeRO == 0 {
+		add("shard", "no state is divided", "add --zero, or leave it out")
+	}
+	if c.Flags().Changed("master-dtype") && !slices.Contains(masterDTypes, t.MasterDType) {
+		oneOf("master-dtype", t.MasterDType, masterDTypes, problems)
+		t.MasterDType = ""
+	}
+	p.Training = &t
+}
