@@ -413,6 +413,9 @@ func TestGemmShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if w.MatrixOps > 3e16 {
+				return // longer than may be simulated on the FP32 cores of some
+			}
 			c := counts(p)
 			if n := c["matrix.bf16.ops"] + c["matrix.fp32.ops"]; n != int64(w.MatrixOps) { // in FP32 where operands are not aligned
 				t.Errorf("%d operations, want %d", n, w.MatrixOps)
