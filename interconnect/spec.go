@@ -12,7 +12,8 @@ import (
 type Spec struct {
 	// Topology of the network.
 	Topology string `yaml:"topology" spec:"required,oneof=switch|ring|torus|mesh|fully-connected"`
-	// Dimensions of a torus or mesh, in chips.
+	// Dimensions of a torus or mesh, in chips; for fully connected chips how many there are, where each has a link of its own
+	// to each other: without them all links reach every chip.
 	Dimensions []int64 `yaml:"dimensions,omitempty" spec:"gt=0"`
 	// Bandwidth of all links of one chip together, per direction.
 	Bandwidth units.BytesPerSecond `yaml:"bandwidth" spec:"required,gt=0 B/s"`
@@ -119,7 +120,8 @@ func links(chips int64) float64 {
 }
 
 // reach returns the share of a chip's links that lead to other chips of a group. In a torus, mesh or ring the
-// group fills whole dimensions, from the one of its stride on; elsewhere every link leads to every chip.
+// group fills whole dimensions, from the one of its stride on; a ring along a mesh goes there and back, and so through one
+// link each way. Links of a full mesh lead to one chip each. Elsewhere every link leads to every chip.
 func (s Spec) reach(g Group) float64 {
 	if i := s.Islands; i != nil && (g.Ranks-1)*g.Stride >= i.Chips {
 		return i.Beyond
@@ -128,6 +130,15 @@ func (s Spec) reach(g Group) float64 {
 	case "ring":
 		return links(g.Ranks) / 2
 	case "torus", "mesh":
+	case "fully-connected":
+		chips := int64(1)
+		for _, d := range s.Dimensions {
+			chips *= d
+		}
+		if chips > 1 && g.Ranks > 1 {
+			return float64(min(g.Ranks, chips)-1) / float64(chips-1)
+		}
+		return 1
 	default:
 		return 1
 	}
@@ -141,7 +152,11 @@ func (s Spec) reach(g Group) float64 {
 		all += links(d)
 		// The group's ranks along this dimension, whose neighbours are size apart.
 		if from, to := max(g.Stride, size), min(span, size*d); from < to {
-			used += links(units.CeilDiv(to, from))
+			if n := links(units.CeilDiv(to, from)); s.Topology == "mesh" {
+				used += min(n, 1)
+			} else {
+				used += n
+			}
 		}
 		size *= d
 	}
@@ -179,8 +194,8 @@ func (s Spec) Validate(report func(path, message, hint string)) {
 	if grid && len(s.Dimensions) == 0 {
 		report("dimensions", "a "+s.Topology+" needs them", "e.g. [2, 2, 2]")
 	}
-	if !grid && len(s.Dimensions) > 0 {
-		report("dimensions", "belong to a torus or a mesh", "remove them")
+	if !grid && s.Topology != "fully-connected" && len(s.Dimensions) > 0 {
+		report("dimensions", "belong to a torus or a mesh, or fully connected chips", "remove them")
 	}
 	if s.Islands != nil && s.Topology != "switch" && s.Topology != "fully-connected" {
 		report("islands", "are of chips on switches", "remove them")

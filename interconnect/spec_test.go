@@ -334,7 +334,8 @@ n.yaml:1: library.protocols: 0 elements: must be at least 1`},
 }
 
 // TestReach: a group of a torus uses the links of the dimensions that it fills. Two of 2×2×2 chips have
-// one of their three links between them, four have two; in 4×4×4 a line of four has two of six.
+// one of their three links between them, four have two; in 4×4×4 a line of four has two of six, in a mesh of 4×8 one of four.
+// Two chips of a full mesh of seven have one of the six links of each.
 func TestReach(t *testing.T) {
 	lib := interconnect.Library{Protocols: []interconnect.Protocol{{Name: "ring", Efficiency: 1}}}
 	for _, c := range []struct {
@@ -345,7 +346,8 @@ func TestReach(t *testing.T) {
 	}{
 		{"torus", []int64{2, 2, 2}, 2, 200}, {"torus", []int64{2, 2, 2}, 4, 400}, {"torus", []int64{2, 2, 2}, 8, 600},
 		{"torus", []int64{4, 4, 4}, 2, 100}, {"torus", []int64{4, 4, 4}, 4, 200}, {"torus", []int64{4, 4, 4}, 16, 400}, {"torus", []int64{4, 4, 4}, 64, 600},
-		{"mesh", []int64{2, 2}, 2, 300}, {"ring", nil, 2, 300}, {"ring", nil, 8, 600},
+		{"mesh", []int64{2, 2}, 2, 300}, {"mesh", []int64{4, 8}, 4, 150}, {"mesh", []int64{4, 8}, 32, 300}, {"mesh", []int64{1, 2}, 2, 600},
+		{"fully-connected", []int64{7}, 2, 100}, {"fully-connected", []int64{7}, 4, 300}, {"fully-connected", []int64{7}, 7, 600}, {"ring", nil, 2, 300}, {"ring", nil, 8, 600},
 		{"switch", nil, 2, 600}, {"fully-connected", nil, 3, 600},
 	} {
 		s := interconnect.Spec{Topology: c.topology, Dimensions: c.dimensions, Bandwidth: 600, Library: lib}
