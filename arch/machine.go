@@ -129,6 +129,9 @@ type Profile struct {
 	// RowBias says that the bias of a product whose reduction is divided over the chips is added in a kernel
 	// of its own, after the sum over the chips; else biases take no time.
 	RowBias bool `yaml:"row_bias,omitempty"`
+	// WholeVocabulary says that tensor parallelism leaves the table of tokens and the head whole: each chip has them in
+	// full and computes all logits.
+	WholeVocabulary bool `yaml:"whole_vocabulary,omitempty"`
 	// Kernels is how many kernels the framework runs for one operator of that kind, 1 if not listed: those
 	// beyond the first work on little and take their launch, start and drain. "gemm+bias" is a product that adds a
 	// bias to its result.

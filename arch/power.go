@@ -95,6 +95,8 @@ type Energy struct {
 	DRAM []DRAM `yaml:"dram,omitempty" spec:"max=16,unique"`
 	// Link is per byte sent to another chip, beyond what links draw when they are idle.
 	Link units.JoulesPerByte `yaml:"link" spec:"min=0 J/B"`
+	// Network is per byte that a chip sends out of its node: network interfaces, optics and its part of the switches.
+	Network units.JoulesPerByte `yaml:"network,omitempty" spec:"min=0 J/B"`
 	// HostLink is per byte between a chip and its host.
 	HostLink units.JoulesPerByte `yaml:"host_link,omitempty" spec:"min=0 J/B"`
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/arch"
@@ -136,7 +137,10 @@ func NewMeter(m *arch.Machine, p *plan.Program) *Meter {
 		set(h.Memory.Name+".write", price{part: part, each: each})
 		set(plan.HostBytes, price{part: k.part("host link", false), each: units.Joules(m.Energy.HostLink)})
 	}
-	set("link.sent", price{part: k.part("link", false), each: units.Joules(m.Energy.Link)})
+	set(plan.LinkResource+".sent", price{part: k.part("link", false), each: units.Joules(m.Energy.Link)})
+	if slices.ContainsFunc(p.Resources, func(r plan.Resource) bool { return r.Name == plan.NICResource }) {
+		set(plan.NICResource+".sent", price{part: k.part("network", false), each: units.Joules(m.Energy.Network)})
+	}
 	if m.Power.Links > 0 {
 		k.standing = append(k.standing, standing{part: k.part("link.idle", false), watts: m.Power.Links})
 	}

@@ -34,7 +34,7 @@ func prepare(m *arch.Machine, g *traces.Graph, p *Mapping) (*builder, error) {
 	if err := p.check(m, g); err != nil {
 		return nil, err
 	}
-	g = p.local(g)
+	g = p.local(m, g)
 	fp, err := footprintOf(m, g, *p)
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func rate(x float64) int64 { return max(1, int64(x+0.5)) }
 
 // program plans the runs of the graph as sections of phases and steps.
 func (b *builder) program(g *traces.Graph) (*Program, error) {
-	g = b.mapping.local(g)
+	g = b.mapping.local(b.m, g)
 	entry := &Body{Name: g.Name, Op: -1}
 	// The products and the softmax of attention follow one another.
 	b.alone = b.mapping.Alone && len(g.Runs) == 1 && len(g.Blocks[g.Runs[0].Block].Ops) == 1 && g.Blocks[g.Runs[0].Block].Ops[0].Kind != traces.Attention

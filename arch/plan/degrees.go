@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -168,24 +169,33 @@ func (p *Mapping) degreesHint(d Degrees) string {
 	return nearestDivisors(chips, d.MoETP, MaxChips)
 }
 
-// local is the graph as the chips of a stage have it: the experts are those of the busiest of the ranks that share them out.
-func (p *Mapping) local(g *traces.Graph) *traces.Graph {
-	ep := p.Degrees().EP
-	if ep == 1 {
+// local is the graph as the chips of a stage have it: the experts are those of the busiest of the ranks that share them out,
+// and what the runtime leaves whole is whole. Errors, of a runtime that the machine does not have, come later.
+func (p *Mapping) local(m *arch.Machine, g *traces.Graph) *traces.Graph {
+	ep, whole := p.Degrees().EP, false
+	if profile, err := m.ProfileFor(p.Profile, p.HostSync); err == nil {
+		whole = profile.WholeVocabulary && p.TP > 1
+	}
+	if ep == 1 && !whole {
 		return g
 	}
 	part := *g
 	part.Blocks = append([]traces.Block(nil), g.Blocks...)
 	for i := range part.Blocks {
-		blk := &part.Blocks[i]
+		blk, copied := &part.Blocks[i], false
+		change := func(j int) *traces.Op {
+			if !copied {
+				blk.Ops, copied = append([]traces.Op(nil), blk.Ops...), true
+			}
+			return &blk.Ops[j]
+		}
 		for j := range blk.Ops {
-			if blk.Ops[j].Kind != traces.MoE || blk.Ops[j].EP == ep {
-				continue
+			switch op := &blk.Ops[j]; {
+			case op.Kind == traces.MoE && op.EP != ep && ep > 1:
+				change(j).EP = ep
+			case op.Split == traces.Vocab && whole:
+				change(j).Split = traces.Whole
 			}
-			if &blk.Ops[0] == &g.Blocks[i].Ops[0] {
-				blk.Ops = append([]traces.Op(nil), blk.Ops...)
-			}
-			blk.Ops[j].EP = ep
 		}
 	}
 	return &part

@@ -113,7 +113,7 @@ func (p *Mapping) weightBytes(op *traces.Op, t *traces.Tensor) (units.Bytes, err
 //
 // In a pipeline it is that of the chips that hold the most.
 func Footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
-	return footprintOf(m, p.local(g), p)
+	return footprintOf(m, p.local(m, g), p)
 }
 
 // footprintOf is Footprint of the graph as the chips of a stage have it.

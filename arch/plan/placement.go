@@ -198,7 +198,7 @@ func (pl *Placement) Streams() bool { return pl != nil && len(pl.Items) > 0 }
 // Place decides what lives in which memory of one chip. The error is a *DoesNotFit, unless the mapping says Overfull,
 // and those of Footprint.
 func Place(m *arch.Machine, g *traces.Graph, p Mapping) (*Placement, error) {
-	g = p.local(g)
+	g = p.local(m, g)
 	fp, err := footprintOf(m, g, p)
 	if err != nil {
 		return nil, err

@@ -331,6 +331,9 @@ func (d *machineReport) budget() {
 	if m.System.ScaleUp != nil {
 		parts = append(parts, fmt.Sprintf("link %s", m.Energy.Link))
 	}
+	if m.System.ScaleOut != nil {
+		parts = append(parts, fmt.Sprintf("network %s", m.Energy.Network))
+	}
 	d.b.WriteString(wrap("  memory  ", strings.Join(parts, ", ")))
 	if m.Cost != nil {
 		d.printf("  cost    %s for one chip\n", m.Cost.Hour)

@@ -49,8 +49,11 @@ var publishedDecode = []decoded{
 func loadPublished(_ string, l *loaded) error {
 	for _, d := range publishedDecode {
 		request := Fields{"model": d.model, "phase": "decode", "batch": 1, "past_len": d.context, "weight_dtype": d.weights, "parallel": Fields{"tp": d.tp, "pp": d.pp}}
-		if d.source == "gptq" {
+		switch d.source {
+		case "gptq":
 			request["framework"], request["dtype"] = "gptq", "fp16"
+		case "gpt-fast":
+			request["framework"] = "gpt-fast"
 		}
 		l.add(Case{Source: d.source, Device: d.arch, Arch: d.arch, Name: fmt.Sprintf("%s %s tp %d pp %d", d.model, d.weights, d.tp, d.pp), Request: request,
 			Columns: []Column{{"model", d.model}, {"tp", fmt.Sprint(d.tp)}, {"pp", fmt.Sprint(d.pp)}},
