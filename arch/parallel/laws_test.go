@@ -254,6 +254,32 @@ func TestSlowChip(t *testing.T) {
 	}
 }
 
+// 1024 chips that all differ are played in full: 128 blocks of tensor groups, each as slow as its slowest chip.
+func TestAllChipsDiffer(t *testing.T) {
+	s := &Step{Degrees: Degrees{TP: 8, PP: 8, DP: 16}, Network: wire{1000, 1}, Layers: []Run{{layer(1e6, 2e6, 0), 16}}, Microbatches: 32, Boundary: Boundary{Bytes: 100},
+		Sharding: Sharding{GradientBytes: 2}}
+	even, err := s.Play()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slowest := 1.0
+	for r := range s.Degrees.Chips() {
+		slow := 1 + float64(r*7919%1000)/10000 // up to a tenth slower, in no order
+		slowest = max(slowest, slow)
+		s.Faults = append(s.Faults, Fault{Rank: r, Slow: slow})
+	}
+	res, err := s.Play()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Classes) != 128 {
+		t.Errorf("%d classes", len(res.Classes))
+	}
+	if r := float64(res.Time) / float64(even.Time); r < 1+0.9*(slowest-1) || r > slowest {
+		t.Errorf("%v takes %.3f times as long as %v with equal chips; the slowest chip %.3f times", res.Time, r, even.Time, slowest)
+	}
+}
+
 // Whatever the sizes, there is an answer or an error.
 func TestExtremes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

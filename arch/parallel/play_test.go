@@ -213,6 +213,26 @@ func benchStep(p, v, m int64, schedule Schedule) *Step {
 		Boundary: Boundary{Bytes: 1 << 23}, Sharding: Sharding{Stage: 1, GradientBytes: 4, WeightBytes: 2, Overlap: true}, Spread: 0.02}
 }
 
+// BenchmarkUneven has stages that all differ a little, so that it takes long until what they do repeats.
+func BenchmarkUneven(b *testing.B) {
+	s := benchStep(64, 1, 1536, OneFOneB)
+	s.Layers = nil
+	for i := range int64(64) {
+		l := layer(units.Time(20e9+i*7919%64*1e6), 40e9, 0)
+		l.Parameters = 1 << 24
+		s.Layers = append(s.Layers, Run{l, 2})
+	}
+	var slots int64
+	for b.Loop() {
+		r, err := s.Play()
+		if err != nil {
+			b.Fatal(err)
+		}
+		slots = r.Slots
+	}
+	b.ReportMetric(float64(slots), "slots")
+}
+
 func BenchmarkPlay(b *testing.B) {
 	for _, c := range []struct {
 		name    string
