@@ -293,10 +293,11 @@ func TestExtremes(t *testing.T) {
 		s.Layers[0].Parameters = big("parameters", maxParameters)
 		s.Boundary.Bytes = units.Bytes(big("boundary", maxBytes))
 		s.Network = wire{units.Time(big("alpha", int64(units.MaxTime)/100)), 0}
-		if rapid.Bool().Draw(t, "many") {
+		switch rapid.IntRange(0, 2).Draw(t, "many or long") {
+		case 0:
 			s.Microbatches = rapid.SampledFrom([]int64{1 << 12, 1<<20 + 1, -1}).Draw(t, "micro-batches")
-		}
-		if rapid.Bool().Draw(t, "long") {
+		case 1:
+			s.Microbatches = 2
 			s.Layers[1].Times = rapid.SampledFrom([]int64{1 << 10, maxLayers, maxLayers + 1, 1 << 62, -1}).Draw(t, "layers")
 		}
 		res, err := s.Play()

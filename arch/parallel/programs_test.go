@@ -56,7 +56,7 @@ func TestProgramsThatCannotBe(t *testing.T) {
 // A step is what its ranks' programs come to, each rank played with lists of its own: every rank of every group, sends that
 // keep nobody, reductions after the last slot.
 func TestStepIsItsPrograms(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	often(t, func(t *rapid.T) {
 		d := Degrees{TP: rapid.Int64Range(1, 2).Draw(t, "tp"), PP: rapid.Int64Range(1, 4).Draw(t, "pp"), DP: rapid.Int64Range(1, 3).Draw(t, "dp"), Interleave: 1}
 		m := rapid.Int64Range(1, 9).Draw(t, "m")
 		schedule := rapid.SampledFrom([]Schedule{GPipe, OneFOneB, Interleaved, ZeroBubble}).Draw(t, "schedule")
