@@ -217,7 +217,7 @@ func (p *play) updateAll(s int64, update []cost) error {
 // factors of a class at a stage.
 func (p *play) factors(s int64, r int) factors {
 	c := p.classes[r].stages[s]
-	return factors{float64(c.slow * Straggler(p.Spread, p.d.Chips())), c.links}
+	return factors{float64(c.slow * p.spread), c.links}
 }
 
 // updates is what the update of that many parameters takes.
@@ -251,7 +251,6 @@ func (p *play) class(s, r int, update *cost, rest units.Time) Class {
 		c.Stalls[sim.Link] += t
 	}
 	c.Stalls[sim.Dependency] += c.Bubble
-	f := p.factors(int64(s), r)
 	use := func(u *Unit, n int64, w *cost) {
 		if n == 0 || w.time == 0 {
 			return
@@ -285,13 +284,11 @@ func (p *play) class(s, r int, update *cost, rest units.Time) Class {
 				}
 			}
 		}
-		weight := n[p.last]
-		for _, x := range []struct {
-			u *Unit
-			n int64
-		}{{&bl.Forward, n[ForwardPass]}, {&bl.Recompute, n[BackwardPass]}, {&bl.Backward, n[BackwardPass]}, {&bl.Weight, weight}, {&bl.Accumulate, weight}} {
-			w := x.u.cost(f)
-			use(x.u, x.n, &w)
+		if st.costs[b].passes[0] == nil {
+			continue
+		}
+		for i, u := range bl.units() {
+			use(u, [5]int64{n[ForwardPass], n[BackwardPass], n[BackwardPass], n[p.last], n[p.last]}[i], &st.costs[b].units[i][r])
 		}
 	}
 	use(&p.Update.Unit, 1, update)

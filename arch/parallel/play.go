@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stratasim/strata/interconnect"
@@ -15,42 +16,42 @@ type flight struct {
 	kind       Kind
 }
 
-// message is what a slot hands on: for each class when it can be used, or, if sends block, when it could be sent.
-type message struct {
-	slot  Slot // that it is for
-	ready []units.Time
-}
-
-// fifo is messages in the order in which they were sent.
+// fifo is messages in the order in which they were sent: the slot that each is for, and for each class when it can be used, or, if
+// sends block, when it could be sent.
 type fifo struct {
-	ring    []message
+	slots   []Slot // a ring
+	times   []units.Time
 	head, n int
 }
 
+// push adds a message and returns its times to fill in.
 func (f *fifo) push(s Slot, classes int) []units.Time {
-	if f.n == len(f.ring) {
-		grown := make([]message, max(4, 2*len(f.ring)))
+	if size := len(f.slots); f.n == size {
+		slots, times := make([]Slot, max(4, 2*size)), make([]units.Time, max(4, 2*size)*classes)
 		for i := range f.n {
-			grown[i] = *f.at(i)
+			sl, t := f.at(i, classes)
+			slots[i] = *sl
+			copy(times[i*classes:], t)
 		}
-		f.ring, f.head = grown, 0
+		f.slots, f.times, f.head = slots, times, 0
 	}
 	f.n++
-	m := f.at(f.n - 1)
-	m.slot = s
-	if m.ready == nil {
-		m.ready = make([]units.Time, classes)
-	}
-	return m.ready
+	sl, times := f.at(f.n-1, classes)
+	*sl = s
+	return times
 }
 
-func (f *fifo) at(i int) *message { return &f.ring[(f.head+i)&(len(f.ring)-1)] }
+func (f *fifo) at(i, classes int) (*Slot, []units.Time) {
+	k := (f.head + i) & (len(f.slots) - 1)
+	return &f.slots[k], f.times[k*classes : (k+1)*classes]
+}
 
-func (f *fifo) pop() *message {
-	m := f.at(0)
-	f.head = (f.head + 1) & (len(f.ring) - 1)
+// pop takes the first message off; its times hold until the next is pushed.
+func (f *fifo) pop(classes int) (Slot, []units.Time) {
+	s, t := f.at(0, classes)
+	f.head = (f.head + 1) & (len(f.slots) - 1)
 	f.n--
-	return m
+	return *s, t
 }
 
 // part is equal blocks in a row of a chunk.
@@ -61,6 +62,7 @@ type part struct {
 
 // blockCost is what a block comes to at a stage.
 type blockCost struct {
+	units   [5][]cost         // forward, recompute, backward, weight, accumulate; by class
 	passes  [numPasses][]cost // by class
 	mixes   [numPasses]mix
 	gather  interconnect.Cost // of its weights
@@ -146,8 +148,9 @@ type play struct {
 	all     []*Block
 	stages  []stage
 	split   []int64
-	last    Pass // after which gradients of weights are complete
-	divided bool // there are data-parallel ranks
+	spread  float64 // how much slower the slowest chip is
+	last    Pass    // after which gradients of weights are complete
+	divided bool    // there are data-parallel ranks
 	result  *Result
 	slots   int64
 	record  bool
@@ -195,6 +198,7 @@ func (s *Step) prepare() (*play, error) {
 		return nil, err
 	}
 	p.last = p.lastPass()
+	p.spread = Straggler(s.Spread, d.Chips())
 	p.classes = s.classes(d)
 	if n := int64(len(p.classes)) * d.PP; n > 1<<16 {
 		return nil, illegal("stragglers", "", "%d classes of ranks on %d stages: at most %d are played", len(p.classes), d.PP, 1<<16)
@@ -248,26 +252,41 @@ func (p *play) prepareStage(i int64) error {
 	st.nets = p.nets(p.d, i)
 	st.lanes = make([]lane, len(p.classes))
 	st.costs = make([]blockCost, len(p.all))
+	counts := make([]int64, numPasses*p.o.v*int64(len(p.classes)))
 	for r := range st.lanes {
 		for k := range numPasses {
-			st.lanes[r].slots[k] = make([]int64, p.o.v)
+			st.lanes[r].slots[k], counts = counts[:p.o.v:p.o.v], counts[p.o.v:]
 		}
 	}
-	spread := Straggler(p.Spread, p.d.Chips())
-	var f []factors
-	for _, c := range p.classes {
-		f = append(f, factors{float64(c.stages[i].slow * spread), c.stages[i].links})
+	f := make([]factors, len(p.classes))
+	for r := range f {
+		f[r] = p.factors(i, r)
+	}
+	var before *stage // whose blocks take the same
+	if i > 0 && len(st.nets) == 1 && len(p.stages[i-1].nets) == 1 && p.alike(i-1, i) {
+		before = &p.stages[i-1]
 	}
 	st.chunks = make([]chunk, p.o.v)
 	for c := range p.o.v {
 		at := c*p.d.PP + i
 		ch := &st.chunks[c]
 		ch.parts = p.parts(at)
+		if before != nil && slices.Equal(ch.parts, before.chunks[c].parts) {
+			for _, part := range ch.parts {
+				st.costs[part.block] = before.costs[part.block]
+			}
+			*ch = before.chunks[c]
+			continue
+		}
+		sums := make([]cost, numPasses*len(f))
 		for k := range numPasses {
-			ch.passes[k] = make([]cost, len(p.classes))
+			ch.passes[k] = sums[k*len(f) : (k+1)*len(f)]
 		}
 		for _, part := range ch.parts {
 			b := &st.costs[part.block]
+			if b.passes[0] == nil && before != nil {
+				*b = before.costs[part.block]
+			}
 			if b.passes[0] == nil {
 				if err := p.costs(st, part.block, b, f); err != nil {
 					return err
@@ -294,6 +313,16 @@ func (p *play) prepareStage(i int64) error {
 	}
 	st.ahead = cursor{chunk: -1}
 	return p.sends(i)
+}
+
+// alike reports whether all classes are as fast at one stage as at another.
+func (p *play) alike(a, b int64) bool {
+	for r := range p.classes {
+		if p.classes[r].stages[a] != p.classes[r].stages[b] {
+			return false
+		}
+	}
+	return true
 }
 
 // parts lists the blocks of a chunk, in the order of the model.
@@ -346,23 +375,17 @@ func (p *play) parameters(block int) int64 {
 func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 	bl := p.all[block]
 	weights := p.parameters(block)
-	for r := range f {
-		add := func(k Pass, us ...*Unit) {
-			if r == 0 {
-				b.passes[k] = make([]cost, len(f))
-			}
-			for _, u := range us {
-				c := u.cost(f[r])
-				b.passes[k][r].add(&c, 1)
-			}
-		}
-		add(ForwardPass, &bl.Forward)
-		if p.last == WeightPass {
-			add(BackwardPass, &bl.Recompute, &bl.Backward)
-			add(WeightPass, &bl.Weight, &bl.Accumulate)
-		} else {
-			add(BackwardPass, &bl.Recompute, &bl.Backward, &bl.Weight, &bl.Accumulate)
-			add(WeightPass)
+	all := make([]cost, (len(b.units)+numPasses)*len(f))
+	part := func() (cs []cost) { cs, all = all[:len(f)], all[len(f):]; return cs }
+	for k := range numPasses {
+		b.passes[k] = part()
+	}
+	for i, u := range bl.units() {
+		b.units[i] = part()
+		pass := [5]Pass{ForwardPass, BackwardPass, BackwardPass, p.last, p.last}[i]
+		for r := range f {
+			b.units[i][r] = u.cost(f[r])
+			b.passes[pass][r].add(&b.units[i][r], 1)
 		}
 	}
 	for k := range numPasses {
@@ -595,11 +618,11 @@ func (p *play) try(s int64) (bool, error) {
 		if in.n == 0 {
 			return false, nil
 		}
-		m := in.pop()
-		if m.slot != sl {
-			return false, illegal("schedule", "", "%s takes up the %v, %s has sent what the %v needs: messages arrive in the order in which they are sent", p.ranks(s), sl, p.ranks(from), m.slot)
+		was, times := in.pop(len(p.classes))
+		if was != sl {
+			return false, illegal("schedule", "", "%s takes up the %v, %s has sent what the %v needs: messages arrive in the order in which they are sent", p.ranks(s), sl, p.ranks(from), was)
 		}
-		ready = m.ready
+		ready = times
 	}
 	for r := range st.lanes {
 		l := &st.lanes[r]

@@ -240,6 +240,19 @@ func BenchmarkUneven(b *testing.B) {
 	b.ReportMetric(float64(slots), "slots")
 }
 
+// BenchmarkPaLM is PaLM 540B on 6144 chips: 118 layers, tensor groups of 12, fully sharded over 512 ranks (Chowdhery et al. 2022).
+func BenchmarkPaLM(b *testing.B) {
+	l := layer(40e9, 80e9, 0)
+	l.Parameters = 4_560_000_000 / 12
+	s := &Step{Degrees: Degrees{TP: 12, DP: 512}, Network: wire{1000000, 20}, Chip: Chip{Bandwidth: 1.2e12}, Layers: []Run{{l, 118}}, Microbatches: 1,
+		Embedding: Block{Parameters: 256000 * 18432 / 12}, Sharding: Sharding{Stage: 3, GradientBytes: 4, WeightBytes: 2, Ranks: 256}, Tied: true, Norm: true}
+	for b.Loop() {
+		if _, err := s.Play(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkPlay(b *testing.B) {
 	for _, c := range []struct {
 		name    string

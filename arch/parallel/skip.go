@@ -101,8 +101,8 @@ func (p *play) snapshot(r *region, round int64) (snapshot, bool) {
 			in := &st.in[dir]
 			q = append(q, int64(in.n))
 			for i := range in.n {
-				m := in.at(i)
-				for k, t := range m.ready {
+				_, times := in.at(i, len(p.classes))
+				for k, t := range times {
 					put(max(t, st.lanes[k].now))
 				}
 			}
@@ -194,10 +194,10 @@ func (p *play) forward(r *region, from, to *snapshot, every, times int64) {
 		for dir := range st.in {
 			in := &st.in[dir]
 			for i := range in.n {
-				m := in.at(i)
-				m.slot.Microbatch += batches
-				for k := range m.ready {
-					m.ready[k] += shift
+				sl, times := in.at(i, len(p.classes))
+				sl.Microbatch += batches
+				for k := range times {
+					times[k] += shift
 				}
 			}
 		}

@@ -49,6 +49,11 @@ type Block struct {
 	Parameters, ExpertParameters int64
 }
 
+// units lists those of a block in the order in which they are run.
+func (b *Block) units() [5]*Unit {
+	return [5]*Unit{&b.Forward, &b.Recompute, &b.Backward, &b.Weight, &b.Accumulate}
+}
+
 // Run is equal blocks in a row.
 type Run struct {
 	Block
@@ -250,7 +255,7 @@ func (s *Step) check() error {
 		}
 	}
 	for _, b := range s.blocks() {
-		for _, u := range []*Unit{&b.Forward, &b.Recompute, &b.Backward, &b.Weight, &b.Accumulate} {
+		for _, u := range b.units() {
 			if err := u.check(); err != nil {
 				return err
 			}
