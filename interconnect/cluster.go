@@ -99,7 +99,8 @@ func (c *Cluster) Collective(lib *Library, op Op, g Group, bytes units.Bytes, al
 	if c.Out == nil {
 		return fail("a node has %d chips, and there is no network between nodes (system.scale_out)", c.Chips)
 	}
-	if nodes := units.CeilDiv(span, c.Chips); c.Out.Nodes > 0 && nodes > c.Out.Nodes {
+	// The last rank of the first group has to be somewhere; groups alike need not fill what lies between.
+	if nodes := (span-g.Stride)/c.Chips + 1; c.Out.Nodes > 0 && nodes > c.Out.Nodes {
 		return fail("%d nodes of %d chips are needed, the network connects %d", nodes, c.Chips, c.Out.Nodes)
 	}
 	return c.across(lib, op, g, bytes, algorithm)

@@ -73,6 +73,19 @@ func TestCollectiveErrors(t *testing.T) {
 	}
 }
 
+// TestEndsOfAPipeline: the first and the last of three stages on two nodes meet, though two groups as far apart would need three.
+func TestEndsOfAPipeline(t *testing.T) {
+	c := two()
+	c.Out.Nodes = 2
+	ends, err := c.Collective(nil, interconnect.AllReduce, interconnect.Group{Ranks: 2, Stride: 10}, 1e6, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next, err := c.Collective(nil, interconnect.AllReduce, interconnect.Group{Ranks: 2, Stride: 8}, 1e6, ""); err != nil || ends != next {
+		t.Errorf("%+v, neighbours %+v, %v", ends, next, err)
+	}
+}
+
 // More bytes never take less time, and a rank sends no less.
 func TestCollectiveMonotone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
