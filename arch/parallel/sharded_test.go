@@ -1,6 +1,7 @@
 package parallel
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -175,5 +176,25 @@ func TestReductions(t *testing.T) {
 	}
 	if want := []string{"all-gather", "forward pass of micro-batch 0, chunk 0", "reduce-scatter", "backward pass of micro-batch 0, chunk 0", "reduction"}; !slices.Equal(names, want) {
 		t.Errorf("spans %q", names)
+	}
+}
+
+// Rings and exchanges, by hand: on a ring of 4 each rank hands on three times; tokens go and come back.
+func TestRingAndExchange(t *testing.T) {
+	c, err := Ring(wire{10, 2}, Degrees{TP: 2, CP: 4}, 100, 5000)
+	if want := (Comm{Kind: Context, Time: 3 * 210, Beside: 5000, Pieces: 3}); err != nil || !reflect.DeepEqual(c, want) {
+		t.Errorf("%+v, %v, want %+v", c, err, want)
+	}
+	c, err = Exchange(wire{10, 2}, Degrees{DP: 4, EP: 4}, 100)
+	if want := (Comm{Kind: Expert, Time: 2 * (30 + 2*75)}); err != nil || !reflect.DeepEqual(c, want) {
+		t.Errorf("%+v, %v, want %+v", c, err, want)
+	}
+	for _, none := range []func() (Comm, error){
+		func() (Comm, error) { return Ring(nil, Degrees{}, 100, 5000) },
+		func() (Comm, error) { return Exchange(nil, Degrees{}, 100) },
+	} {
+		if c, err := none(); err != nil || c.Time != 0 {
+			t.Errorf("%+v, %v", c, err)
+		}
 	}
 }
