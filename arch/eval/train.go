@@ -96,7 +96,8 @@ type trainer struct {
 	how      arch.Training
 	sections map[string]int // by block, of the phase that the name says
 	outcomes []*sim.Outcome
-	names    []string // of units, by section
+	names    []string         // of units, by section
+	network  parallel.Network // of other steps of the same parts, nil for one of its own
 	step     *parallel.Step
 	played   *parallel.Result
 }
@@ -164,8 +165,8 @@ func invalidField(err error) error {
 	return err
 }
 
-// train plays the step whose parts were timed.
-func (r *Request) train(ctx context.Context, res *Result) (*trainer, error) {
+// parts are what a step is put together of, once they were timed.
+func (r *Request) parts(res *Result) (*trainer, error) {
 	profile, err := r.Machine.ProfileFor(r.Mapping.Profile, r.Mapping.HostSync)
 	if err != nil {
 		return nil, err
@@ -186,13 +187,16 @@ func (r *Request) train(ctx context.Context, res *Result) (*trainer, error) {
 		k.outcomes, k.names = append(k.outcomes, o), append(k.names, name)
 		k.sections[name] = i
 	}
+	return k, nil
+}
+
+// play puts the step together and plays it.
+func (k *trainer) play() (err error) {
 	if k.step, err = k.assemble(); err != nil {
-		return nil, err
+		return err
 	}
-	if k.played, err = k.step.Play(); err != nil {
-		return nil, invalidField(err)
-	}
-	return k, ctx.Err()
+	k.played, err = k.step.Play()
+	return invalidField(err)
 }
 
 // unit is a part of the step as the schedule sees it; none for a block that the graph does not have.
@@ -298,7 +302,11 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 	if !t.Even {
 		s.Spread = k.how.Straggler
 	}
-	if d.Chips() > 1 {
+	switch {
+	case d.Chips() == 1:
+	case k.network != nil:
+		s.Network = k.network
+	default:
 		s.Network = &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(k.profile), Algorithm: t.Algorithm}
 	}
 	s.Chip = parallel.Chip{Cores: m.Chip.Cores.Count, Bandwidth: m.OffChip().Bandwidth}
@@ -459,10 +467,23 @@ type Exposed struct {
 
 // answerTraining derives the answer of a step from its parts.
 func (r *Request) answerTraining(ctx context.Context, res *Result) error {
-	k, err := r.train(ctx, res)
+	k, err := r.parts(res)
 	if err != nil {
 		return err
 	}
+	res.parts = k
+	if err := k.play(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return k.answer()
+}
+
+// answer derives the answer from what was played.
+func (k *trainer) answer() error {
+	r, res := k.r, k.res
 	a, t, m, g, played := &res.Answer, r.Training, r.Machine, r.Graph, k.played
 	d := t.Degrees.Or1()
 	chips := d.Chips()

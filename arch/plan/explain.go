@@ -7,6 +7,7 @@ import (
 
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
 )
 
 // Explain prints the program so that a person can check it: resources and their rates, then the
@@ -69,7 +70,7 @@ func (e *explainer) sections() {
 		return
 	}
 	for i := range nodes {
-		if i > 2 && i < len(nodes)-1 {
+		if i > 2 && i < len(nodes)-1 && !ofTraining(nodes[i].Name) {
 			if i == 3 {
 				e.printf("… %d more steps, which differ in the length of the cache\n\n", len(nodes)-4)
 			}
@@ -78,6 +79,12 @@ func (e *explainer) sections() {
 		e.node(e.p.Entry, i, 0, 0)
 		e.printf("\n")
 	}
+}
+
+// ofTraining reports whether a section is a part of a step of training, none of which is like another.
+func ofTraining(section string) bool {
+	phase, _, _ := strings.Cut(section, " ")
+	return phase == traces.Forward.String() || phase == traces.Backward.String() || phase == traces.Update.String()
 }
 
 // any reports whether a body holds a kernel that is to be shown and was not yet.

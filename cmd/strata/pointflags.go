@@ -182,7 +182,7 @@ type pointFlags struct {
 	mapping string
 	cost    costFlags
 	many    manyFlag
-	search  string  // --parallel
+	auto    autoFlags
 	outputs []named // files that the command writes
 }
 
@@ -205,6 +205,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fusionFlag(c, &o.Fusion, &f.problems)
 	group(fs, mapping, "tp", "pp", "ep", "moe-tp", "attn-dp", "exchange", "runtime", "host-sync", "fusion", "mapping")
 	f.train.registerStep(c, &f.problems)
+	f.auto.register(c, &f.problems)
 	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
@@ -212,8 +213,6 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&watts{"power-limit", &o.PowerLimit, &f.problems}, "power-limit", "limit of each chip, such as 300W: the clock falls until power keeps to it (default the machine's)")
 	group(fs, how, "fidelity", "exact", "ideal", "power-limit")
 	f.cost.register(c, &f.problems)
-	fs.StringVar(&f.search, "parallel", "", "auto: search for the best mapping")
-	fs.Lookup("parallel").Hidden = true
 	complete(c, "arch", machineNames)
 	complete(c, "fidelity", func() []string { return fidelities })
 	complete(c, "ideal", func() []string { return ideals })
@@ -262,9 +261,6 @@ func tierFlags(c *cobra.Command, o *experiments.Options, problems *experiments.P
 // request reads the flags. The error has everything that is wrong with them.
 func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Request, error) {
 	p := &experiments.Point{}
-	if f.search != "" {
-		f.problems.Add(&experiments.Invalid{Field: "parallel", Message: "not simulated by this version", Hint: "give --tp"})
-	}
 	var changes []string
 	var err error
 	if f.arch == "" {
@@ -291,6 +287,9 @@ func (f *pointFlags) request(c *cobra.Command) (*experiments.Point, *eval.Reques
 	p.Costs, p.Cost = f.cost.open(c, f.arch, changes)
 	if p.Machine == nil || p.Model == nil && p.Trace == nil {
 		return nil, nil, f.problems.Err()
+	}
+	if err := f.auto.apply(c, p, &f.problems); err != nil {
+		return nil, nil, err
 	}
 	r, err := p.Request()
 	f.problems.Add(inputError(err))

@@ -154,3 +154,87 @@ func (f *trainFlags) apply(c *cobra.Command, p *experiments.Point, problems *exp
 	}
 	p.Training = &t
 }
+
+// autoFlags ask for the best mapping of a step of training.
+type autoFlags struct {
+	parallel string
+	chips    int64
+}
+
+func (f *autoFlags) register(c *cobra.Command, problems *experiments.Problems) {
+	fs := c.Flags()
+	fs.Var(&choice{"parallel", &f.parallel, []string{"auto"}, problems}, "parallel", "auto: the best mapping of --chips, as strata search mapping finds it; degrees that are given stay")
+	fs.Var(&count{name: "chips", into: &f.chips, min: 1, problems: problems}, "chips", "with --parallel auto: how many chips")
+	group(fs, trainingGroup, "parallel", "chips")
+	complete(c, "parallel", func() []string { return []string{"auto"} })
+}
+
+// apply puts the best mapping into the point.
+func (f *autoFlags) apply(c *cobra.Command, p *experiments.Point, problems *experiments.Problems) error {
+	changed := c.Flags().Changed
+	add := func(field, message, hint string) {
+		problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
+	}
+	if !changed("parallel") {
+		if changed("chips") {
+			add("chips", "it goes with --parallel auto", "add that, or give --tp, --pp and --dp")
+		}
+		return nil
+	}
+	switch {
+	case !p.Trains() || p.Model == nil:
+		add("parallel", "mappings of a step of training are searched for, the phase is "+p.Phase, "give --tp, --pp and --ep")
+	case !changed("chips"):
+		add("chips", "over how many chips?", "e.g. --chips 1024")
+	}
+	for _, name := range []string{"stages", "shard", "keep-gathered", "dp", "stragglers"} {
+		if changed(name) {
+			add(name, "it does not go with --parallel auto", "leave it out")
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	t := p.Training
+	s := &experiments.MappingSearch{Point: p, Chips: []int64{f.chips}, Keep: 1, Objective: experiments.BySeconds}
+	for _, pin := range []struct {
+		name string
+		n    int64
+		into *[]int64
+	}{{"tp", p.TP, &s.TP}, {"pp", max(p.PP, 1), &s.PP}, {"cp", t.CP, &s.CP}, {"ep", t.EP, &s.EP}, {"micro-batch", t.MicroBatch, &s.MicroBatch}, {"interleave", t.Interleave, &s.Interleave}, {"zero", t.ZeRO, &s.ZeRO}} {
+		if changed(pin.name) {
+			*pin.into = []int64{pin.n}
+		}
+	}
+	if changed("sp") {
+		s.SP = []bool{t.SP}
+	}
+	if t.Schedule != "" {
+		s.Schedules = []parallel.Schedule{parallel.Schedule(t.Schedule)}
+	}
+	if t.Recompute != "" {
+		if !slices.Contains(recomputed, t.Recompute) {
+			return &experiments.Invalid{Field: "recompute", Message: "with --parallel auto it is one for all layers", Hint: strings.Join(recomputed, ", ")}
+		}
+		s.Recompute = []parallel.Recompute{parallel.Recompute(t.Recompute)}
+	}
+	base := *p
+	base.Fidelity = eval.Analytic
+	s.Point = &base
+	found, err := findMapping(c, s, !changed("no-progress"))
+	if err != nil {
+		return inputError(err)
+	}
+	if err := noMapping(s, found); err != nil {
+		return err
+	}
+	best := &found.Best[0]
+	d := best.Degrees.Or1()
+	p.TP, p.PP = d.TP, d.PP
+	t.DP, t.CP, t.EP, t.SP, t.Interleave = d.DP, d.CP, d.EP, d.SP, d.Interleave
+	t.MicroBatch, t.Schedule, t.Recompute, t.ZeRO = best.MicroBatch, string(best.Schedule), string(best.Recompute), best.ZeRO
+	if q := c.Flags().Lookup("quiet"); q == nil || q.Value.String() != "true" {
+		note(c, fmt.Sprintf("best of %d legal mappings: %s", found.Legal, best.Mapping.String()))
+	}
+	return nil
+}
