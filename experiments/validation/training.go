@@ -385,7 +385,7 @@ func loadHeadlines(dir string, l *loaded) error {
 		case metric == "iteration_time_MegatronLM":
 			figure.Class = "megatron-175b"
 			// The commit of Megatron-LM that the paper names is of January 2023, whose attention keeps its scores unless asked otherwise.
-			t.arch, t.framework, t.sp, t.interleave, t.recompute = byteDance, "megatron", true, 6, "none"
+			t.arch, t.framework, t.sp, t.interleave, t.recompute = byteDance, "megatron-2022", true, 6, "none"
 			t.model = gptShape(96, 12288, 128, 64000, t.seq)
 			selective := t
 			selective.recompute = "selective"

@@ -47,9 +47,9 @@ func table1(model string, gpus, tp, pp, micro, global, perStage int64, layers in
 	return reported{source: sc21, name: model, trained: t, tflops: tflops}
 }
 
-// nemoRun is a run of NeMo on DGX H100 with linear layers in fp8; the framework is the newest, which has no name.
+// nemoRun is a run of NeMo on DGX H100 with linear layers in fp8.
 func nemoRun(model any, name string, gpus, global, micro, seq, tp, pp, cp, virtual int64, rate float64) reported {
-	return reported{source: nemo, name: name, cp: cp, rate: rate, trained: trained{arch: dgxH100, dtype: "fp8", model: model, seq: seq, global: global, micro: micro, tp: tp, pp: pp,
+	return reported{source: nemo, name: name, cp: cp, rate: rate, trained: trained{arch: dgxH100, framework: "megatron-flash", dtype: "fp8", model: model, seq: seq, global: global, micro: micro, tp: tp, pp: pp,
 		dp: gpus / tp / pp / cp, interleave: virtual, sp: tp > 1, zero: 1, recompute: "none"}}
 }
 
@@ -94,16 +94,18 @@ func reportedSteps() []reported {
 		{"mtnlg-530b", 280, 35, 1, 280, 3, 49.05, 37.83},
 		{"megatron-1t", 512, 64, 1, 512, 1, 94.42, 71.49},
 	} {
-		list = append(list,
-			reported{source: seqpar, name: k.model, trained: megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, false, "full"), seconds: k.full},
-			reported{source: seqpar, name: k.model, trained: megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, true, "selective"), seconds: k.selective})
+		full := megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, false, "full")
+		full.framework = "megatron-2022"
+		selective := full
+		selective.sp, selective.recompute = true, "selective"
+		list = append(list, reported{source: seqpar, name: k.model, trained: full, seconds: k.full}, reported{source: seqpar, name: k.model, trained: selective, seconds: k.selective})
 	}
 	for _, w := range []struct {
 		gpus int64
 		mfu  float64
 	}{{2240, 0.492}, {4480, 0.488}, {11200, 0.482}} {
 		t := megatronRun("mtnlg-530b", w.gpus, 8, 35, 1, w.gpus, 3, true, "none")
-		t.arch, t.zero = byteDance, 1
+		t.arch, t.framework, t.zero = byteDance, "megatron-2022", 1
 		selective := t
 		selective.recompute = "selective"
 		list = append(list, reported{source: weak, name: "mtnlg-530b", trained: t, also: []trained{selective}, mfu: w.mfu,
@@ -113,8 +115,7 @@ func reportedSteps() []reported {
 		trained: trained{arch: neoxA100, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: evenly(44, 4)}},
 		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "micro-batch not published",
 			trained: trained{arch: awsP4d, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, shard: 128, recompute: "full"}},
-		reported{source: llama3, name: "llama3-405b", model6: 430, trained: llama3Run(64, 2048)},
-		reported{source: llama3, name: "llama3-405b", model6: 400, trained: llama3Run(128, 2048)},
+		llama3Run(64, 2048, 430), llama3Run(128, 2048, 400),
 		nemoRun("llama2-7b", "llama2-7b", 8, 128, 1, 4096, 1, 1, 1, 1, 16847),
 		nemoRun("llama2-13b", "llama2-13b", 16, 128, 1, 4096, 1, 4, 1, 10, 8646),
 		nemoRun("llama2-70b", "llama2-70b", 64, 128, 1, 4096, 4, 4, 1, 20, 1707),
@@ -130,9 +131,28 @@ func reportedSteps() []reported {
 	)
 }
 
-// llama3Run is a stage of Llama 3's training on sequences of 8192 tokens; the first and the last stage have a layer less.
-func llama3Run(dp, global int64) trained {
-	return trained{arch: metaH100, dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, sp: true, zero: 1, recompute: "none", stages: balanced(126, 16)}
+// llama3Run is a stage of Llama 3's training on sequences of 8192 tokens: embedding and head count as a layer each, and of how
+// many chunks a stage has the fastest is taken.
+func llama3Run(dp, global int64, tflops float64) reported {
+	r := reported{source: llama3, name: "llama3-405b", model6: tflops, note: "chunks of a stage are not published: the fastest of 1, 2, 4 and 8 that fits"}
+	for _, chunks := range []int64{1, 2, 4, 8} {
+		t := trained{arch: metaH100, framework: "megatron-flash", dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, interleave: chunks, sp: true, zero: 1,
+			recompute: "none", stages: balanced(126, 16*chunks)}
+		if chunks == 1 {
+			r.trained = t
+		} else {
+			r.also = append(r.also, t)
+		}
+	}
+	return r
+}
+
+// differs is what the runs that a publication may mean differ in.
+func (r *reported) differs() string {
+	if r.also[0].interleave != r.interleave {
+		return "interleave"
+	}
+	return "recompute"
 }
 
 // loadReported lists published figures of training runs. It needs no file of measurements.
@@ -140,15 +160,12 @@ func loadReported(_ string, l *loaded) error {
 	for _, r := range reportedSteps() {
 		c := r.theCase()
 		if r.also != nil {
-			c = quickest(append([]trained{r.trained}, r.also...), "recompute")
+			c = quickest(append([]trained{r.trained}, r.also...), r.differs())
 		}
 		chips := r.gpus()
 		if r.cp > 1 {
 			c.Request["parallel"].(Fields)["cp"] = r.cp
 			chips *= r.cp
-		}
-		if r.framework == "" {
-			delete(c.Request, "framework")
 		}
 		tokens := float64(r.global * r.seq)
 		f := Figure{Class: r.source, DType: r.dtype, Field: "seconds", Measured: r.seconds, Unit: "s"}
