@@ -134,9 +134,9 @@ func reportedSteps() []reported {
 // llama3Run is a stage of Llama 3's training on sequences of 8192 tokens: embedding and head count as a layer each, and of how
 // many chunks a stage has the fastest is taken.
 func llama3Run(dp, global int64, tflops float64) reported {
-	r := reported{source: llama3, name: "llama3-405b", model6: tflops, note: "chunks of a stage are not published: the fastest of 1, 2, 4 and 8 that fits"}
-	for _, chunks := range []int64{1, 2, 4, 8} {
-		t := trained{arch: metaH100, framework: "megatron-flash", dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, interleave: chunks, sp: true, zero: 1,
+	r := reported{source: llama3, name: "llama3-405b", model6: tflops, note: "chunks of a stage are not published: the fastest of 1, 2 and 4 that fits; gradients and state divided over the data-parallel group"}
+	for _, chunks := range []int64{1, 2, 4} {
+		t := trained{arch: metaH100, framework: "megatron-flash", dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, interleave: chunks, sp: true, zero: 2,
 			recompute: "none", stages: balanced(126, 16*chunks)}
 		if chunks == 1 {
 			r.trained = t
