@@ -165,7 +165,7 @@ func (b *builder) transfer(c *interconnect.Cluster, name string, phase traces.Ph
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
 	if b.mapping.HostSync && !b.mapping.IdealLaunch && g.Ranks > 1 && bytes > 0 {
-		// One process starts it on each chip of the group.
+		// One process starts it on each chip of the group in its node.
 		f.latency += max(0, b.m.CollectiveLibrary(b.profile).Issue*units.Time(min(g.Ranks, b.m.System.Chips))-b.profile.Launch-b.took(&f))
 	}
 	key := kernelKey{op: b.op(phase, name, kind.String()), kind: kind.String(), read: bytes, group: g, pin: pin.choice()}

@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/interconnect/astra"
+	"github.com/stratasim/strata/interconnect/flow"
 )
 
 // Modes of a network request: whose picture of a network answers it.
@@ -17,51 +19,312 @@ const (
 	astraUnaware = "astra-unaware"
 )
 
-// networkRequest is a collective on a network without a machine around it. One of its members is set.
+// networkRequest is a collective, or several, on a network without a machine around it.
 type networkRequest struct {
-	astra *astra.Request
-	lists []string // members that have an entry for each dimension
+	astra *astra.Request // as that tool answers it; nil: as this one does
+	lists []string       // members that have an entry for each dimension
+
+	dims       []flow.Dimension
+	ranks      int // of an explicit graph, with its nodes and links
+	nodes      int
+	links      []flow.Link
+	explicit   bool
+	faults     []flow.Fault
+	algorithms []string // by dimension; "" for the fastest
+	collective flow.Collective
+	chunks     int64
+	active     int64
+	jobs       []flow.Job
+	order      map[int][]int
 }
 
 // at is the pointer of a field that an error names, dims or dims/2.
 func (n *networkRequest) at(field string) string {
-	name, _, _ := strings.Cut(field, "/")
-	if !slices.Contains(n.lists, name) {
+	name, rest, indexed := strings.Cut(field, "/")
+	switch {
+	case name == "faults", name == "jobs", name == "order":
+	case n.explicit && name == "links" && indexed:
+		return "/network/graph/links/" + rest
+	case n.explicit && (name == "links" || name == "nodes"):
+		return "/network/graph/" + name
+	case name == "links":
+		return "/network"
+	case !slices.Contains(n.lists, name):
 		field = name
 	}
 	return "/network/" + field
 }
 
+// failed turns an error of either model into that of the request.
+func (n *networkRequest) failed(err error) *Error {
+	switch e := err.(type) {
+	case *astra.Error:
+		return invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
+	case *flow.Error:
+		return invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
+	}
+	return &Error{Failed, "internal", "/network", shorten(err.Error()), ""}
+}
+
 // readNetwork reads a collective on a network.
 func (q *request) readNetwork(f *fields) {
 	mode := f.word("mode", "", astraAware, astraUnaware)
-	op := interconnect.Op(f.text("collective", string(interconnect.AllReduce)))
-	size := f.need("bytes", 1, maxBytes)
-	chunks, active := f.integer("chunks", 1, maxDim, 1), f.integer("active_chunks", 1, maxDim, 1)
+	n := &q.parsedNetwork
+	for _, name := range []string{"dims", "topology", "algorithm", "link_gigabytes_per_second", "latency_ns", "leaf", "oversubscription", "reduces"} {
+		if v := f.get(name); v != nil && v.kind == array {
+			n.lists = append(n.lists, name)
+		}
+	}
+	if mode != "" {
+		q.readAstra(f, mode)
+		return
+	}
+	if jobs := f.typed("jobs", array); jobs != nil {
+		n.readJobs(f, jobs)
+	} else {
+		n.collective = flow.Collective{Op: interconnect.Op(f.word("collective", opNames...)), Bytes: float64(f.need("bytes", 1, maxBytes)), Skew: f.real("skew", 0, 10, 0)}
+		n.chunks, n.active = f.integer("chunks", 1, 4096, 1), f.integer("active_chunks", 1, 4096, 1)
+	}
+	if g := f.typed("graph", object); g != nil {
+		n.readGraph(f, g)
+	} else {
+		n.readDims(f)
+	}
+	if n.jobs == nil {
+		n.algorithms = f.optionalWords("algorithm", max(1, len(n.dims)))
+		n.readGroups(f)
+	}
+	if list := f.typed("faults", array); list != nil {
+		for i := range list.items {
+			at := fmt.Sprintf("/network/faults/%d", i)
+			k := open(&list.items[i], at, f.err)
+			n.faults = append(n.faults, flow.Fault{From: int(k.need("from", 0, flow.MostRanks)), To: int(k.need("to", 0, flow.MostRanks)), Share: k.real("share", 0, 1, 0)})
+			k.close()
+		}
+	}
+	f.close()
+	if *f.err == nil && n.chunks > 1 && (n.explicit || len(n.collective.Groups) > 0) {
+		f.fail(invalid("conflict", "/network/chunks", "leave it out", "chunks follow one another through dimensions, and groups or a graph have none"))
+	}
+}
+
+// opNames are the collectives, the usual one first.
+var opNames = []string{"all-reduce", "all-gather", "reduce-scatter", "all-to-all", "broadcast", "send-recv"}
+
+// readAstra reads a request in a mode of that tool.
+func (q *request) readAstra(f *fields, mode string) {
+	r := &astra.Request{Aware: mode == astraAware, Collective: interconnect.Op(f.text("collective", string(interconnect.AllReduce))), Bytes: f.need("bytes", 1, maxBytes),
+		Chunks: f.integer("chunks", 1, maxDim, 1), Active: f.integer("active_chunks", 1, maxDim, 1)}
 	dims := f.numbers("dims", 0)
 	topology, algorithm := f.words("topology", len(dims)), f.words("algorithm", len(dims))
 	rate, latency := f.numbers("link_gigabytes_per_second", len(dims)), f.numbers("latency_ns", len(dims))
 	f.close()
+	for i := range dims {
+		if *f.err != nil {
+			return
+		}
+		f.count("dims", i, dims[i])
+		r.Dimensions = append(r.Dimensions, astra.Dimension{Topology: topology[i], Ranks: int64(dims[i]), Rate: rate[i], Latency: latency[i], Algorithm: algorithm[i]})
+	}
+	q.parsedNetwork.astra = r
+}
+
+// count refuses a number of ranks that is none.
+func (f *fields) count(name string, i int, x float64) {
+	if x != math.Trunc(x) || x > 1<<31 {
+		f.fail(invalid("range", fmt.Sprintf("%s/%d", pointer(f.at, name), i), "", "%g: must be a whole number", x))
+	}
+}
+
+// readDims reads the dimensions of a network. A torus has rings in all of them, a mesh lines.
+func (n *networkRequest) readDims(f *fields) {
+	dims := f.numbers("dims", 0)
+	topology := f.words("topology", len(dims))
+	rate, latency := f.numbers("link_gigabytes_per_second", len(dims)), f.numbers("latency_ns", len(dims))
+	leaf, over := make([]float64, len(dims)), make([]float64, len(dims))
+	if f.has("leaf") {
+		leaf = f.numbers("leaf", len(dims))
+	}
+	if f.has("oversubscription") {
+		over = f.numbers("oversubscription", len(dims))
+	}
+	reduces := f.flag("reduces", false)
 	if *f.err != nil {
 		return
 	}
-	if mode == "" {
-		f.fail(unsupported("not-simulated", "/network/mode", astraAware+" or "+astraUnaware, "networks without a mode are not simulated by this version"))
+	for i := range dims {
+		f.count("dims", i, dims[i])
+		f.count("leaf", i, leaf[i])
+		d := flow.Dimension{Topology: topology[i], Ranks: int(dims[i]), Rate: rate[i] * 1e9, Latency: latency[i] / 1e9, Group: int(leaf[i]), Oversubscription: over[i]}
+		switch d.Topology {
+		case "torus":
+			d.Topology = flow.Ring
+		case "mesh":
+			d.Topology = flow.Line
+		case flow.FatTree, flow.Dragonfly:
+		case flow.Switch:
+			d.Reduces = reduces
+			fallthrough
+		default:
+			if !slices.Contains(n.lists, "oversubscription") && over[i] > 0 && slices.Contains(topology, flow.FatTree) {
+				d.Oversubscription = 0 // one plain value is for the fat tree alone
+			}
+			if !slices.Contains(n.lists, "leaf") && slices.Contains(topology, flow.FatTree) {
+				d.Group = 0
+			}
+		}
+		n.dims = append(n.dims, d)
+	}
+}
+
+// readGraph reads an explicit graph: {"ranks":…,"nodes":…,"links":[[from,to,gigabytes per second,nanoseconds],…]}, each link both ways
+// unless it says "directed".
+func (n *networkRequest) readGraph(f *fields, v *value) {
+	g := open(v, "/network/graph", f.err)
+	n.explicit = true
+	n.ranks = int(g.need("ranks", 1, flow.MostRanks))
+	n.nodes = int(g.integer("nodes", 1, flow.MostRanks, int64(n.ranks)))
+	directed := g.flag("directed", false)
+	links := g.typed("links", array)
+	if links == nil {
+		f.fail(invalid("missing", "/network/graph/links", `e.g. "links":[[0,1,50,500],[1,2,50,500]]`, "missing: links"))
 		return
 	}
-	r := &astra.Request{Aware: mode == astraAware, Collective: op, Bytes: size, Chunks: chunks, Active: active}
-	for i := range dims {
-		r.Dimensions = append(r.Dimensions, astra.Dimension{Topology: topology[i], Ranks: int64(dims[i]), Rate: rate[i], Latency: latency[i], Algorithm: algorithm[i]})
-		if dims[i] != math.Trunc(dims[i]) {
-			f.fail(invalid("range", fmt.Sprintf("/network/dims/%d", i), "", "%g: must be a whole number", dims[i]))
+	g.close()
+	for i := range links.items {
+		at := fmt.Sprintf("/network/graph/links/%d", i)
+		l := &links.items[i]
+		if l.kind != array || len(l.items) != 4 {
+			f.fail(invalid("type", at, "[from, to, gigabytes per second, nanoseconds]", "must be four numbers"))
+			return
+		}
+		var x [4]float64
+		for k := range l.items {
+			var err error
+			if x[k], err = strconv.ParseFloat(string(l.items[k].raw), 64); l.items[k].kind != number || err != nil || k < 2 && (x[k] != math.Trunc(x[k]) || math.Abs(x[k]) > 1<<30) {
+				f.fail(invalid("type", fmt.Sprintf("%s/%d", at, k), "[from, to, gigabytes per second, nanoseconds]", "must be a number, of nodes a whole one"))
+				return
+			}
+		}
+		one := flow.Link{From: int32(x[0]), To: int32(x[1]), Rate: x[2] * 1e9, Latency: x[3] / 1e9}
+		n.links = append(n.links, one)
+		if !directed {
+			one.From, one.To = one.To, one.From
+			n.links = append(n.links, one)
 		}
 	}
-	q.parsedNetwork.astra = r
-	for _, name := range []string{"dims", "topology", "algorithm", "link_gigabytes_per_second", "latency_ns"} {
-		if v := f.get(name); v != nil && v.kind == array {
-			q.parsedNetwork.lists = append(q.parsedNetwork.lists, name)
+}
+
+// readGroups reads which ranks take part: {"ranks":…,"stride":…} for groups side by side, or lists of ranks; all if it is left out.
+func (n *networkRequest) readGroups(f *fields) {
+	v := f.get("groups")
+	if v == nil {
+		return
+	}
+	if v.kind == object {
+		g := open(v, "/network/groups", f.err)
+		side := interconnect.Group{Ranks: g.need("ranks", 2, flow.MostRanks), Stride: g.integer("stride", 1, flow.MostRanks, 1)}
+		g.close()
+		all := n.ranks
+		if !n.explicit {
+			all = 1
+			for _, d := range n.dims {
+				if d.Ranks < 1 || all > flow.MostRanks/d.Ranks {
+					return // said when the network is built
+				}
+				all *= d.Ranks
+			}
+		}
+		if *f.err == nil {
+			var err error
+			if n.collective.Groups, err = flow.Side(all, side); err != nil {
+				f.fail(n.failed(err))
+			}
+		}
+		return
+	}
+	if v.kind != array || len(v.items) == 0 {
+		f.fail(invalid("type", "/network/groups", `{"ranks":8,"stride":1} or [[0,1],[2,3]]`, "must be an object or lists of ranks"))
+		return
+	}
+	for i := range v.items {
+		n.collective.Groups = append(n.collective.Groups, f.rankList(&v.items[i], fmt.Sprintf("/network/groups/%d", i)))
+	}
+}
+
+// rankList reads a list of ranks.
+func (f *fields) rankList(v *value, at string) []int {
+	if v.kind != array || len(v.items) == 0 {
+		f.fail(invalid("type", at, "e.g. [0,1,2,3]", "must be a list of ranks"))
+		return nil
+	}
+	var list []int
+	for i := range v.items {
+		x, ok := whole(v.items[i].raw)
+		if v.items[i].kind != number || !ok || x < 0 || x > flow.MostRanks {
+			f.fail(invalid("type", fmt.Sprintf("%s/%d", at, i), "", "must be a rank"))
+			return nil
+		}
+		list = append(list, int(x))
+	}
+	return list
+}
+
+// readJobs reads collectives that share the network, and the orders in which ranks come to them.
+func (n *networkRequest) readJobs(f *fields, v *value) {
+	names := map[string]int{}
+	for i := range v.items {
+		at := fmt.Sprintf("/network/jobs/%d", i)
+		j := open(&v.items[i], at, f.err)
+		job := flow.Job{Name: j.text("name", fmt.Sprintf("job %d", i))}
+		job.Op, job.Algorithm = interconnect.Op(j.word("collective", opNames...)), j.word("algorithm", flow.Algorithms...)
+		job.Bytes, job.Skew = float64(j.need("bytes", 1, maxBytes)), j.real("skew", 0, 10, 0)
+		if r := j.get("ranks"); r != nil {
+			job.Groups = [][]int{f.rankList(r, at+"/ranks")}
+		} else if *f.err == nil {
+			f.fail(invalid("missing", at+"/ranks", "e.g. [0,1,2,3]", "missing: ranks"))
+		}
+		j.close()
+		if _, twice := names[job.Name]; twice {
+			f.fail(invalid("value", at+"/name", "", "the name %q is used before", shorten(job.Name)))
+		}
+		names[job.Name] = i
+		n.jobs = append(n.jobs, job)
+	}
+	if n.jobs == nil {
+		f.fail(invalid("range", "/network/jobs", "", "there must be a job"))
+	}
+	o := f.typed("order", object)
+	if o == nil {
+		return
+	}
+	n.order = map[int][]int{}
+	for i := range o.members {
+		m := &o.members[i]
+		at := pointer("/network/order", string(m.name))
+		rank, err := strconv.Atoi(string(m.name))
+		if err != nil || m.value.kind != array {
+			f.fail(invalid("type", at, `e.g. "order":{"1":["b","a"]}`, "must be names of jobs under the number of a rank"))
+			return
+		}
+		n.order[rank] = []int{}
+		for k := range m.value.items {
+			job, ok := names[string(m.value.items[k].text)]
+			if !ok {
+				f.fail(invalid("value", fmt.Sprintf("%s/%d", at, k), "", "there is no job %q", shorten(string(m.value.items[k].text))))
+				return
+			}
+			n.order[rank] = append(n.order[rank], job)
 		}
 	}
+}
+
+// optionalWords is words for a member that may be left out.
+func (f *fields) optionalWords(name string, many int) []string {
+	if !f.has(name) {
+		return make([]string, many)
+	}
+	return f.words(name, many)
 }
 
 // each returns the items of a member that is a list of as many, or one plain value for all; 0 is any number.
@@ -133,27 +396,168 @@ func (f *fields) numbers(name string, many int) []float64 {
 type networkAnswer struct {
 	Status  Status  `json:"status"`
 	Seconds float64 `json:"seconds"`
-	BoundBy string  `json:"bound_by"`
-	BusBW   float64 `json:"busbw_gigabytes_per_second"`
+	BoundBy string  `json:"bound_by"` // "link" or "latency"
+	BusBW   float64 `json:"busbw_gigabytes_per_second,omitempty"`
+	// LatencySeconds is the part of the time that does not depend on rates; Algorithm what was run, by dimension.
+	LatencySeconds float64      `json:"latency_seconds,omitempty"`
+	Algorithm      []string     `json:"algorithm,omitempty"`
+	SentBytes      float64      `json:"sent_bytes,omitempty"` // by all ranks
+	Busiest        *busiestLink `json:"busiest_link,omitempty"`
+	Jobs           []jobSpan    `json:"jobs,omitempty"`
+}
+
+// busiestLink is the link with most to carry. Nodes beyond the ranks are switches.
+type busiestLink struct {
+	From    int32   `json:"from"`
+	To      int32   `json:"to"`
+	Seconds float64 `json:"busy_seconds"`
+}
+
+type jobSpan struct {
+	Name  string  `json:"name"`
+	Start float64 `json:"start_seconds"`
+	End   float64 `json:"end_seconds"`
 }
 
 // answer works a request out.
-func (n *networkRequest) answer() (*networkAnswer, *Error) {
+func (n *networkRequest) answer(fidelity string) (*networkAnswer, *Error) {
+	if n.astra == nil {
+		return n.native(fidelity)
+	}
 	ns, err := astra.Time(n.astra)
 	if err != nil {
-		e := err.(*astra.Error)
-		return nil, invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
+		return nil, n.failed(err)
 	}
 	ranks := 1.0
 	for _, d := range n.astra.Dimensions {
 		ranks *= float64(d.Ranks)
 	}
-	moved := float64(n.astra.Bytes) * (ranks - 1)
-	switch n.astra.Collective {
-	case interconnect.AllReduce:
-		moved *= 2 / ranks
-	case interconnect.ReduceScatter, interconnect.AllToAll:
-		moved /= ranks
+	size := float64(n.astra.Bytes)
+	if n.astra.Collective == interconnect.AllGather {
+		size *= ranks
 	}
-	return &networkAnswer{OK, float64(ns) / 1e9, "link", moved / float64(ns)}, nil
+	return &networkAnswer{Status: OK, Seconds: float64(ns) / 1e9, BoundBy: "link", BusBW: busShare(n.astra.Collective, ranks) * size / float64(ns)}, nil
+}
+
+// busShare is what passes each link of a ring, in buffers.
+func busShare(op interconnect.Op, ranks float64) float64 {
+	switch op {
+	case interconnect.AllReduce:
+		return 2 * (ranks - 1) / ranks
+	case interconnect.AllGather, interconnect.ReduceScatter, interconnect.AllToAll:
+		return (ranks - 1) / ranks
+	}
+	return 1
+}
+
+// native answers with flows, or with closed forms where the fidelity is analytic.
+func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
+	var net *flow.Network
+	var err error
+	if n.explicit {
+		net, err = flow.Explicit(n.ranks, n.nodes, n.links)
+	} else {
+		net, err = flow.New(n.dims)
+	}
+	if err == nil {
+		net, err = net.Break(n.faults)
+	}
+	if err != nil {
+		return nil, n.failed(err)
+	}
+	closed := fidelity == eval.Analytic
+	if closed && (n.explicit || len(n.faults) > 0 || len(n.jobs) > 0 || len(n.collective.Groups) > 0) {
+		return nil, unsupported("not-simulated", "/fidelity", `"fidelity":"event"`, "the closed form is of whole networks of dimensions that nothing else uses")
+	}
+	if len(n.jobs) > 0 {
+		spans, err := net.Play(n.jobs, n.order)
+		if err != nil {
+			return nil, n.failed(err)
+		}
+		a := &networkAnswer{Status: OK, BoundBy: "link"}
+		for i, s := range spans {
+			a.Seconds = max(a.Seconds, s.End)
+			a.Jobs = append(a.Jobs, jobSpan{n.jobs[i].Name, s.Start, s.End})
+		}
+		return a, nil
+	}
+	c := n.collective
+	byDims := !n.explicit && len(c.Groups) == 0 && !slices.Equal(n.algorithms, slices.Repeat([]string{flow.MultiRing}, len(n.algorithms))) && c.Op != interconnect.SendRecv && c.Skew == 0
+	if !byDims {
+		if c.Groups == nil {
+			c.Groups = [][]int{everyone(net.Ranks())}
+		}
+		for _, a := range n.algorithms[1:] {
+			if a != n.algorithms[0] {
+				return nil, invalid("value", "/network/algorithm", "one for all ranks of a group", "groups go through all dimensions with one algorithm")
+			}
+		}
+		r, used, err := fastest(net, &c, n.algorithms[0])
+		if err != nil {
+			return nil, n.failed(err)
+		}
+		if closed {
+			return nil, unsupported("not-simulated", "/fidelity", `"fidelity":"event"`, "there is no closed form of %s with %s over all of a network", c.Op, used)
+		}
+		return answerOf(net, r, c.Op, c.Bytes, float64(len(c.Groups[0])), []string{used}), nil
+	}
+	r, used, err := net.Chunked(c.Op, n.algorithms, c.Bytes, int(n.chunks), int(n.active), closed)
+	if err != nil {
+		return nil, n.failed(err)
+	}
+	if !closed && n.chunks == 1 && len(n.dims) > 1 && !slices.ContainsFunc(n.algorithms, func(a string) bool { return a != "" }) {
+		c.Groups, c.Algorithm = [][]int{everyone(net.Ranks())}, flow.MultiRing
+		if all, err := net.Time(&c); err == nil && all.Seconds < r.Seconds {
+			r, used = all, []string{flow.MultiRing}
+		}
+	}
+	return answerOf(net, r, c.Op, c.Bytes, float64(net.Ranks()), used), nil
+}
+
+// everyone is the group of all ranks.
+func everyone(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// fastest plays a collective with an algorithm, or with the fastest of those that do it.
+func fastest(net *flow.Network, c *flow.Collective, algorithm string) (best *flow.Result, used string, err error) {
+	if algorithm != "" {
+		c.Algorithm = algorithm
+		best, err = net.Time(c)
+		return best, algorithm, err
+	}
+	for _, a := range flow.Algorithms {
+		one := *c
+		one.Algorithm = a
+		r, e := net.Time(&one)
+		if e != nil && err == nil {
+			err = e
+		}
+		if e == nil && (best == nil || r.Seconds < best.Seconds) {
+			best, used = r, a
+		}
+	}
+	if best != nil {
+		err = nil
+	}
+	return best, used, err
+}
+
+func answerOf(net *flow.Network, r *flow.Result, op interconnect.Op, bytes, ranks float64, used []string) *networkAnswer {
+	a := &networkAnswer{Status: OK, Seconds: r.Seconds, BoundBy: "link", LatencySeconds: r.Latency, Algorithm: used, SentBytes: math.Round(r.Sent)}
+	if r.Latency > r.Seconds/2 {
+		a.BoundBy = "latency"
+	}
+	if r.Seconds > 0 {
+		a.BusBW = busShare(op, ranks) * bytes / r.Seconds / 1e9
+	}
+	if r.Busiest >= 0 {
+		l := net.Links()[r.Busiest]
+		a.Busiest = &busiestLink{l.From, l.To, r.Busy}
+	}
+	return a
 }

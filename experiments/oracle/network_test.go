@@ -37,3 +37,48 @@ func TestNetworkModes(t *testing.T) {
 		}
 	}
 }
+
+// Requests without a mode are answered with flows; the figures by hand are in the names.
+func TestNetworks(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	const links = `"link_gigabytes_per_second":50,"latency_ns":500`
+	for _, c := range []struct{ name, request, want string }{
+		{"2·7/8·1 GB at 50 GB/s and 14 steps of two links", `{"network":{"topology":"switch","dims":8,` + links + `,"bytes":1e9,"algorithm":"ring"}}`, `"seconds":0.035014,"bound_by":"link","busbw_gigabytes_per_second":49.98`},
+		{"the same without flows", `{"fidelity":"analytic","network":{"topology":"switch","dims":8,` + links + `,"bytes":1e9,"algorithm":"ring"}}`, `"seconds":0.035014,`},
+		{"9/8 of it through a switch that reduces", `{"network":{"topology":"switch","dims":8,"reduces":true,` + links + `,"bytes":1e9}}`, `"seconds":0.022501,"bound_by":"link","busbw_gigabytes_per_second":77.77`},
+		{"6 links of a torus", `{"network":{"topology":"torus","dims":[4,4,4],` + links + `,"bytes":1e9}}`, `"algorithm":["multi-ring"]`},
+		{"a mesh has no way round", `{"network":{"topology":"mesh","dims":[4,4],` + links + `,"bytes":1e9,"algorithm":"ring"}}`, `"status":"ok"`},
+		{"tiny: latency", `{"network":{"topology":"switch","dims":8,` + links + `,"bytes":8,"algorithm":"ring"}}`, `"bound_by":"latency"`},
+		{"groups of a rail", `{"network":{"topology":["switch","fat-tree"],"dims":[8,4],"leaf":2,"oversubscription":2,` + links + `,"bytes":1e9,"algorithm":"ring","groups":{"ranks":4,"stride":8}}}`, `"status":"ok"`},
+		{"a slow link", `{"network":{"topology":"ring","dims":4,` + links + `,"bytes":1e9,"algorithm":"ring","faults":[{"from":0,"to":1,"share":0.5}]}}`, `"busiest_link":{"from":0,"to":1,`},
+		{"a graph", `{"network":{"graph":{"ranks":2,"nodes":3,"links":[[0,2,50,500],[2,1,50,500]]},"bytes":1e9,"algorithm":"ring"}}`, `"seconds":0.020002`},
+		{"jobs share what they meet on", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"ranks":[0,1],"bytes":1e9},{"ranks":[2,3],"bytes":1e9}]}}`, `"jobs":[{"name":"job 0","start_seconds":0,"end_seconds":0.020002},{"name":"job 1","start_seconds":0,"end_seconds":0.020002}]`},
+		{"chunks", `{"network":{"topology":["ring","switch"],"dims":[8,4],` + links + `,"bytes":1e9,"algorithm":["ring","halving-doubling"],"chunks":8,"active_chunks":2}}`, `"status":"ok"`},
+		{"skew", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1e9,"collective":"all-to-all","algorithm":"direct","skew":1}}`, `"status":"ok"`},
+
+		{"deadlock", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"name":"a","ranks":[0,1],"bytes":1},{"name":"b","ranks":[0,1],"bytes":1}],"order":{"1":["b","a"]}}}`,
+			`"path":"/network/order","message":"the groups deadlock: rank 0 waits in a of group [0 1] for rank 1, rank 1 waits in b of group [0 1] for rank 0"`},
+		{"a rank that stays away", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"name":"a","ranks":[0,1],"bytes":1}],"order":{"1":[]}}}`, `"path":"/network/order/1","message":"rank 1 takes part in a 0 times, and group [0 1] waits for it"`},
+		{"two parts", `{"network":{"graph":{"ranks":3,"links":[[0,1,50,500]]},"bytes":1,"algorithm":"ring"}}`, `"path":"/network/graph/links","message":"group [0 1 2]: rank 0 cannot reach rank 2`},
+		{"a link of nothing", `{"network":{"graph":{"ranks":2,"links":[[0,1,0,500]]},"bytes":1}}`, `"path":"/network/graph/links/0","message":"0 to 1 carries 0 B/s"`},
+		{"a dimension of nothing", `{"network":{"topology":["ring","ring"],"dims":[2,2],"link_gigabytes_per_second":[1,0],"latency_ns":1,"bytes":1}}`, `"path":"/network/link_gigabytes_per_second/1"`},
+		{"a cut line", `{"network":{"topology":"mesh","dims":4,` + links + `,"bytes":1,"algorithm":"ring","faults":[{"from":1,"to":2}]}}`, `"message":"group [0 1 2 3]: rank 0 cannot reach rank 3`},
+		{"no such link", `{"network":{"topology":"mesh","dims":4,` + links + `,"bytes":1,"faults":[{"from":0,"to":2}]}}`, `"path":"/network/faults/0","message":"there is no link between 0 and 2"`},
+		{"a rank twice", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1,0]]}}`, `"path":"/network/groups","message":"group [0 1 0]: rank 0 is in it twice`},
+		{"a rank in two groups", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1],[1,2]]}}`, `"message":"rank 1 is in group [0 1] and in group [1 2] at the same time`},
+		{"uneven groups", `{"network":{"topology":"switch","dims":6,` + links + `,"bytes":1,"algorithm":"ring","groups":{"ranks":4}}}`, `"path":"/network/groups","message":"6 ranks are not groups of 4, 1 apart"`},
+		{"no power of two", `{"network":{"topology":"switch","dims":6,` + links + `,"bytes":1,"algorithm":"halving-doubling"}}`, `"path":"/network/algorithm"`},
+		{"unknown topology", `{"network":{"topology":"star","dims":6,` + links + `,"bytes":1}}`, `"path":"/network/topology"`},
+		{"unknown algorithm", `{"network":{"topology":"ring","dims":6,` + links + `,"bytes":1,"algorithm":"gossip"}}`, `"path":"/network/algorithm"`},
+		{"faults have no closed form", `{"fidelity":"analytic","network":{"topology":"ring","dims":4,` + links + `,"bytes":1,"faults":[{"from":0,"to":1}]}}`, `"status":"unsupported"`},
+		{"half a rank", `{"network":{"topology":"ring","dims":4.5,` + links + `,"bytes":1}}`, `"path":"/network/dims/0"`},
+		{"more ranks than there are", `{"network":{"topology":"ring","dims":[1e6,1e6],` + links + `,"bytes":1}}`, `"path":"/network/dims/0"`},
+		{"chunks of groups", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"chunks":2,"groups":{"ranks":2}}}`, `"path":"/network/chunks"`},
+		{"a link of three numbers", `{"network":{"graph":{"ranks":2,"links":[[0,1,50]]},"bytes":1}}`, `"path":"/network/graph/links/0"`},
+	} {
+		got, err := o.Answer(t.Context(), []byte(c.request))
+		if err != nil || !strings.Contains(string(got), c.want) {
+			t.Errorf("%s: %s\n%s, %v\nwant %s", c.name, c.request, got, err, c.want)
+		}
+	}
+}

@@ -173,7 +173,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return encode(a, nil), nil
 	}
 	if q.network != "" {
-		a, err := q.parsedNetwork.answer()
+		a, err := q.parsedNetwork.answer(q.fidelity)
 		if err != nil {
 			return failed(err), nil
 		}

@@ -99,6 +99,7 @@ func readRequest(v *value, q *request) *Error {
 		q.readDRAM(open(stream, "/dram", &err))
 	case net != nil:
 		q.network = f.canonical(net, "/network")
+		q.fidelity = f.word("fidelity", eval.Event, eval.Analytic)
 		q.readNetwork(open(net, "/network", &err))
 	default:
 		f.arch(q)

@@ -264,6 +264,8 @@ type Result struct {
 	Busiest int
 	Busy    float64
 	Flows   int // of all stages
+
+	wire float64 // the part of the time that is bytes on links
 }
 
 // memo is what patterns of flows take, by byte. Its lock is for all that a network finds out when it is asked.
@@ -324,7 +326,8 @@ func (r *Result) of(bytes float64) *Result {
 	if bytes == 0 {
 		return &Result{Busiest: -1}
 	}
-	c.Seconds = r.Latency + float64((r.Seconds-r.Latency)*bytes)
+	c.wire = r.wire * bytes
+	c.Seconds = r.Latency + c.wire
 	c.Sent, c.Busy = r.Sent*bytes, r.Busy*bytes
 	return &c
 }
@@ -346,17 +349,31 @@ func (n *Network) time(c *Collective, whole bool) (*Result, error) {
 	for i := range list {
 		latency, err := n.stage(&list[i], r, busy, whole)
 		if err != nil {
-			return nil, err
+			return nil, c.within(err)
 		}
 		slowest = max(slowest, latency)
 	}
 	for _, g := range c.Groups[:min(1, len(c.Groups))] {
 		more := steps(c.Op, c.Algorithm, len(g)) * slowest
 		r.Latency += more
-		r.Seconds += more
+		r.Seconds = r.Latency + r.wire
 	}
 	r.busiest(busy)
 	return r, nil
+}
+
+// within says which group a rank that cannot reach another one is in.
+func (c *Collective) within(err error) error {
+	e, ok := err.(*Error)
+	if !ok || e.from == nil {
+		return err
+	}
+	for _, g := range c.Groups {
+		if slices.Contains(g, *e.from) {
+			return &Error{e.Field, fmt.Sprintf("group %s: %s", name(g), e.Message), e.Hint, nil}
+		}
+	}
+	return err
 }
 
 // bothWays reports whether the way to the rank before is another one than that to the rank after.
@@ -407,8 +424,9 @@ func (n *Network) stage(s *stage, r *Result, busy []float64, whole bool) (float6
 		latency *= 2 // up and down
 	}
 	r.Flows += paths.flows()
-	r.Seconds += float64(s.times * (latency + drain(paths, capacity, whole)))
+	r.wire += float64(s.times * drain(paths, capacity, whole))
 	r.Latency += float64(s.times * latency)
+	r.Seconds = r.Latency + r.wire
 	return latency, nil
 }
 
@@ -566,35 +584,8 @@ func (n *Network) parts(op interconnect.Op, bytes float64) ([]part, error) {
 // Dimensional plays a collective over all ranks dimension by dimension, each with an algorithm of its own: an all-reduce scatters on
 // the way up and gathers on the way down, an all-gather begins with the last dimension.
 func (n *Network) Dimensional(op interconnect.Op, algorithms []string, bytes float64) (*Result, error) {
-	if len(algorithms) != len(n.dims) {
-		return nil, wrong("algorithm", "one for each of dims", "%d for %d dimensions", len(algorithms), len(n.dims))
-	}
-	list, err := n.parts(op, bytes)
-	if err != nil {
-		return nil, err
-	}
-	sum := &Result{Busiest: -1}
-	for _, p := range list {
-		groups, err := Side(n.ranks, interconnect.Group{Ranks: int64(n.dims[p.dim].Ranks), Stride: int64(n.strides[p.dim])})
-		if err != nil {
-			return nil, err
-		}
-		r, err := n.Time(&Collective{Op: p.op, Algorithm: algorithms[p.dim], Bytes: p.bytes, Groups: groups})
-		if err != nil {
-			if e, ok := err.(*Error); ok && e.Field == "algorithm" {
-				e.Field = fmt.Sprintf("algorithm/%d", p.dim)
-			}
-			return nil, err
-		}
-		sum.Seconds += r.Seconds
-		sum.Latency += r.Latency
-		sum.Sent += r.Sent
-		sum.Flows += r.Flows
-		if r.Busy > sum.Busy {
-			sum.Busy, sum.Busiest = r.Busy, r.Busiest
-		}
-	}
-	return sum, nil
+	r, _, err := n.Chunked(op, algorithms, bytes, 1, 1, false)
+	return r, err
 }
 
 // Closed is the time of a collective over one dimension of so many ranks without links: what a rank sends over the rate at which it
@@ -657,4 +648,107 @@ func Closed(d *Dimension, op interconnect.Op, algorithm string, bytes float64) (
 		return hop + bytes*(n+1)/n/rate, true
 	}
 	return 0, false
+}
+
+// Chunked plays a collective over all ranks dimension by dimension in so many chunks, which follow one another through the
+// dimensions: a dimension carries one chunk at a time, but active of them may be on their way in it, one's latency beside the other's
+// bytes. An algorithm that is "" is the fastest for its dimension; used says which. closed takes closed forms in place of flows.
+// Errors are of type *Error.
+func (n *Network) Chunked(op interconnect.Op, algorithms []string, bytes float64, chunks, active int, closed bool) (r *Result, used []string, err error) {
+	if len(algorithms) != len(n.dims) || chunks < 1 || active < 1 {
+		return nil, nil, wrong("algorithm", "one for each of dims", "%d for %d dimensions", len(algorithms), len(n.dims))
+	}
+	list, err := n.parts(op, bytes/float64(chunks))
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := &Result{Busiest: -1}
+	used = slices.Clone(algorithms)
+	times := make([]struct{ latency, wire float64 }, len(list))
+	for i, p := range list {
+		groups, err := Side(n.ranks, interconnect.Group{Ranks: int64(n.dims[p.dim].Ranks), Stride: int64(n.strides[p.dim])})
+		if err != nil {
+			return nil, nil, err
+		}
+		tries := Algorithms
+		if used[p.dim] != "" {
+			tries = used[p.dim : p.dim+1]
+		}
+		var best *Result
+		var first error
+		for _, a := range tries {
+			var one *Result
+			var err error
+			if closed {
+				one, err = n.closed(p, a)
+			} else {
+				one, err = n.Time(&Collective{Op: p.op, Algorithm: a, Bytes: p.bytes, Groups: groups})
+			}
+			if err != nil {
+				if e, ok := err.(*Error); ok && e.Field == "algorithm" {
+					e.Field = fmt.Sprintf("algorithm/%d", p.dim)
+				}
+				if first == nil {
+					first = err
+				}
+				continue
+			}
+			if best == nil || one.Seconds < best.Seconds {
+				best, used[p.dim] = one, a
+			}
+		}
+		if best == nil {
+			return nil, nil, first
+		}
+		times[i].latency, times[i].wire = best.Latency, best.wire
+		sum.Latency += best.Latency
+		sum.Sent += best.Sent * float64(chunks)
+		if busy := best.Busy * float64(chunks); busy > sum.Busy {
+			sum.Busy, sum.Busiest = busy, best.Busiest
+		}
+	}
+	for i, a := range used {
+		if a == "" {
+			used[i] = RingAlgorithm // of one rank
+		}
+	}
+	// Chunks in order through each part; a dimension is free when what it carries is through.
+	free := make([]float64, len(n.dims))
+	ends := make([][]float64, len(n.dims)) // of the chunks that a dimension has begun
+	at := make([]float64, chunks)
+	next := make([]int, chunks) // part
+	for done := 0; done < chunks*len(list); done++ {
+		c := -1
+		for k := range chunks {
+			if next[k] < len(list) && (c < 0 || at[k] < at[c]) {
+				c = k
+			}
+		}
+		p := list[next[c]]
+		start := max(at[c], free[p.dim])
+		if e := ends[p.dim]; len(e) >= active {
+			start = max(start, e[len(e)-active])
+		}
+		t := times[next[c]]
+		free[p.dim] = start + t.wire
+		at[c] = start + t.latency + t.wire
+		ends[p.dim] = append(ends[p.dim], at[c])
+		sum.Seconds = max(sum.Seconds, at[c])
+		next[c]++
+	}
+	return sum, used, nil
+}
+
+// closed is the closed form of a part.
+func (n *Network) closed(p part, algorithm string) (*Result, error) {
+	d := n.dims[p.dim]
+	if why := does(p.op, algorithm, d.Ranks); why != "" {
+		return nil, wrong("algorithm", "", "%s", why)
+	}
+	t, ok := Closed(&d, p.op, algorithm, p.bytes)
+	if !ok {
+		return nil, wrong("algorithm", `flows, "fidelity":"event"`, "there is no closed form of %s with %s on a %s of %d", p.op, algorithm, d.Topology, d.Ranks)
+	}
+	latency, _ := Closed(&d, p.op, algorithm, 0)
+	return &Result{Seconds: t, Latency: latency, Busiest: -1, wire: t - latency}, nil
 }

@@ -328,7 +328,7 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = cut.Time(&Collective{Op: interconnect.AllReduce, Algorithm: RingAlgorithm, Bytes: 1, Groups: everyone(4)})
-	if err == nil || err.Error() != "links: rank 0 cannot reach rank 3: no links that work lead there" {
+	if err == nil || err.Error() != "links: group [0 1 2 3]: rank 0 cannot reach rank 3: no links that work lead there" {
 		t.Error(err)
 	}
 }
@@ -382,7 +382,7 @@ func TestErrors(t *testing.T) {
 		{broken(Fault{0, 2, 0}), "faults/0: there is no link between 0 and 2"},
 		{broken(Fault{0, 1, 2}), "faults/0: a share of the rate must be 0 to 1"},
 		{broken(Fault{0, 9, 0}), "faults/0: 0 to 9: must be two of 4 nodes"},
-		{unreachable, "links: rank 0 cannot reach rank 2: no links that work lead there"},
+		{unreachable, "links: group [0 1 2]: rank 0 cannot reach rank 2: no links that work lead there"},
 		{sides, "groups: 12 ranks are not groups of 5, 1 apart"},
 	} {
 		if c.err == nil || !strings.HasPrefix(c.err.Error(), c.want) {

@@ -46,12 +46,16 @@ type Fault struct {
 }
 
 // An Error says what of a network or a request is wrong.
-type Error struct{ Field, Message, Hint string }
+type Error struct {
+	Field, Message, Hint string
+
+	from *int // the rank that cannot reach another one
+}
 
 func (e *Error) Error() string { return e.Field + ": " + e.Message }
 
 func wrong(field, hint, format string, a ...any) error {
-	return &Error{field, fmt.Sprintf(format, a...), hint}
+	return &Error{field, fmt.Sprintf(format, a...), hint, nil}
 }
 
 // MostRanks and mostLinks bound a network.
@@ -400,7 +404,7 @@ func (n *Network) search(r *routes, from, to int, bytes float64) error {
 		}
 	}
 	if by[to] == 0 {
-		return wrong("links", "every rank of a group must reach every other", "rank %d cannot reach rank %d: no links that work lead there", from, to)
+		return &Error{"links", fmt.Sprintf("rank %d cannot reach rank %d: no links that work lead there", from, to), "every rank of a group must reach every other", &from}
 	}
 	start := len(r.links)
 	for at := to; at != from; {
