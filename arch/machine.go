@@ -965,6 +965,23 @@ func (m *Machine) CollectiveLibrary(p *Profile) *interconnect.Library {
 	return &m.System.ScaleUp.Library
 }
 
+// Using returns the machine with so many chips of each node, and their part of its network interfaces. All of them, or more, are the
+// machine itself.
+func (m *Machine) Using(chips int64) *Machine {
+	if chips >= m.System.Chips || chips < 1 {
+		return m
+	}
+	c := *m
+	if out := m.System.ScaleOut; out != nil {
+		part := *out
+		part.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * float64(out.NICs) * float64(chips) / float64(m.System.Chips))
+		part.NICs = 1
+		c.System.ScaleOut = &part
+	}
+	c.System.Chips = chips
+	return &c
+}
+
 // Cluster returns the chips of the machine with the networks inside and between its nodes.
 func (m *Machine) Cluster() *interconnect.Cluster {
 	return &interconnect.Cluster{Chips: m.System.Chips, Up: m.System.ScaleUp, Out: m.System.ScaleOut}

@@ -134,6 +134,11 @@ func (c *Cluster) inside(lib *Library, op Op, g Group, bytes units.Bytes, algori
 	return cost, nil
 }
 
+// Algorithms lists the names of what collectives run as.
+func Algorithms() []string {
+	return []string{"ring", "tree", "hierarchical", "pairwise", "in-switch", "one-shot"}
+}
+
 // algorithm is what a protocol runs as.
 func (p *Protocol) algorithm() string {
 	switch {

@@ -218,7 +218,7 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	return s.ScheduleBy(l, "", op, ranks, bytes)
 }
 
-// ScheduleBy is Schedule under the protocol of that name; "" leaves the choice. Where it does not do op, the schedule has
+// ScheduleBy is Schedule under the protocol of that name, or those of an algorithm of that name; "" leaves the choice. Where it does not do op, the schedule has
 // no protocol.
 func (s Spec) ScheduleBy(l *Library, protocol string, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
 	return s.schedule(l, protocol, op, Group{ranks, 1}, bytes)
@@ -254,7 +254,7 @@ func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.
 	least := math.Inf(1)
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
-		if !p.suits(op) || protocol != "" && p.Name != protocol {
+		if !p.suits(op) || protocol != "" && p.Name != protocol && p.algorithm() != protocol {
 			continue
 		}
 		moved, rounds := sent, steps

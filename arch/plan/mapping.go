@@ -52,6 +52,8 @@ type Mapping struct {
 	// attention, for operators that are timed alone.
 	Algorithm string `json:"algorithm,omitempty"`
 	Backward  bool   `json:"backward,omitempty"`
+	// Collective is the algorithm of collectives, or the protocol of that name; "" leaves it to the library.
+	Collective string `json:"collective,omitempty"`
 	// Pins are choices that the planner would make otherwise; nil leaves all to it.
 	Pins *Pins `json:"pins,omitempty"`
 

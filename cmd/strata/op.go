@@ -15,6 +15,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/oracle"
+	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -141,9 +142,10 @@ func (o *opCommand) register(c *cobra.Command) {
 	fs.BoolVar(&o.op.Causal, "causal", true, "attention sees earlier tokens only")
 	o.pass = oracle.Passes()[0]
 	fs.Var(&choice{"pass", &o.pass, oracle.Passes(), &o.problems}, "pass", "`PASS` of attention: fwd, or fwd+bwd with its gradients")
-	fs.Var(&choice{"algorithm", &o.op.Algorithm, arch.Algorithms(), &o.problems}, "algorithm", "`ALGORITHM` of attention: standard, flash1, flash2 or flash3 (default what the runtime does)")
+	fs.Var(&choice{"algorithm", &o.op.Algorithm, append(arch.Algorithms(), interconnect.Algorithms()...), &o.problems}, "algorithm",
+		"`ALGORITHM` of attention: standard, flash1, flash2 or flash3 (default what the runtime does); of a collective: ring, tree, hierarchical, pairwise, in-switch or one-shot (default what the library picks)")
 	complete(c, "pass", oracle.Passes)
-	complete(c, "algorithm", arch.Algorithms)
+	complete(c, "algorithm", func() []string { return append(arch.Algorithms(), interconnect.Algorithms()...) })
 	fs.BoolVar(&o.op.Gated, "gated", true, "experts, or the network of ffn, have three matrices, act(x·Wg)∘(x·Wu) between them, instead of two")
 	fs.Float64Var(&o.skew, "skew", 0, "experts are chosen by a power law of that `EXPONENT`, e.g. 1.01 (default all as likely)")
 	fs.StringVar(&o.dtype, "dtype", traces.BF16.String(), "`TYPE` of activations")
@@ -276,7 +278,7 @@ func (o *opCommand) check(c *cobra.Command) {
 		}
 	} else {
 		for _, of := range [][2]string{{"causal", "mask"}, {"pass", "backward pass here"}, {"algorithm", "choice of algorithms"}} {
-			if c.Flags().Changed(of[0]) {
+			if c.Flags().Changed(of[0]) && !(of[0] == "algorithm" && kind.Collective() && slices.Contains(interconnect.Algorithms(), o.op.Algorithm)) {
 				add(of[0], "it goes with attention", "%s has no %s", kind, of[1])
 			}
 		}
@@ -346,8 +348,8 @@ func (o *opCommand) findMachine() {
 	if _, err := m.Profile(o.runtime); err != nil {
 		o.problems.Add(&experiments.Invalid{Field: "runtime", Message: err.Error()})
 	}
-	if o.op.Ranks > m.System.Chips {
-		o.problems.Add(&experiments.Invalid{Field: "ranks", Message: fmt.Sprintf("%d: one node of %s has %d chips", o.op.Ranks, m.Name, m.System.Chips), Hint: "collectives over several nodes are not simulated by this version"})
+	if o.op.Ranks > m.System.Chips && m.System.ScaleOut == nil {
+		o.problems.Add(&experiments.Invalid{Field: "ranks", Message: fmt.Sprintf("%d: one node of %s has %d chips", o.op.Ranks, m.Name, m.System.Chips), Hint: "it says of no network between nodes (system.scale_out)"})
 	}
 }
 

@@ -133,9 +133,14 @@ func (o *opCommand) text(b *strings.Builder) {
 func (o *opCommand) title() string {
 	words := []string{o.op.Name()}
 	for _, d := range o.op.Dims() {
-		words = append(words, fmt.Sprintf("%s=%d", d.Name, *d.Of(&o.op)))
+		if n := *d.Of(&o.op); n > 0 || d.Otherwise != 0 || d.Least == 0 {
+			words = append(words, fmt.Sprintf("%s=%d", d.Name, n))
+		}
 	}
 	if o.op.Kind.Collective() {
+		if o.op.Algorithm != "" {
+			words = append(words, "by "+o.op.Algorithm)
+		}
 		return strings.Join(words, " ")
 	}
 	words = append(words, o.op.DType.String())

@@ -476,8 +476,8 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 		}
 		a := &networkAnswer{Status: OK, BoundBy: "link"}
 		for i, s := range spans {
-			a.Seconds = max(a.Seconds, s.End)
-			a.Jobs = append(a.Jobs, jobSpan{n.jobs[i].Name, s.Start, s.End})
+			a.Seconds = max(a.Seconds, picoseconds(s.End))
+			a.Jobs = append(a.Jobs, jobSpan{n.jobs[i].Name, picoseconds(s.Start), picoseconds(s.End)})
 		}
 		return a, nil
 	}
@@ -514,6 +514,9 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 	return answerOf(net, r, c.Op, c.Bytes, float64(net.Ranks()), used), nil
 }
 
+// picoseconds rounds seconds to whole ones.
+func picoseconds(s float64) float64 { return math.Round(s*1e12) / 1e12 }
+
 // everyone is the group of all ranks.
 func everyone(n int) []int {
 	all := make([]int, n)
@@ -548,7 +551,7 @@ func fastest(net *flow.Network, c *flow.Collective, algorithm string) (best *flo
 }
 
 func answerOf(net *flow.Network, r *flow.Result, op interconnect.Op, bytes, ranks float64, used []string) *networkAnswer {
-	a := &networkAnswer{Status: OK, Seconds: r.Seconds, BoundBy: "link", LatencySeconds: r.Latency, Algorithm: used, SentBytes: math.Round(r.Sent)}
+	a := &networkAnswer{Status: OK, Seconds: picoseconds(r.Seconds), BoundBy: "link", LatencySeconds: picoseconds(r.Latency), Algorithm: used, SentBytes: math.Round(r.Sent)}
 	if r.Latency > r.Seconds/2 {
 		a.BoundBy = "latency"
 	}
@@ -557,7 +560,7 @@ func answerOf(net *flow.Network, r *flow.Result, op interconnect.Op, bytes, rank
 	}
 	if r.Busiest >= 0 {
 		l := net.Links()[r.Busiest]
-		a.Busiest = &busiestLink{l.From, l.To, r.Busy}
+		a.Busiest = &busiestLink{l.From, l.To, picoseconds(r.Busy)}
 	}
 	return a
 }

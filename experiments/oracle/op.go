@@ -21,7 +21,8 @@ type Op struct {
 	// Attention: Batch sequences, QLen new tokens each after Past cached ones.
 	Heads, KVHeads, HeadDim, QLen, Past int64
 	Causal                              bool
-	// Backward adds the gradients; Algorithm is one of arch.Algorithms, "" for what the runtime does.
+	// Backward adds the gradients; Algorithm is one of arch.Algorithms, "" for what the runtime does. Of a collective it is one of
+	// interconnect.Algorithms or a protocol of the machine's library.
 	Backward  bool
 	Algorithm string
 
@@ -48,6 +49,8 @@ type Op struct {
 
 	// Collectives: the full buffer per rank, for all-gather and reduce-scatter the total.
 	Bytes, Ranks int64
+	// RanksPerNode is how many of them a node has at most; the rest of its chips have nothing to do.
+	RanksPerNode int64
 
 	DType, WeightDType, KVDType traces.DType
 	ToDType                     traces.DType // of what quantize writes
@@ -108,6 +111,7 @@ var (
 	collectiveDims = []Dim{
 		{"bytes", "full buffer of each rank; for all-gather and reduce-scatter the total", 1, maxBytes, Needed, func(o *Op) *int64 { return &o.Bytes }},
 		{"ranks", "chips that take part", 2, maxDim, Needed, func(o *Op) *int64 { return &o.Ranks }},
+		{"ranks_per_node", "of them in a node; as many as it has if left out", 1, maxDim, 0, func(o *Op) *int64 { return &o.RanksPerNode }},
 	}
 )
 
@@ -199,6 +203,9 @@ func (o *Op) Complete() {
 func (o *Op) JSON() []byte {
 	to := fmt.Appendf(nil, `{"kind":%q`, o.name())
 	for _, d := range o.dims() {
+		if *d.Of(o) == 0 && d.Otherwise == 0 && d.Least > 0 {
+			continue // left to what is usual
+		}
 		to = fmt.Appendf(to, `,%q:%d`, d.Name, *d.Of(o))
 	}
 	if !o.Kind.Collective() {
@@ -219,6 +226,10 @@ func (o *Op) JSON() []byte {
 		if o.Backward {
 			to = fmt.Appendf(to, `,"pass":%q`, passes[1])
 		}
+		if o.Algorithm != "" {
+			to = fmt.Appendf(to, `,"algorithm":%q`, o.Algorithm)
+		}
+	case traces.AllReduce, traces.AllGather, traces.ReduceScatter, traces.AllToAll, traces.Broadcast, traces.SendRecv:
 		if o.Algorithm != "" {
 			to = fmt.Appendf(to, `,"algorithm":%q`, o.Algorithm)
 		}
@@ -411,7 +422,11 @@ func (o *Op) operands() int64 {
 func (o *Op) Request(m *arch.Machine, profile string, hostSync bool) eval.Request {
 	r := eval.Request{Machine: m, Graph: o.Graph(), Mapping: plan.Mapping{TP: 1, Profile: profile, HostSync: hostSync, Alone: o.Form != ffn}}
 	if o.Kind.Collective() {
-		r.Mapping.TP = o.Ranks
+		r.Mapping.TP, r.Mapping.Collective = o.Ranks, o.Algorithm
+		if o.RanksPerNode > 0 {
+			r.Machine = m.Using(o.RanksPerNode)
+		}
+		return r
 	}
 	r.Mapping.Algorithm, r.Mapping.Backward = o.Algorithm, o.Backward
 	return r

@@ -304,7 +304,9 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 	}
 	if q.model == "" {
 		chips, at = q.op.Ranks, "/op/ranks"
-	} else if m.System.ScaleOut != nil {
+		m = m.Using(max(q.op.RanksPerNode, 0))
+	}
+	if m.System.ScaleOut != nil {
 		return nil // the planner knows how far that reaches
 	}
 	if chips <= m.System.Chips {
