@@ -133,8 +133,8 @@ func (p *play) reduceAll(s int64) error {
 	if p.Sharding.Stage < 2 && !p.Sharding.Overlap {
 		for c := range st.chunks {
 			for _, part := range st.chunks[c].parts {
-				weights += st.costs[part.block].weights * units.Bytes(part.times)
-				experts += st.costs[part.block].experts * units.Bytes(part.times)
+				weights += part.cost.weights * units.Bytes(part.times)
+				experts += part.cost.experts * units.Bytes(part.times)
 			}
 		}
 	}
@@ -269,26 +269,15 @@ func (p *play) class(s, r int, update *cost, rest units.Time) Class {
 			c.Exposed[k] += t * units.Time(n)
 		}
 	}
-	for b, bl := range p.all {
-		var n [numPasses]int64
-		for k := range st.chunks {
-			for _, part := range st.chunks[k].parts {
-				if part.block != b {
-					continue
-				}
-				if b > 0 && b < len(p.all)-1 {
-					c.Layers += part.times
-				}
-				for pass := range numPasses {
-					n[pass] += l.slots[pass][k] * part.times
-				}
+	for k := range st.chunks {
+		for _, part := range st.chunks[k].parts {
+			if part.block > 0 && part.block < len(p.all)-1 {
+				c.Layers += part.times
 			}
-		}
-		if st.costs[b].passes[0] == nil {
-			continue
-		}
-		for i, u := range bl.units() {
-			use(u, [5]int64{n[ForwardPass], n[BackwardPass], n[BackwardPass], n[p.last], n[p.last]}[i], &st.costs[b].units[i][r])
+			for i, u := range p.all[part.block].units() {
+				pass := [5]Pass{ForwardPass, BackwardPass, BackwardPass, p.last, p.last}[i]
+				use(u, l.slots[pass][k]*part.times, &part.cost.units[i][r])
+			}
 		}
 	}
 	use(&p.Update.Unit, 1, update)

@@ -58,6 +58,7 @@ func (f *fifo) pop(classes int) (Slot, []units.Time) {
 type part struct {
 	block int // index in the step's blocks
 	times int64
+	cost  *blockCost // at the stage
 }
 
 // blockCost is what a block comes to at a stage.
@@ -81,15 +82,27 @@ type chunk struct {
 	blocks int64
 }
 
-// block returns which block of the step the i-th of the chunk is.
-func (c *chunk) block(i int64) int {
-	for _, p := range c.parts {
-		if i < p.times {
-			return p.block
+// block returns the i-th block of the chunk.
+func (c *chunk) block(i int64) *blockCost {
+	for k := range c.parts {
+		if i < c.parts[k].times {
+			return c.parts[k].cost
 		}
-		i -= p.times
+		i -= c.parts[k].times
 	}
 	panic("parallel: a chunk has no such block")
+}
+
+// known returns what a block comes to if one of the chunks has it.
+func known(chunks []chunk, block int) *blockCost {
+	for c := range chunks {
+		for k := range chunks[c].parts {
+			if p := &chunks[c].parts[k]; p.block == block && p.cost != nil {
+				return p.cost
+			}
+		}
+	}
+	return nil
 }
 
 // lane is one class of ranks at one stage.
@@ -113,14 +126,12 @@ type tally struct {
 type stage struct {
 	nets    []Network
 	chunks  []chunk
-	costs   []blockCost // by block of the step; empty for blocks it does not have
 	lanes   []lane
 	next    int64 // slot
 	in      [2]fifo
 	queue   units.Time // data-parallel collectives have ended
 	flights []flight
 	send    []interconnect.Cost // by direction·classes + class
-	local   units.Time          // gather after a send
 	load    [2]load
 
 	inFlight, most int64
@@ -251,7 +262,6 @@ func (p *play) prepareStage(i int64) error {
 	st := &p.stages[i]
 	st.nets = p.nets(p.d, i)
 	st.lanes = make([]lane, len(p.classes))
-	st.costs = make([]blockCost, len(p.all))
 	counts := make([]int64, numPasses*p.o.v*int64(len(p.classes)))
 	for r := range st.lanes {
 		for k := range numPasses {
@@ -271,10 +281,7 @@ func (p *play) prepareStage(i int64) error {
 		at := c*p.d.PP + i
 		ch := &st.chunks[c]
 		ch.parts = p.parts(at)
-		if before != nil && slices.Equal(ch.parts, before.chunks[c].parts) {
-			for _, part := range ch.parts {
-				st.costs[part.block] = before.costs[part.block]
-			}
+		if before != nil && slices.EqualFunc(ch.parts, before.chunks[c].parts, func(a, b part) bool { return a.block == b.block && a.times == b.times }) {
 			*ch = before.chunks[c]
 			continue
 		}
@@ -282,23 +289,25 @@ func (p *play) prepareStage(i int64) error {
 		for k := range numPasses {
 			ch.passes[k] = sums[k*len(f) : (k+1)*len(f)]
 		}
-		for _, part := range ch.parts {
-			b := &st.costs[part.block]
-			if b.passes[0] == nil && before != nil {
-				*b = before.costs[part.block]
+		for x := range ch.parts {
+			part := &ch.parts[x]
+			if part.cost = known(st.chunks, part.block); part.cost == nil && before != nil {
+				part.cost = known(before.chunks, part.block)
 			}
-			if b.passes[0] == nil {
-				if err := p.costs(st, part.block, b, f); err != nil {
+			if part.cost == nil {
+				part.cost = new(blockCost)
+				if err := p.costs(st, part.block, part.cost, f); err != nil {
 					return err
 				}
 			}
 			ch.blocks += part.times
 			for k := range numPasses {
 				for r := range f {
-					if t := b.passes[k][r].time; part.times > 0 && t > units.MaxTime/units.Time(part.times) {
+					one := &part.cost.passes[k][r]
+					if one.time > units.MaxTime/units.Time(part.times) {
 						return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
 					}
-					ch.passes[k][r].add(&b.passes[k][r], part.times)
+					ch.passes[k][r].add(one, part.times)
 				}
 			}
 		}
@@ -329,7 +338,7 @@ func (p *play) alike(a, b int64) bool {
 func (p *play) parts(at int64) []part {
 	var parts []part
 	if at == 0 {
-		parts = append(parts, part{0, 1})
+		parts = append(parts, part{block: 0, times: 1})
 	}
 	var first int64
 	for _, n := range p.split[:at] {
@@ -339,12 +348,12 @@ func (p *play) parts(at int64) []part {
 	for i := range p.Layers {
 		from, to := max(first, layer), min(last, layer+p.Layers[i].Times)
 		if to > from {
-			parts = append(parts, part{1 + i, to - from})
+			parts = append(parts, part{block: 1 + i, times: to - from})
 		}
 		layer += p.Layers[i].Times
 	}
 	if at == int64(len(p.split))-1 {
-		parts = append(parts, part{len(p.all) - 1, 1})
+		parts = append(parts, part{block: len(p.all) - 1, times: 1})
 	}
 	return parts
 }

@@ -48,7 +48,7 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 		if sl.Pass != ForwardPass {
 			pos = ch.blocks - 1 - i
 		}
-		b := &st.costs[ch.block(pos)]
+		b := ch.block(pos)
 		gathered := units.Time(0)
 		if weights && b.gather.Time > 0 {
 			gathered = p.gathered(s, finish)
@@ -56,7 +56,7 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 			if i == 0 && sl.Chunk == 0 { // all are asked for at the start
 				for c := range st.chunks {
 					for k := range st.chunks[c].blocks {
-						b := &st.costs[st.chunks[c].block(k)]
+						b := st.chunks[c].block(k)
 						st.gathers = append(st.gathers, p.enqueue(s, 0, &b.gather, b.gload, "all-gather"))
 					}
 				}
@@ -159,7 +159,7 @@ func (p *play) ask(s int64) (b *blockCost, needs, ok bool) {
 				pos = ch.blocks - 1 - at.index
 			}
 			at.index++
-			if b = &st.costs[ch.block(pos)]; b.gather.Time == 0 {
+			if b = ch.block(pos); b.gather.Time == 0 {
 				continue
 			}
 			needs = sl.Pass == ForwardPass || !p.Sharding.KeepGathered && !(at.forwarded && at.chunk == sl.Chunk && at.block == pos)

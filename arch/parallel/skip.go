@@ -61,7 +61,7 @@ func (p *play) skip(r region) error {
 func (st *stage) bare() bool {
 	without := 0
 	for c := range st.chunks {
-		if !slices.ContainsFunc(st.chunks[c].parts, func(p part) bool { return st.costs[p.block].gather.Time > 0 }) {
+		if !slices.ContainsFunc(st.chunks[c].parts, func(p part) bool { return p.cost.gather.Time > 0 }) {
 			without++
 		}
 	}
