@@ -76,6 +76,15 @@ func (c *cost) mix() mix {
 	return mix{float64(c.stalls[sim.Compute]+c.stalls[sim.SRAM]) / t, float64(c.stalls[sim.HBM]) / t}
 }
 
+// mixesOf returns the mix of each class.
+func mixesOf(cs []cost) []mix {
+	all := make([]mix, len(cs))
+	for i := range cs {
+		all[i] = cs[i].mix()
+	}
+	return all
+}
+
 // cost returns what the unit comes to on a class, with the communication beside it.
 func (u *Unit) cost(f factors) cost {
 	var c cost

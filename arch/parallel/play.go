@@ -65,7 +65,7 @@ type part struct {
 type blockCost struct {
 	units   [5][]cost         // forward, recompute, backward, weight, accumulate; by class
 	passes  [numPasses][]cost // by class
-	mixes   [numPasses]mix
+	mixes   [numPasses][]mix
 	gather  interconnect.Cost // of its weights
 	gload   load
 	scatter interconnect.Cost // of its gradients
@@ -78,7 +78,7 @@ type blockCost struct {
 type chunk struct {
 	parts  []part
 	passes [numPasses][]cost
-	mixes  [numPasses]mix
+	mixes  [numPasses][]mix
 	blocks int64
 }
 
@@ -132,7 +132,7 @@ type stage struct {
 	queue   units.Time // data-parallel collectives have ended
 	flights []flight
 	send    []interconnect.Cost // by direction·classes + class
-	load    [2]load
+	load    []load
 
 	inFlight, most int64
 
@@ -312,7 +312,7 @@ func (p *play) prepareStage(i int64) error {
 			}
 		}
 		for k := range numPasses {
-			ch.mixes[k] = ch.passes[k][0].mix()
+			ch.mixes[k] = mixesOf(ch.passes[k])
 			for r := range f {
 				if ch.passes[k][r].time > units.MaxTime {
 					return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
@@ -405,7 +405,7 @@ func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 		}
 	}
 	for k := range numPasses {
-		b.mixes[k] = b.passes[k][0].mix()
+		b.mixes[k] = mixesOf(b.passes[k])
 	}
 	z := &p.Sharding
 	b.weights = units.Bytes(weights * z.GradientBytes)
@@ -489,7 +489,7 @@ func (p *play) reduction(st *stage, weights, experts units.Bytes) (interconnect.
 // sends works out what messages of a stage take, in both directions.
 func (p *play) sends(i int64) error {
 	st := &p.stages[i]
-	st.send = make([]interconnect.Cost, 2*len(p.classes))
+	st.send, st.load = make([]interconnect.Cost, 2*len(p.classes)), make([]load, 2*len(p.classes))
 	if p.d.PP == 1 {
 		return nil
 	}
@@ -510,7 +510,7 @@ func (p *play) sends(i int64) error {
 			if err != nil {
 				return err
 			}
-			st.load[dir] = p.Chip.load(Pipeline, cost.Local+cost.Remote, cost.Time, gatherTraffic)
+			st.load[dir*len(p.classes)+r] = p.Chip.load(Pipeline, cost.Local+cost.Remote, cost.Time, gatherTraffic)
 			if p.Boundary.Gather > 0 {
 				local, err := p.collective(nets, interconnect.AllGather, p.d.Group(Tensor), p.Boundary.Gather)
 				if err != nil {
@@ -666,7 +666,7 @@ func (p *play) try(s int64) (bool, error) {
 		c := &st.chunks[sl.Chunk]
 		for r := range st.lanes {
 			l := &st.lanes[r]
-			l.now = p.run(st, l, p.begin[r], c.passes[sl.Pass][r].time, c.mixes[sl.Pass])
+			l.now = p.run(st, l, p.begin[r], c.passes[sl.Pass][r].time, c.mixes[sl.Pass][r])
 		}
 	}
 	for r := range st.lanes {
@@ -678,7 +678,8 @@ func (p *play) try(s int64) (bool, error) {
 	if to, next, ok := p.target(s, sl); ok {
 		ready := p.stages[to].in[sl.Pass].push(next, len(p.classes))
 		for r := range st.lanes {
-			ready[r] = p.hand(st, &st.lanes[r], int(sl.Pass), &st.send[int(sl.Pass)*len(p.classes)+r])
+			at := int(sl.Pass)*len(p.classes) + r
+			ready[r] = p.hand(&st.lanes[r], &st.send[at], st.load[at])
 		}
 	} else {
 		for r := range st.lanes {
@@ -690,7 +691,7 @@ func (p *play) try(s int64) (bool, error) {
 }
 
 // hand sends a message and returns when it can be used, or, if sends block, taken.
-func (p *play) hand(st *stage, l *lane, dir int, c *interconnect.Cost) units.Time {
+func (p *play) hand(l *lane, c *interconnect.Cost, ld load) units.Time {
 	if p.Boundary.Blocking {
 		l.hold = l.now + c.Time
 		return l.now
@@ -698,7 +699,7 @@ func (p *play) hand(st *stage, l *lane, dir int, c *interconnect.Cost) units.Tim
 	l.hold = l.now
 	start := max(l.now, l.sent)
 	l.sent = start + c.Time
-	if ld := st.load[dir]; ld != (load{}) && c.Time > 0 {
+	if ld != (load{}) && c.Time > 0 {
 		l.sends = append(l.sends, flight{start, start + c.Time, ld, Pipeline})
 	}
 	return start + c.Time

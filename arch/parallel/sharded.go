@@ -71,7 +71,7 @@ func (p *play) blocksOf(s int64, sl Slot) error {
 				l.exposed[Data] += wait
 				l.now = gathered
 			}
-			l.now = p.run(st, l, l.now, b.passes[sl.Pass][r].time, b.mixes[sl.Pass])
+			l.now = p.run(st, l, l.now, b.passes[sl.Pass][r].time, b.mixes[sl.Pass][r])
 			finish = max(finish, l.now)
 		}
 		st.flights = landed(st.flights, st.first())
