@@ -154,6 +154,31 @@ var scalars = slices.Concat([]scalar{
 	{"training.executed_tflops_per_chip", "executed_tflops_per_chip", func(a *eval.Answer) any {
 		return of(a.Training, func(t *eval.TrainingAnswer) any { return t.ExecutedTFLOPsPerChip })
 	}},
+	{"training.faults.without_seconds", "without_faults_seconds", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any {
+			return of(t.Faults, func(f *eval.FaultCost) any { return f.WithoutSeconds })
+		})
+	}},
+	{"training.faults.extra_seconds", "faults_seconds", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any {
+			return of(t.Faults, func(f *eval.FaultCost) any { return f.ExtraSeconds })
+		})
+	}},
+	{"training.faults.extra_share", "faults_share", func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any {
+			return of(t.Faults, func(f *eval.FaultCost) any { return f.ExtraShare })
+		})
+	}},
+	{"training.faults.waits.stage", "faults_waiting_stage", ofWaiting(func(w *eval.Waiting) any { return w.Stage })},
+	{"training.faults.waits.chips", "faults_waiting_chips", ofWaiting(func(w *eval.Waiting) any { return w.Chips })},
+	{"training.faults.waits.extra_seconds", "faults_waiting_seconds", ofWaiting(func(w *eval.Waiting) any { return w.ExtraSeconds })},
+	{"whole_run.tokens", "whole_run_tokens", ofWholeRun(func(w *eval.WholeRun) any { return w.Tokens })},
+	{"whole_run.steps", "whole_run_steps", ofWholeRun(func(w *eval.WholeRun) any { return w.Steps })},
+	{"whole_run.seconds", "whole_run_seconds", ofWholeRun(func(w *eval.WholeRun) any { return w.Seconds })},
+	{"whole_run.chip_hours", "whole_run_chip_hours", ofWholeRun(func(w *eval.WholeRun) any { return w.ChipHours })},
+	{"whole_run.joules", "whole_run_joules", ofWholeRun(func(w *eval.WholeRun) any { return w.Joules })},
+	{"whole_run.pue", "pue", ofWholeRun(func(w *eval.WholeRun) any { return w.PUE })},
+	{"whole_run.usd", "whole_run_usd", ofWholeRun(func(w *eval.WholeRun) any { return applies(w.USD) })},
 	{"tokens_per_second", "tokens_per_second", func(a *eval.Answer) any { return a.TokensPerSecond }},
 	{"mfu", "mfu", func(a *eval.Answer) any { return a.MFU }},
 	{"hfu", "hfu", func(a *eval.Answer) any { return a.HFU }},
@@ -201,6 +226,20 @@ func of[T any](part *T, figure func(*T) any) any {
 // ofCosts is a scalar of what had costs of its own.
 func ofCosts(figure func(*eval.OwnCosts) any) func(*eval.Answer) any {
 	return func(a *eval.Answer) any { return of(a.OwnCosts, figure) }
+}
+
+// ofWaiting is a scalar of what waits longest for slow chips and links.
+func ofWaiting(figure func(*eval.Waiting) any) func(*eval.Answer) any {
+	return func(a *eval.Answer) any {
+		return of(a.Training, func(t *eval.TrainingAnswer) any {
+			return of(t.Faults, func(f *eval.FaultCost) any { return of(f.Waits, figure) })
+		})
+	}
+}
+
+// ofWholeRun is a scalar of a whole run of training.
+func ofWholeRun(figure func(*eval.WholeRun) any) func(*eval.Answer) any {
+	return func(a *eval.Answer) any { return of(a.WholeRun, figure) }
 }
 
 // applies turns the 0 of a figure that an answer does not have into no value, so that means over rows stay right.

@@ -47,6 +47,9 @@ type TrainOptions struct {
 	// links that fail.
 	Stragglers string `json:"stragglers,omitempty"`
 	FailLink   string `json:"fail_link,omitempty"`
+	// Tokens of a whole run, and the power usage effectiveness of its data centre; 0 for none, and for 1.
+	Tokens int64   `json:"tokens,omitempty"`
+	PUE    float64 `json:"pue,omitempty"`
 }
 
 // trainDefaults fills in what was left out.
@@ -149,6 +152,19 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	var err error
 	s.Faults, s.Even, err = ParseStragglers(t.Stragglers, degrees.Chips())
 	problems.Add(err)
+	if p.Machine != nil {
+		s.Links, err = ParseFailLinks(t.FailLink, p.Machine, degrees.Chips())
+		problems.Add(err)
+	}
+	if s.Tokens, s.PUE = t.Tokens, t.PUE; s.Tokens < 0 {
+		bad("tokens", "", "%d: must be at least 1", s.Tokens)
+	}
+	if s.PUE != 0 && !(s.PUE >= 1 && s.PUE <= 10) {
+		bad("pue", "the energy of a data centre per that of its machines, such as 1.1", "%g: must be from 1 to 10", s.PUE)
+	}
+	if s.PUE != 0 && s.Tokens == 0 && t.Tokens == 0 && s.PUE >= 1 {
+		bad("pue", "give --tokens", "it is of a whole run")
+	}
 	for _, run := range m.LayerKinds() {
 		s.Layers = append(s.Layers, eval.LayerRun{Block: run.Block, Times: run.Times})
 	}

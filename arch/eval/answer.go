@@ -57,6 +57,8 @@ type Answer struct {
 	BubbleSeconds *float64        `json:"bubble_seconds,omitempty"`
 	Exposed       *Exposed        `json:"exposed,omitempty"`
 	Training      *TrainingAnswer `json:"training,omitempty"`
+	// WholeRun is what training comes to with as many tokens as were asked for; nil for a step alone.
+	WholeRun *WholeRun `json:"whole_run,omitempty"`
 	// Host is what the host did, where the runtime has one that takes time.
 	Host   *Host    `json:"host,omitempty"`
 	Advice []Advice `json:"advice"`

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -50,6 +51,11 @@ type Training struct {
 	// Faults are chips that are slower than others. Even leaves out that chips differ in speed at random.
 	Faults []parallel.Fault `json:"faults,omitempty"`
 	Even   bool             `json:"even,omitempty"`
+	// Links are those that fail.
+	Links []LinkFault `json:"links,omitempty"`
+	// Tokens are those of a whole run, 0 for a step alone; PUE is the power usage effectiveness of the data centre, 0 for 1.
+	Tokens int64   `json:"tokens,omitempty"`
+	PUE    float64 `json:"pue,omitempty"`
 	// Master is the format of gradients on the wire, "" for the framework's.
 	Master string `json:"master,omitempty"`
 	// Algorithm forces that of collectives over data-parallel ranks; "" leaves it to the library.
@@ -159,7 +165,8 @@ func (r *Request) checkTraining() error {
 
 // invalidField turns what the package parallel refuses into what a request is told.
 func invalidField(err error) error {
-	if e, ok := err.(*parallel.FieldError); ok {
+	var e *parallel.FieldError
+	if errors.As(err, &e) {
 		return &plan.Invalid{Field: strings.ReplaceAll(e.Field, "_", "-"), Message: e.Message, Hint: e.Hint}
 	}
 	return err
@@ -314,6 +321,9 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 		s.Chip.Channels[i] = k.how.Channels
 	}
 	var err error
+	if s.Faults, err = k.faults(s.Network); err != nil {
+		return nil, err
+	}
 	if s.Embedding, err = k.block(llm.EmbeddingBlock, false); err != nil {
 		return nil, err
 	}
@@ -442,6 +452,8 @@ type TrainingAnswer struct {
 	ModelTFLOPsPerChip     float64 `json:"model_tflops_per_chip"`
 	ExecutedTFLOPsPerChip  float64 `json:"executed_tflops_per_chip"`
 	Stages                 []Stage `json:"stages"`
+	// Faults is what slow chips and links cost; nil without them.
+	Faults *FaultCost `json:"faults,omitempty"`
 }
 
 // Stage is one class of ranks: a stage of the pipeline, or a part of one that is slower than the rest.
@@ -542,7 +554,11 @@ func (k *trainer) answer() error {
 	if err := k.memory(); err != nil {
 		return err
 	}
+	if ta.Faults, err = k.cost(); err != nil {
+		return err
+	}
 	k.energy(tokens)
+	a.WholeRun = k.whole()
 	k.operators()
 	a.Events = res.Outcome.Events
 	a.Advice = []Advice{}

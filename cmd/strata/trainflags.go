@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,10 @@ func (f *trainFlags) registerStep(c *cobra.Command, problems *experiments.Proble
 	fs.BoolVar(&o.KeepGathered, "keep-gathered", false, "with --zero 3: keep weights gathered from the forward to the backward pass")
 	fs.Var(&count{name: "shard", into: &o.Shard, min: 1, problems: problems}, "shard", "with --zero: ranks that share one copy of the state (default all)")
 	fs.StringVar(&o.Stragglers, "stragglers", "", "slow chips, `RANK:SPEED` with commas between, e.g. 17:0.8; none leaves out that chips differ at random")
-	f.group(c, "global-batch", "dp", "sp", "schedule", "interleave", "stages", "recompute", "zero", "keep-gathered", "shard", "stragglers")
+	fs.StringVar(&o.FailLink, "fail-link", "", "slow or lost links, `RANK:SHARE` of its NIC's bandwidth with commas between, e.g. 12:0.5 or 12:0; node3:SHARE for all of a node, 12.inside:SHARE for those to its node")
+	fs.Var(&tokens{into: &o.Tokens, problems: problems}, "tokens", "what a whole run of so many tokens takes too: a count such as 300B, with K, M, B or T")
+	fs.Float64Var(&o.PUE, "pue", 0, "with --tokens: power usage effectiveness of the data centre, such as `1.1` (default 1)")
+	f.group(c, "global-batch", "dp", "sp", "schedule", "interleave", "stages", "recompute", "zero", "keep-gathered", "shard", "stragglers", "fail-link", "tokens", "pue")
 	complete(c, "schedule", func() (words []string) {
 		for _, s := range parallel.Schedules() {
 			words = append(words, string(s))
@@ -187,7 +191,7 @@ func (f *autoFlags) apply(c *cobra.Command, p *experiments.Point, problems *expe
 	case !changed("chips"):
 		add("chips", "over how many chips?", "e.g. --chips 1024")
 	}
-	for _, name := range []string{"stages", "shard", "keep-gathered", "dp", "stragglers"} {
+	for _, name := range []string{"stages", "shard", "keep-gathered", "dp", "stragglers", "fail-link"} {
 		if changed(name) {
 			add(name, "it does not go with --parallel auto", "leave it out")
 		}
@@ -238,3 +242,45 @@ func (f *autoFlags) apply(c *cobra.Command, p *experiments.Point, problems *expe
 	}
 	return nil
 }
+
+// tokens is a flag that holds a count of tokens with K, M, B or T.
+type tokens struct {
+	into     *int64
+	problems *experiments.Problems
+}
+
+func (t *tokens) Set(text string) error {
+	n, ok := parseTokens(text)
+	if !ok {
+		t.problems.Add(&experiments.Invalid{Field: "tokens", Message: fmt.Sprintf("%q: must be a count from 1 to 1000T", shorten(text)), Hint: "such as 300B, 1.4T or 20000000"})
+		return nil
+	}
+	*t.into = n
+	return nil
+}
+
+// parseTokens reads a count with K, M, B or T for thousands, millions, billions or trillions.
+func parseTokens(text string) (int64, bool) {
+	scale := int64(1)
+	for _, s := range []struct {
+		letter string
+		scale  int64
+	}{{"k", 1e3}, {"m", 1e6}, {"b", 1e9}, {"t", 1e12}} {
+		if word, ok := strings.CutSuffix(strings.ToLower(text), s.letter); ok {
+			text, scale = word, s.scale
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	v = math.Round(v * float64(scale))
+	return int64(v), err == nil && v >= 1 && v <= 1e15
+}
+
+func (t *tokens) String() string {
+	if t.into == nil || *t.into == 0 {
+		return ""
+	}
+	return strconv.FormatInt(*t.into, 10)
+}
+
+func (t *tokens) Type() string { return "COUNT" }

@@ -94,6 +94,13 @@ func (r *runReport) step() {
 	if t.StragglerFactor > 1 {
 		line("slowest chip", SignedPercent(t.StragglerFactor-1), fmt.Sprintf("on the mean chip, as expected of %d that differ; all wait for it", a.Parallel.Chips()))
 	}
+	if f := t.Faults; f != nil {
+		text := fmt.Sprintf("%s more than the %s without it", SignedPercent(f.ExtraShare), Seconds(f.WithoutSeconds))
+		if w := f.Waits; w != nil {
+			text += fmt.Sprintf("; %s of stage %d wait longest for it, %s more", number(w.Chips, "chip"), w.Stage, Seconds(w.ExtraSeconds))
+		}
+		line("bad parts", Signed(Seconds, f.ExtraSeconds), text)
+	}
 	line("energy", Energy(a.Energy.Joules), strings.TrimSuffix(Energy(a.Energy.JoulesPerToken)+" per token; "+r.largestEnergy(), "; "))
 	power := fmt.Sprintf("average; peak %s", Power(a.Power.PeakWatts))
 	if a.Power.PeakOperator != "" {
@@ -106,6 +113,45 @@ func (r *runReport) step() {
 	if a.FloorSeconds > 0 {
 		line("floor", Seconds(a.FloorSeconds), fmt.Sprintf("least that these parts can take; the step takes %s times it", digits(a.Seconds/a.FloorSeconds)))
 	}
+}
+
+// whole says what a run of many steps takes.
+func (r *runReport) whole() {
+	w := r.a.WholeRun
+	if w == nil {
+		return
+	}
+	r.head(fmt.Sprintf("A run of %s tokens", tokensOf(w.Tokens)))
+	line := func(name, value, more string) {
+		r.b.WriteString(wrap(fmt.Sprintf("  %-14s %s  ", name, pad(value, 14)), more))
+	}
+	line("time", days(w.Seconds), fmt.Sprintf("%s steps alike, without restarts and checkpoints", Count(w.Steps)))
+	line("chip hours", Count(int64(w.ChipHours+0.5)), "")
+	more := "of the chips and their networks"
+	if w.PUE > 1 {
+		more += fmt.Sprintf(", times a PUE of %s", fmt.Sprintf("%.4g", w.PUE))
+	}
+	line("energy", scaled(w.Joules/3.6e6, 1000, "kWh", "MWh", "GWh", "TWh"), more)
+	if w.USD > 0 {
+		line("cost", scaled(w.USD, 1000, "USD", "k USD", "M USD", "G USD"), fmt.Sprintf("at %s per hour", Money(r.a.Cost.USDPerHour)))
+	}
+}
+
+// tokensOf prints a count of tokens as people write it.
+func tokensOf(n int64) string {
+	v, names := float64(n), []string{"", "K", "M", "B", "T"}
+	for ; v >= 999.95 && len(names) > 1; names = names[1:] {
+		v /= 1000
+	}
+	return fmt.Sprintf("%.4g%s", v, names[0])
+}
+
+// days prints a long time.
+func days(s float64) string {
+	if s < 2*86400 {
+		return digits(s/3600) + " h"
+	}
+	return digits(s/86400) + " days"
 }
 
 // critical is the stage that the figures of the step are of: the first that waits as long as they say.

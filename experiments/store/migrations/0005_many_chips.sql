@@ -18,3 +18,16 @@ ALTER TABLE runs ADD COLUMN update_seconds REAL; -- update of the weights [s]
 ALTER TABLE runs ADD COLUMN tokens_per_second_per_chip REAL; -- tokens of a step per second and chip
 ALTER TABLE runs ADD COLUMN model_tflops_per_chip REAL; -- operations of the model per second and chip, in 10^12
 ALTER TABLE runs ADD COLUMN executed_tflops_per_chip REAL; -- operations that were executed per second and chip, in 10^12
+ALTER TABLE runs ADD COLUMN without_faults_seconds REAL; -- step without its slow chips and links [s]
+ALTER TABLE runs ADD COLUMN faults_seconds REAL; -- time that they add [s]
+ALTER TABLE runs ADD COLUMN faults_share REAL; -- that as a share of the step without them
+ALTER TABLE runs ADD COLUMN faults_waiting_stage INTEGER; -- stage of the chips whose waiting grows most by them
+ALTER TABLE runs ADD COLUMN faults_waiting_chips INTEGER; -- those chips
+ALTER TABLE runs ADD COLUMN faults_waiting_seconds REAL; -- by how much it grows [s]
+ALTER TABLE runs ADD COLUMN whole_run_tokens INTEGER; -- tokens of a whole run of training
+ALTER TABLE runs ADD COLUMN whole_run_steps INTEGER; -- its steps
+ALTER TABLE runs ADD COLUMN whole_run_seconds REAL; -- its time, of steps alike [s]
+ALTER TABLE runs ADD COLUMN whole_run_chip_hours REAL; -- hours of all chips together
+ALTER TABLE runs ADD COLUMN whole_run_joules REAL; -- its energy, times pue [J]
+ALTER TABLE runs ADD COLUMN pue REAL; -- power usage effectiveness of its data centre
+ALTER TABLE runs ADD COLUMN whole_run_usd REAL; -- rent of its chips in USD

@@ -1,0 +1,166 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stratasim/strata/arch/parallel"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/interconnect"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// LinkFault is a link that is slow or gone: the NIC of a rank, with Node all NICs of its node, or with Inside its links to
+// the other chips of its node.
+type LinkFault struct {
+	Rank int64 `json:"rank"`
+	// Share of the bandwidth that is left; 0: the link is gone.
+	Share  float64 `json:"share"`
+	Node   bool    `json:"node,omitempty"`
+	Inside bool    `json:"inside,omitempty"`
+}
+
+// cut is a network in which a rank has no way to some others.
+type cut struct {
+	parallel.Network
+	rank   int64
+	chips  int64 // of a node
+	inside bool
+}
+
+// Collective refuses what needs the link that is gone.
+func (c *cut) Collective(op interconnect.Op, g interconnect.Group, bytes units.Bytes) (interconnect.Cost, error) {
+	span := g.Ranks * g.Stride
+	refuse := func(what, hint string) (interconnect.Cost, error) {
+		return interconnect.Cost{}, &parallel.FieldError{Field: "fail_link", Message: fmt.Sprintf("rank %d: %s, which %s over %d ranks, %d apart, needs", c.rank, what, op, g.Ranks, g.Stride), Hint: hint}
+	}
+	switch {
+	case g.Ranks < 2 || bytes == 0:
+	case c.inside && g.Stride < c.chips:
+		return refuse("its links inside the node are gone and there is no other way to its neighbours", "a share above 0")
+	case !c.inside && span > c.chips:
+		return refuse("its NIC is gone and its node has no other", "a share above 0")
+	}
+	return c.Network.Collective(op, g, bytes)
+}
+
+// faults are the slow chips and what links that fail come to, by rank.
+func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
+	list := slices.Clone(k.t.Faults)
+	if network == nil {
+		return list, nil
+	}
+	at := func(rank int64) *parallel.Fault {
+		i := slices.IndexFunc(list, func(f parallel.Fault) bool { return f.Rank == rank })
+		if i < 0 {
+			i = len(list)
+			list = append(list, parallel.Fault{Rank: rank})
+		}
+		return &list[i]
+	}
+	m, d := k.r.Machine, k.t.Degrees.Or1()
+	for _, l := range k.t.Links {
+		c := *m.Cluster()
+		chips := max(c.Chips, 1)
+		links := &parallel.Links{Cluster: &c, Library: m.CollectiveLibrary(k.profile), Algorithm: k.t.Algorithm}
+		if l.Inside {
+			f := at(l.Rank)
+			if f.Network = network; l.Share == 0 {
+				f.Network = &cut{network, l.Rank, chips, true}
+				if d.TP > 1 { // which its units do
+					return nil, tensorCut(l.Rank, d.TP, "its links inside the node are gone")
+				}
+			} else {
+				up := *c.Up
+				up.Bandwidth = units.BytesPerSecond(float64(up.Bandwidth) * l.Share)
+				c.Up, f.Network, f.Links = &up, links, 1/l.Share
+			}
+			continue
+		}
+		out := *c.Out
+		c.Out = &out
+		first := l.Rank / chips * chips
+		of := func(rank int64) int64 { return (rank - first) * out.NICs / chips } // its first NIC
+		share, gone := l.Share, false
+		var ranks []int64
+		for r := first; r < min(first+chips, d.Chips()); r++ {
+			if l.Node || l.Share == 0 || of(r) == of(l.Rank) {
+				ranks = append(ranks, r)
+			}
+		}
+		if l.Share == 0 { // the other NICs of the node take over
+			left := out.NICs - max(out.NICs/chips, 1)
+			if gone = l.Node || left < 1; !gone {
+				share = float64(left) / float64(out.NICs)
+			}
+		}
+		slower := parallel.Network(links)
+		if gone && d.TP > chips {
+			return nil, tensorCut(l.Rank, d.TP, "its NIC is gone and its node has no other")
+		}
+		if gone {
+			slower = &cut{network, l.Rank, chips, false}
+		} else {
+			out.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * share)
+		}
+		for _, r := range ranks {
+			f := at(r)
+			if f.Network = slower; d.TP > chips && !gone {
+				f.Links = 1 / share
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b parallel.Fault) int { return int(a.Rank - b.Rank) })
+	return list, nil
+}
+
+// tensorCut says that a tensor group has lost a rank.
+func tensorCut(rank, tp int64, why string) error {
+	return &plan.Invalid{Field: "fail-link", Message: fmt.Sprintf("rank %d: %s, which its tensor group of %d ranks needs", rank, why, tp), Hint: "a share above 0"}
+}
+
+// FaultCost is what slow chips and links cost.
+type FaultCost struct {
+	// WithoutSeconds is what the step takes without them, ExtraSeconds what they add, ExtraShare that as a part of it.
+	WithoutSeconds float64 `json:"without_seconds"`
+	ExtraSeconds   float64 `json:"extra_seconds"`
+	ExtraShare     float64 `json:"extra_share"`
+	// Waits is the class of ranks whose waiting grows most; nil where none grows.
+	Waits *Waiting `json:"waits,omitempty"`
+}
+
+// Waiting is how much longer chips of a stage wait for others.
+type Waiting struct {
+	Stage        int64   `json:"stage"`
+	Chips        int64   `json:"chips"`
+	ExtraSeconds float64 `json:"extra_seconds"`
+}
+
+// cost plays the step without its faults.
+func (k *trainer) cost() (*FaultCost, error) {
+	if len(k.step.Faults) == 0 {
+		return nil, nil
+	}
+	s := *k.step
+	s.Faults, s.Record = nil, false
+	without, err := s.Play()
+	if err != nil {
+		return nil, invalidField(err)
+	}
+	before, extra := without.Time.Seconds(), (k.played.Time - without.Time).Seconds()
+	f := &FaultCost{WithoutSeconds: before, ExtraSeconds: extra}
+	if before > 0 {
+		f.ExtraShare = extra / before
+	}
+	var most units.Time
+	for i := range k.played.Classes {
+		c := &k.played.Classes[i]
+		for j := range without.Classes {
+			if w := &without.Classes[j]; w.Stage == c.Stage && c.Bubble-w.Bubble > most {
+				most = c.Bubble - w.Bubble
+				f.Waits = &Waiting{c.Stage, c.Chips, most.Seconds()}
+			}
+		}
+	}
+	return f, nil
+}
