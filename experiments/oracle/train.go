@@ -46,6 +46,7 @@ func (q *request) readTraining(f *fields, v *value) {
 		t.Schedule = f.word("schedule", scheduleNames()...)
 	}
 	t.MasterDType = f.word("master_dtype", "", "fp32", "bf16", "fp16")
+	t.Tokens, t.PUE = f.integer("tokens", 1, 1e15, 0), f.real("pue", 1, 10, 0)
 	t.Stragglers, t.FailLink = f.text("stragglers", ""), f.text("fail_link", "")
 	if r := f.get("recompute"); r != nil {
 		switch r.kind {
