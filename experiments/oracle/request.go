@@ -571,7 +571,7 @@ func (q *request) member(field string) string {
 		return "/prompt"
 	case "dp", "cp", "sp", "interleave":
 		return "/parallel/" + field
-	case "seq_len", "global_batch", "micro_batch", "recompute", "zero", "schedule", "stages", "master_dtype", "stragglers", "fail_link", "shard",
+	case "seq_len", "global_batch", "micro_batch", "recompute", "zero", "schedule", "stages", "master_dtype", "stragglers", "fail_link", "shard", "tokens", "pue",
 		"phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
 		"offload", "placement", "prefetch", "lookahead", "skew", "fusion":
 		return "/" + field
