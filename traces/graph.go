@@ -70,7 +70,7 @@ type Op struct {
 	KVDType     DType // of cached keys and values; else DType
 	ToDType     DType // of what Quantize, Cast, Accumulate and Adam write; else 0
 	// Gradient says that the operator is the backward pass of its kind: it reads the gradient of what the forward pass
-	// wrote, and what that kept, and writes the gradients of what it read.
+	// wrote, and what that kept, and writes the gradients of what it read. A product that does so has dimensions of its own.
 	Gradient bool
 
 	// Products: Batch times C[M×N] = A[M×K]·B[K×N]. B is a weight when Batch is 1. Parts are the
@@ -465,7 +465,7 @@ func (op *Op) invalid() *Invalid {
 		return &Invalid{Message: fmt.Sprintf("quantizes %s to %s, which is no narrower", op.DType, op.ToDType), Hint: "e.g. fp8", Field: "to_dtype"}
 	}
 	if op.Gradient && !op.Kind.HasGradient() {
-		return &Invalid{Message: fmt.Sprintf("%s has no gradient of its own", op.Kind), Hint: "products have two, which are products", Field: "gradient"}
+		return &Invalid{Message: fmt.Sprintf("%s has no gradient of its own", op.Kind), Field: "gradient"}
 	}
 	for i := range dims {
 		d := &dims[i]

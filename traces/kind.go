@@ -151,12 +151,13 @@ func ParseKind(s string) (Kind, error) {
 	return Kind(i), err
 }
 
-// HasGradient reports whether operators of the kind pass gradients on in a kernel of their own.
+// HasGradient reports whether operators of the kind may be of a backward pass: passing gradients on is a kernel of the kind. A
+// product's gradients are products, of other dimensions.
 func (k Kind) HasGradient() bool {
 	if int(k) >= len(kinds) {
 		return false
 	}
-	return k == Attention || k == MoE || kinds[k].gradient != gradientWork{}
+	return k == Gemm || k == Attention || k == MoE || kinds[k].gradient != gradientWork{}
 }
 
 // RowWise reports whether operators of the kind work on Rows×Cols elements.

@@ -155,6 +155,9 @@ func divides(op *traces.Op, tp, most int64) error {
 	bad := func(what string, n int64) error {
 		return &Invalid{"tp", fmt.Sprintf("%d does not divide the %d %s of %s", tp, n, what, op.Name), nearestDivisors(n, tp, most)}
 	}
+	if op.Gradient { // of an operator that is divided
+		return nil
+	}
 	switch op.Split {
 	case traces.Heads:
 		if op.Kind == traces.Gemm {

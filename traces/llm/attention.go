@@ -61,7 +61,7 @@ func (m *Model) attention(b *block, l layerKind, normed traces.TensorID, p pass)
 		context = rows
 	}
 	out := b.activation("attn_out", p.tokens, m.Hidden)
-	b.gemm("out", traces.Row, p.tokens, q, m.LinearBias || m.OutBias, context, b.ids(out), m.Hidden)
+	b.gemm("out", l.branch(), p.tokens, q, m.LinearBias || m.OutBias, context, b.ids(out), m.Hidden)
 	return out
 }
 

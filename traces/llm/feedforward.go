@@ -7,7 +7,15 @@ func (m *Model) feedForward(b *block, l layerKind, in traces.TensorID, tokens in
 	if l.sparse {
 		return m.mixture(b, in, tokens)
 	}
-	return m.network(b, "", in, tokens, m.FFN, traces.Row)
+	return m.network(b, "", in, tokens, m.FFN, l.branch())
+}
+
+// branch is how the last product of a branch is divided.
+func (l layerKind) branch() traces.Split {
+	if l.partial {
+		return traces.Partial
+	}
+	return traces.Row
 }
 
 // network appends one feed-forward network, its operators and tensors named with a prefix. split says whether

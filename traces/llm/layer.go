@@ -34,6 +34,7 @@ type layerKind struct {
 	window  int64  // tokens that it looks back over, 0: all
 	encoder bool   // every token sees every other, and nothing is cached
 	cross   int64  // tokens of the encoder that it attends to besides, 0: none
+	partial bool   // what chips have of the branches' results is added up later
 }
 
 // layerRun is a number of equal layers in a row.
@@ -118,12 +119,17 @@ func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 		if m.NormsPerLayer == 2 {
 			second = b.norm(m, "ffn_norm", x, p.tokens)
 		}
+		// Both branches are added up over chips at once (Megatron-LM and vLLM: one all-reduce of their sum).
+		l.partial = !l.sparse
 		attn := m.attention(b, l, normed, p)
-		sum := b.activation("x_attn", p.tokens, h)
 		ffn := m.feedForward(b, l, second, p.tokens)
-		b.rows(join, traces.Whole, "attn_add", p.tokens, h, b.ids(x, attn), b.ids(sum))
+		branches, split := b.activation("branches", p.tokens, h), traces.Whole
+		if l.partial {
+			split = traces.Row
+		}
+		b.rows(traces.Add, split, "branches_add", p.tokens, h, b.ids(attn, ffn), b.ids(branches))
 		out := b.activation("x_out", p.tokens, h)
-		b.rows(join, traces.Whole, "ffn_add", p.tokens, h, b.ids(sum, ffn), b.ids(out))
+		b.rows(join, traces.Whole, "ffn_add", p.tokens, h, b.ids(x, branches), b.ids(out))
 		return b.Block
 	}
 	x = add("attn", "x_attn", x, m.attention(b, l, normed, p))

@@ -244,7 +244,11 @@ type differ struct {
 	fwd   *traces.Block
 	grad  map[traces.TensorID]traces.TensorID // of a tensor of the forward pass
 	wants []bool                              // tensors that need a gradient
-	flat  int64                               // elements of weights whose gradients are treated together
+	// several says which tensors are read by several products that are divided by columns: their gradients are added up on each
+	// chip before they are over all chips. parts is how many of those are to come.
+	several map[traces.TensorID]bool
+	parts   map[traces.TensorID]int
+	flat    int64 // elements of weights whose gradients are treated together
 }
 
 // trained reports whether a weight is trained.
@@ -276,6 +280,16 @@ func (d *differ) backward(fwd *traces.Block, roots []string) traces.Block {
 				d.wants[id] = d.wants[id] || fwd.Tensors[id].Role == traces.Activation
 			}
 		}
+	}
+	d.parts = map[traces.TensorID]int{}
+	for i := range fwd.Ops {
+		if op := &fwd.Ops[i]; op.Kind == traces.Gemm && (op.Split == traces.Column || op.Split == traces.Vocab) && op.Batch == 1 {
+			d.parts[op.Inputs[0]]++
+		}
+	}
+	d.several = map[traces.TensorID]bool{}
+	for id, n := range d.parts {
+		d.several[id] = n > 1
 	}
 	// What the block hands on comes back as a gradient from outside.
 	last := &fwd.Ops[len(fwd.Ops)-1]
@@ -450,7 +464,7 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 			Rows: op.M, Cols: op.N, Inputs: from, Outputs: []traces.TensorID{q, d.tensor("d_"+op.Name+".turned", op.DType, []int64{op.M, op.N}, traces.Activation)}})
 		from = []traces.TensorID{q}
 	}
-	back := traces.Op{Kind: traces.Gemm, DType: op.DType, KVDType: op.DType, Batch: op.Batch}
+	back := traces.Op{Kind: traces.Gemm, Gradient: true, DType: op.DType, KVDType: op.DType, Batch: op.Batch}
 	if d.wants[x] || narrow {
 		dx := back
 		dx.Name, dx.M, dx.N, dx.K, dx.WeightDType = op.Name+".dx", op.M, op.K, op.N, op.WeightDType
@@ -475,8 +489,15 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 		}
 		out := d.like(to)
 		dx.Inputs, dx.Outputs = append(slices.Clone(from), w), []traces.TensorID{out}
+		how := sharded(op.Split, traces.Row)
+		if dx.Split == traces.Row && d.several[x] {
+			dx.Split, how = traces.Partial, traces.Partial
+			if d.parts[x]--; d.parts[x] == 0 { // the last of them adds up over chips too
+				how = traces.Row
+			}
+		}
 		d.op(dx)
-		d.pass(to, out, sharded(op.Split, traces.Row))
+		d.pass(to, out, how)
 	}
 	t := &d.fwd.Tensors[w]
 	if t.Role != traces.Weight {
