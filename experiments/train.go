@@ -100,9 +100,10 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	}
 	m := *p.Model
 	how := arch.Training{Gradient: "fp32", Accumulate: llm.GradientsAdded} // of a graph that is only written down
+	flash := true
 	if p.Machine != nil {
 		var err error
-		if how, err = eval.TrainingOf(p.Machine, p.Runtime); err != nil {
+		if how, flash, err = eval.TrainingOf(p.Machine, p.Runtime); err != nil {
 			bad("runtime", "", "%v", err)
 		}
 	}
@@ -135,7 +136,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 		bad("master-dtype", "fp32 or bf16", "gradients in %s", w.Main)
 	}
 	s := &eval.Training{Degrees: degrees, GlobalBatch: t.GlobalBatch, MicroBatch: t.MicroBatch, SeqLen: t.SeqLen, ZeRO: t.ZeRO, KeepGathered: t.KeepGathered, Shard: t.Shard,
-		Schedule: parallel.Schedule(t.Schedule), Split: t.Stages, Tied: m.TiedEmbeddings, Hidden: m.Hidden, AdaptersOnly: p.LoRA != nil, Master: t.MasterDType}
+		Schedule: parallel.Schedule(t.Schedule), Split: t.Stages, Tied: m.TiedEmbeddings, Hidden: m.Hidden, Vocabulary: m.Vocab, AdaptersOnly: p.LoRA != nil, Master: t.MasterDType}
 	if t.Schedule != "" && !slices.Contains(parallel.Schedules(), s.Schedule) {
 		bad("schedule", "gpipe, 1f1b, interleaved or zero-bubble", "%.40q is unknown", t.Schedule)
 	}
@@ -166,7 +167,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 		bad("pue", "give --tokens", "it is of a whole run")
 	}
 	for _, run := range m.LayerKinds() {
-		s.Layers = append(s.Layers, eval.LayerRun{Block: run.Block, Times: run.Times})
+		s.Layers = append(s.Layers, eval.LayerRun{Block: run.Block, Times: run.Times, Shape: shapeOf(&m, run.Block, how.Dropout, flash)})
 	}
 	if p.Layers > 0 {
 		s.Layers = firstLayers(s.Layers, p.Layers)
@@ -210,6 +211,18 @@ func connects(m *arch.Machine, d parallel.Degrees) error {
 		return &Invalid{Field: field, Message: fmt.Sprintf("%d chips are %d nodes of %d: %s connects %d", chips, nodes, c.Chips, m.Name, c.Out.Nodes), Hint: fmt.Sprintf("up to %d chips", c.Out.Nodes*c.Chips)}
 	}
 	return nil
+}
+
+// shapeOf is what the activations of a layer of the model depend on.
+func shapeOf(m *llm.Model, block string, dropout, flash bool) parallel.Shape {
+	s := parallel.Shape{Hidden: m.Hidden, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, Intermediate: m.FFN, Gated: m.Gated, Dropout: dropout, Flash: flash}
+	if a := m.MLA; a != nil {
+		s.KVHeads, s.HeadDim = m.Heads, max(a.Nope+a.RoPE, a.V)
+	}
+	if e := m.MoE; e != nil && block != "dense_layer" {
+		s.Intermediate, s.TopK, s.Shared = e.FFN, e.TopK, e.SharedFFN
+	}
+	return s
 }
 
 // fieldError turns what the package parallel refuses into what a request is told.

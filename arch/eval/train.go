@@ -44,8 +44,9 @@ type Training struct {
 	Layers []LayerRun `json:"layers"`
 	// Tied says that the head has the weights of the embedding. Vocab is their rows, padded to a multiple of the tensor group.
 	Tied bool `json:"tied,omitempty"`
-	// Hidden is the width of what stages hand on.
-	Hidden int64 `json:"hidden"`
+	// Hidden is the width of what stages hand on, Vocabulary the padded rows of the head.
+	Hidden     int64 `json:"hidden"`
+	Vocabulary int64 `json:"vocabulary"`
 	// AdaptersOnly says that weights are frozen but for adapters.
 	AdaptersOnly bool `json:"adapters_only,omitempty"`
 	// Faults are chips that are slower than others. Even leaves out that chips differ in speed at random.
@@ -70,6 +71,8 @@ type Training struct {
 type LayerRun struct {
 	Block string `json:"block"`
 	Times int64  `json:"times"`
+	// Shape is what its activations depend on.
+	Shape parallel.Shape `json:"shape"`
 }
 
 // What of a layer is computed again for its backward pass.
@@ -126,13 +129,13 @@ func howOf(p *arch.Profile) arch.Training {
 	return how
 }
 
-// TrainingOf is howOf for those who generate graphs.
-func TrainingOf(m *arch.Machine, profile string) (arch.Training, error) {
+// TrainingOf is howOf for those who generate graphs, and whether attention is fused.
+func TrainingOf(m *arch.Machine, profile string) (how arch.Training, flash bool, err error) {
 	p, err := m.ProfileFor(profile, false)
 	if err != nil {
-		return arch.Training{}, err
+		return arch.Training{}, false, err
 	}
-	return howOf(p), nil
+	return howOf(p), p.Fuses("flash-attention"), nil
 }
 
 // checkTraining refuses what cannot be.
@@ -634,7 +637,7 @@ func (k *trainer) operations() (model, executed float64, err error) {
 		passes = 2
 	}
 	micro := float64(k.t.GlobalBatch) / float64(k.t.MicroBatch) * float64(d.CP)
-	for _, part := range append([]LayerRun{{llm.EmbeddingBlock, 1}, {llm.HeadBlock, 1}}, k.t.Layers...) {
+	for _, part := range append([]LayerRun{{Block: llm.EmbeddingBlock, Times: 1}, {Block: llm.HeadBlock, Times: 1}}, k.t.Layers...) {
 		n, err := count(part.Block)
 		if err != nil {
 			return 0, 0, err
@@ -827,8 +830,138 @@ func (k *trainer) floor() units.Time {
 	return min(most, k.played.Time)
 }
 
-// memory says what a chip of each stage holds.
-func (k *trainer) memory() error { return nil }
+// state is what a parameter that is trained takes (Rajbhandari et al., ZeRO, SC 2020: 2 B of weight, its gradient, and a master
+// copy and two moments of 4 B each; where everything is of 16 bits, a moment and the weight are of 2 B).
+func (k *trainer) state() (parallel.State, error) {
+	format := k.how.Gradient
+	if k.t.Master != "" {
+		format = k.t.Master
+	}
+	d, err := traces.ParseDType(format)
+	if err != nil {
+		return parallel.State{}, err
+	}
+	s := parallel.State{Weight: 2, Gradient: float64(d.Bits() / 8), Optimizer: 12}
+	if k.t.ZeRO == 3 { // the shard is the master copy
+		if s.Weight = 0; d.Bits() == 16 && k.how.Accumulate == llm.GradientsFlat {
+			s.Optimizer = 6
+		}
+	}
+	return s, nil
+}
+
+// memory says what a chip of each stage holds, and refuses what does not fit.
+func (k *trainer) memory() error {
+	t, m, g := k.t, k.r.Machine, k.r.Graph
+	state, err := k.state()
+	if err != nil {
+		return err
+	}
+	held := func(block string, b *parallel.Block) (parallel.Held, error) {
+		h := parallel.Held{Times: 1, Parameters: b.Parameters, ExpertParameters: b.ExpertParameters}
+		if at, ok := k.sections[block]; ok && t.AdaptersOnly {
+			if h.Frozen, err = plan.FrozenBytes(&g.Blocks[g.Runs[at].Block], t.Degrees.Or1().TP); err != nil {
+				return h, err
+			}
+		}
+		return h, nil
+	}
+	f := parallel.Footprint{Degrees: t.Degrees, Schedule: t.Schedule, Microbatches: t.Microbatches(), Split: t.Split, CountEnds: k.how.Ends, Tied: k.step.Tied,
+		Seq: t.SeqLen, Batch: t.MicroBatch, Vocabulary: t.Vocabulary, Recompute: parallel.Recompute(t.Recompute), Recomputed: t.Recomputed, State: state, Sharding: k.step.Sharding}
+	if t.Recomputed == 0 {
+		f.Recompute = parallel.RecomputeNone
+	}
+	if f.Embedding, err = held(llm.EmbeddingBlock, &k.step.Embedding); err != nil {
+		return err
+	}
+	if f.Head, err = held(llm.HeadBlock, &k.step.Head); err != nil {
+		return err
+	}
+	if t.Tied && t.Degrees.Or1().PP == 1 { // the embedding's table is there already
+		f.Head.Parameters, f.Head.Frozen = 0, 0
+	}
+	for _, run := range t.Layers {
+		for i := range k.step.Layers {
+			if b := &k.step.Layers[i].Block; b.Forward.Name == run.Block {
+				h, err := held(run.Block, b)
+				if err != nil {
+					return err
+				}
+				h.Times, h.Shape = run.Times, run.Shape
+				f.Layers = append(f.Layers, h)
+				break
+			}
+		}
+	}
+	stages, err := f.Stages()
+	if err != nil {
+		return invalidField(err)
+	}
+	a, off := &k.res.Answer, m.OffChip()
+	parts := func(s *parallel.Memory) []plan.Need {
+		var out []plan.Need
+		for _, p := range []plan.Need{{What: plan.Weights, Bytes: s.Weights}, {What: plan.Gradients, Bytes: s.Gradients}, {What: plan.Optimizer, Bytes: s.Optimizer},
+			{What: "gathered", Bytes: s.Gathered}, {What: plan.Activations, Bytes: s.Activations}, {What: "logits", Bytes: s.Logits}} {
+			if p.Bytes > 0 {
+				out = append(out, p)
+			}
+		}
+		return out
+	}
+	for i := range a.Training.Stages {
+		st := &a.Training.Stages[i]
+		if st.Stage >= int64(len(stages)) {
+			continue
+		}
+		s := &stages[st.Stage]
+		st.MemoryBytes = int64(s.Total())
+		for _, p := range parts(s) {
+			st.Memory = append(st.Memory, Placed{Tier: off.Name, Class: p.What, Bytes: int64(p.Bytes)})
+		}
+	}
+	fullest := parallel.Fullest(stages)
+	for _, p := range parts(fullest) {
+		a.Placement = append(a.Placement, Placed{Tier: off.Name, Class: p.What, Bytes: int64(p.Bytes)})
+	}
+	a.Footprint = Footprint{WeightBytes: int64(fullest.Weights + fullest.Gathered), ActivationBytes: int64(fullest.Activations + fullest.Logits)}
+	k.tiers(fullest.Total())
+	if total := fullest.Total(); total > off.Capacity {
+		return &plan.DoesNotFit{Machine: m.Name, Tier: off.Name, Capacity: off.Capacity, Needs: parts(fullest),
+			Hint: fmt.Sprintf("stage %d holds most; more chips by --tp or --pp, --zero, --recompute full, or a smaller --micro-batch", fullest.Stage)}
+	}
+	return nil
+}
+
+// tiers says what the memories of a chip of the critical class moved.
+func (k *trainer) tiers(peak units.Bytes) {
+	a, m, p := &k.res.Answer, k.r.Machine, k.res.Program
+	moved := map[string]float64{}
+	for section, n := range k.sorted(&k.played.Classes[k.played.Critical]) {
+		for j, c := range p.Counters {
+			moved[c.Name] += float64(float64(k.outcomes[section].Work[j]) * n)
+		}
+	}
+	for i := range m.Chip.Memory {
+		t := &m.Chip.Memory[i]
+		n := int64(1)
+		if t.Private() {
+			n = m.Chip.Cores.Count
+		}
+		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: int64(moved[t.Name+".read"]), WrittenBytes: int64(moved[t.Name+".write"])}
+		if a.Seconds > 0 {
+			tier.Utilization = (float64(tier.ReadBytes) + float64(tier.WrittenBytes)) / float64(t.Peak(m.Chip.Clock)) / a.Seconds / float64(n)
+		}
+		switch {
+		case t.Name == m.OffChip().Name:
+			tier.PeakBytes = int64(peak)
+		case t.Private():
+			tier.PeakBytes = min(tier.CapacityBytes, int64(p.BufferPeak())*n)
+		case t.Kind == "sram":
+			tier.PeakBytes = min(tier.CapacityBytes, tier.WrittenBytes)
+		}
+		a.Memory = append(a.Memory, tier)
+	}
+}
 
 // advise says what would help.
 func (k *trainer) advise() {}

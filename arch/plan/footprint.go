@@ -98,6 +98,31 @@ func Parameters(blk *traces.Block, tp int64, adapters bool) (dense, experts int6
 	return dense, experts, nil
 }
 
+// FrozenBytes is what one chip of a tensor group has of the weights of a block beside its adapters.
+func FrozenBytes(blk *traces.Block, tp int64) (units.Bytes, error) {
+	seen := map[string]bool{}
+	var sum int64
+	for i := range blk.Ops {
+		op := &blk.Ops[i]
+		for _, id := range op.Inputs {
+			t := &blk.Tensors[id]
+			if t.Role != traces.Weight || seen[t.Name] || strings.Contains(t.Name, ".lora_") {
+				continue
+			}
+			seen[t.Name] = true
+			n, err := (&Mapping{TP: tp}).weightBytes(op, t)
+			if err != nil {
+				return 0, err
+			}
+			var ok bool
+			if sum, ok = units.Add(sum, int64(n)); !ok {
+				return 0, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)
+			}
+		}
+	}
+	return units.Bytes(sum), nil
+}
+
 // weightBytes returns what one chip has of a weight of an operator.
 func (p *Mapping) weightBytes(op *traces.Op, t *traces.Tensor) (units.Bytes, error) {
 	bytes, ok := t.Bytes()
