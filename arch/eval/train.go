@@ -160,8 +160,6 @@ func (r *Request) checkTraining() error {
 		return bad("recompute", "", "%v of the layers: must be from 0 to 1", t.Recomputed)
 	case d.SP && d.TP == 1:
 		return bad("sp", "leave it out, or give --tp", "sequence parallelism divides over the tensor group, which is one chip")
-	case d.SP && t.SeqLen%(d.TP*d.CP) != 0:
-		return bad("sp", "", "%d tokens are not divided evenly by %d chips", t.SeqLen, d.TP*d.CP)
 	}
 	return nil
 }

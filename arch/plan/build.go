@@ -500,10 +500,13 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		case traces.Column:
 			parts = append([]int64(nil), parts...)
 			for i := range parts {
-				parts[i] = units.CeilDiv(parts[i], tp)
+				parts[i] = units.CeilDiv(parts[i], tp) + b.replicas(parts[i])
 			}
 		case traces.Row, traces.Sharded, traces.Partial:
 			g.k = units.CeilDiv(op.K, tp)
+			if op.Gradient {
+				g.k += b.replicas(op.K)
+			}
 		case traces.Heads: // a product for each head
 			g.batch = units.CeilDiv(op.Batch, tp)
 		case traces.Vocab:

@@ -18,6 +18,27 @@ func (b *builder) bySequence(op *traces.Op, run *traces.Run) bool {
 	return b.mapping.SP && b.mapping.TP > 1 && run.Phase != traces.Update && op.Kind != traces.Accumulate
 }
 
+// replicas is by how many columns the part that a chip has of a projection of keys or values, or of all three, is larger than
+// its share: there are fewer key/value heads than chips, and each chip has a whole one.
+func (b *builder) replicas(columns int64) (more int64) {
+	tp := b.mapping.TP
+	for i := range b.blk.Ops {
+		op := &b.blk.Ops[i]
+		if op.Kind != traces.Attention || op.Latent || op.Cross || op.KVHeads >= tp {
+			continue
+		}
+		for _, dim := range []int64{op.HeadDim, op.Values()} {
+			if columns == op.KVHeads*dim {
+				return dim - units.CeilDiv(columns, tp)
+			}
+		}
+		if columns == op.Heads*op.HeadDim+op.KVHeads*(op.HeadDim+op.Values()) {
+			return units.CeilDiv(op.Heads*op.HeadDim, tp) + op.HeadDim + op.Values() - units.CeilDiv(columns, tp)
+		}
+	}
+	return 0
+}
+
 // makesGradient reports whether an operator makes the gradient of a weight: tokens are what it reduces.
 func makesGradient(blk *traces.Block, op *traces.Op) bool {
 	for _, id := range op.Outputs {

@@ -363,16 +363,16 @@ func loadHeadlines(dir string, l *loaded) error {
 			c.note("2048 chips and a batch of 4 million tokens; tensor parallelism, micro-batch and recomputation are not published: the fastest that fit")
 		case strings.HasPrefix(model, "PaLM") && metric == "step_time_derived":
 			figure.Class = "palm-540b"
-			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75
+			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute, t.sp = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75, true
 			c = t.theCase()
-			c.note("three quarters of the forward pass are computed again: HFU/MFU is 1.25")
+			c.note("three quarters of the forward pass are computed again: HFU/MFU is 1.25; what lies between layers is divided over the tensor group")
 			c.Derive = percents
 			c.Figures = []Figure{
 				{Class: "palm-540b-mfu", DType: "bf16", Field: "percent.mfu", Measured: 46.2, Unit: "%"},
 				{Class: "palm-540b-hfu", DType: "bf16", Field: "percent.hfu", Measured: 57.8, Unit: "%"}}
 		case strings.HasPrefix(model, "PaLM") && metric == "cross_pod_scaling":
 			figure.Class, figure.Field, figure.Unit = "palm-540b-pods", "ratio", "x"
-			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75
+			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute, t.sp = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75, true
 			c = t.theCase()
 			one := t
 			one.dp, one.global = t.dp/2, t.global/2
