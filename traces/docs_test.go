@@ -29,7 +29,7 @@ func tables() map[string]string {
 	for k := range Kind(numKinds) {
 		var members []string
 		for _, d := range memberDocs[recOp] {
-			if d.of != nil && d.of(k) && d.without == "required" {
+			if d.of != nil && d.of(k) && d.required(k) {
 				members = append(members, "`"+d.name+"`")
 			}
 		}
@@ -185,7 +185,7 @@ func TestMembersAreReadAndWritten(t *testing.T) {
 	const all = `{"trace":"strata.trace/1","model":"m","phase":"serve","batch":3,"prompt":5,"generate":2,"arrivals":"burst","dtype":"fp16","lines":12}
 {"block":"b"}
 {"tensor":"x","shape":[2],"dtype":"fp8","role":"kv"}
-{"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"distinct":7,"accumulate":3,"dtype":"fp8","weight_dtype":"int8","weight":false}
+{"op":"g","kind":"gemm","inputs":["x"],"outputs":["x"],"split":"row","batch":1,"m":2,"n":3,"k":4,"parts":[1,2],"distinct":7,"accumulate":3,"dtype":"fp8","weight_dtype":"int8","to_dtype":"fp32","weight":false}
 {"op":"a","kind":"attention","batch":2,"heads":4,"kv_heads":2,"head_dim":8,"q_len":3,"past_len":5,"causal":false,"cross":true,"kv_dtype":"int8"}
 {"op":"w","kind":"attention","heads":4,"head_dim":8,"q_len":3,"window":4,"value_dim":6,"cache_dim":9,"latent":true,"uncached":true,"dropout":true,"relative":"bias","gradient":true}
 {"op":"e","kind":"moe","tokens":5,"hidden":6,"intermediate":7,"experts":8,"top_k":2,"ep":4,"skew_milli":1010,"gated":false,"weight_dtype":"fp8"}

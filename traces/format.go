@@ -111,7 +111,7 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "dtype", kind: "data type", without: "the header's", meaning: "of activations"},
 		{name: "weight_dtype", kind: "data type", without: "dtype", meaning: "of B, of the table or of the experts", of: oneOf(Gemm, Embedding, MoE)},
 		{name: "kv_dtype", kind: "data type", without: "dtype", meaning: "of cached keys and values", of: oneOf(Attention, KVAppend)},
-		{name: "to_dtype", kind: "data type", without: "required", meaning: "of the result; of quantize narrower than dtype; of accumulate that of the sum, of adam that of the weights", of: Kind.writesTo},
+		{name: "to_dtype", kind: "data type", without: "required; gemm: 16 bits", meaning: "of the result; of quantize narrower than dtype; of accumulate that of the sum, of adam that of the weights, of gemm fp32 or nothing", of: func(k Kind) bool { return k == Gemm || k.writesTo() }},
 		{name: "gradient", kind: "boolean", without: "false", meaning: "whether it is the backward pass of its kind", of: Kind.HasGradient},
 		{name: "weight", kind: "boolean", without: "true", meaning: "false: no weight is made up when no input is one", of: Kind.impliesWeight},
 	},
@@ -124,6 +124,11 @@ var memberDocs = [numRecords][]memberDoc{
 		{name: "repeat", kind: "integer", without: "1", meaning: "alike steps in a row that the run stands for; the same for all runs of a step"},
 		{name: "past", kind: "integer", without: "decode: the header's prompt, unless an operator says past_len; else 0", meaning: "tokens cached already"},
 	},
+}
+
+// required reports whether an operator of the kind has to have the member.
+func (d *memberDoc) required(k Kind) bool {
+	return d.without == "required" || d.name == "to_dtype" && k.writesTo()
 }
 
 // writesTo reports whether operators of the kind write in a format of its own.
@@ -451,7 +456,7 @@ func (e *encoder) op(op *Op, b *Block) {
 	if oneOf(Attention, KVAppend)(op.Kind) && op.KVDType != op.DType {
 		e.word("kv_dtype", op.KVDType.String())
 	}
-	if op.Kind.writesTo() {
+	if op.Kind.writesTo() || op.Kind == Gemm && op.ToDType == FP32 {
 		e.word("to_dtype", op.ToDType.String())
 	}
 	e.flag("gradient", op.Gradient)

@@ -68,7 +68,7 @@ type Op struct {
 	DType       DType // of activations
 	WeightDType DType // of B in a product, of the table of an embedding; else DType
 	KVDType     DType // of cached keys and values; else DType
-	ToDType     DType // of what Quantize, Cast, Accumulate and Adam write; else 0
+	ToDType     DType // of what Quantize, Cast, Accumulate and Adam write, and of the result of a product where it is FP32; else 0
 	// Gradient says that the operator is the backward pass of its kind: it reads the gradient of what the forward pass
 	// wrote, and what that kept, and writes the gradients of what it read. A product that does so has dimensions of its own.
 	Gradient bool
@@ -461,6 +461,8 @@ func (op *Op) invalid() *Invalid {
 		return &Invalid{Message: "unknown data type of keys and values", Field: "kv_dtype"}
 	case int(op.ToDType) >= numDTypes:
 		return &Invalid{Message: "unknown data type of the result", Field: "to_dtype"}
+	case op.Kind == Gemm && op.ToDType != 0 && op.ToDType != FP32:
+		return &Invalid{Message: fmt.Sprintf("a product that writes %s", op.ToDType), Hint: "fp32, or leave it out for 16 bits", Field: "to_dtype"}
 	case op.Kind == Quantize && op.ToDType.Bits() >= op.DType.Bits():
 		return &Invalid{Message: fmt.Sprintf("quantizes %s to %s, which is no narrower", op.DType, op.ToDType), Hint: "e.g. fp8", Field: "to_dtype"}
 	}

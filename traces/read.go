@@ -720,8 +720,11 @@ func (r *reader) readOp() {
 	op.Inputs, op.Outputs = r.operandsOf("inputs"), r.operandsOf("outputs")
 	op.DType = r.dtype("dtype", r.g.DType)
 	op.WeightDType, op.KVDType = r.dtype("weight_dtype", op.DType), r.dtype("kv_dtype", op.DType)
-	if op.Kind.writesTo() {
+	switch {
+	case op.Kind.writesTo():
 		op.ToDType = r.dtype("to_dtype", op.DType)
+	case op.Kind == Gemm:
+		op.ToDType = r.dtype("to_dtype", 0)
 	}
 	op.Gradient = r.bool("gradient", false)
 	family := kinds[op.Kind].family
@@ -785,7 +788,7 @@ func (r *reader) membersOf(k Kind) {
 		if applies && d.of != nil {
 			has = append(has, d.name)
 		}
-		if applies && d.without == "required" && r.values[i] == nil {
+		if applies && d.required(k) && r.values[i] == nil {
 			missing = append(missing, d.name)
 		}
 	}

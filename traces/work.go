@@ -96,6 +96,14 @@ func (c *count) quantized(d DType, cols, rows int64) units.Bytes {
 	return n
 }
 
+// Result is the format of what a product writes: 16 bits, or FP32 where the operator says so.
+func (op *Op) Result() DType {
+	if op.ToDType == FP32 {
+		return FP32
+	}
+	return op.DType.Result()
+}
+
 // Work counts the operator with past cached tokens on top of its own. The error says that a count
 // does not fit 64 bits.
 func (op *Op) Work(past int64) (Work, error) {
@@ -114,8 +122,8 @@ func (op *Op) Work(past int64) (Work, error) {
 		} else { // both operands are activations
 			w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(b)))
 		}
-		w.WriteBytes = c.bytes(op.DType.Result(), op.Batch, op.M, op.N)
-		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(c.bytes(op.DType.Result(), op.Batch, op.M, op.Accumulate))))
+		w.WriteBytes = c.bytes(op.Result(), op.Batch, op.M, op.N)
+		w.ReadBytes = units.Bytes(c.add(int64(w.ReadBytes), int64(c.bytes(op.Result(), op.Batch, op.M, op.Accumulate))))
 	case attending:
 		if c.add(past, op.Past) < 0 || !c.ok {
 			break

@@ -184,6 +184,7 @@ func TestWork(t *testing.T) {
 			op:   Op{Kind: Gemm, Batch: 1, M: 2, N: 3, K: 4, DType: FP8, WeightDType: FP8},
 			want: Work{MatrixOps: 48, ReadBytes: 8, WeightBytes: 12, WriteBytes: 12},
 		},
+		{name: "a gradient that is added up in FP32", op: Op{Kind: Gemm, Batch: 1, M: 2, N: 3, K: 4, Accumulate: 3, ToDType: FP32}, want: Work{MatrixOps: 48, ReadBytes: 16 + 24, WeightBytes: 24, WriteBytes: 24}},
 		// Of training (Megatron-LM, fused kernels; Adam of PyTorch): what each kernel reads and writes, in BF16 where it is not said.
 		{name: "cast", op: Op{Kind: Cast, Rows: 6, Cols: 8, ToDType: FP32}, want: Work{VectorOps: 48, ReadBytes: 96, WriteBytes: 192}},
 		{name: "cast backward", op: Op{Kind: Cast, Rows: 6, Cols: 8, ToDType: FP32, Gradient: true}, want: Work{VectorOps: 48, ReadBytes: 192, WriteBytes: 96}},

@@ -542,13 +542,14 @@ func (b *builder) operator(op, fused *traces.Op, run *traces.Run) ([]*Body, erro
 		for _, n := range parts {
 			g.n, g.windows = n, op.Distinct
 			g.added, _ = units.MulDivCeil(n, op.Accumulate, op.N)
+			g.wide = op.ToDType == traces.FP32
 			g.biased = biased && !bias
 			if err := emit(b.gemm(g)); err != nil {
 				return nil, err
 			}
 		}
 		if tp > 1 && op.Split == traces.Row {
-			if err := emit(b.sum(op.Name, run, units.Bytes(elem(op.DType.Result(), g.batch*op.M*op.N)))); err != nil {
+			if err := emit(b.sum(op.Name, run, units.Bytes(elem(op.Result(), g.batch*op.M*op.N)))); err != nil {
 				return nil, err
 			}
 		}

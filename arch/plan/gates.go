@@ -19,6 +19,9 @@ func (g *gemm) left(elements int64) int64 {
 	if g.gates.vector > 0 {
 		elements = units.CeilDiv(elements, 2)
 	}
+	if g.wide {
+		return int64(traces.FP32.Bytes(elements))
+	}
 	return int64(g.a.Result().Bytes(elements))
 }
 

@@ -24,6 +24,7 @@ type gemm struct {
 	shared  bool         // B is a weight: the same for the whole batch
 	biased  bool         // the framework adds a bias to the result
 	added   int64        // columns of C that the product is added to
+	wide    bool         // C is in FP32
 	in      traces.DType // what the matrix unit multiplies; builder.gemm works it out
 	lib     *arch.GemmKernel
 	inHere  bool // A waits on chip, and C is left there
@@ -120,7 +121,7 @@ func (b *builder) widening(g *gemm, rows, cols, depth int64) (ops int64) {
 
 func (b *builder) gemm(g gemm) (*Body, error) {
 	pin := b.pinGemm(&g)
-	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, windows: g.windows, inHere: truth(g.inHere), outHere: truth(g.outHere), vectorOps: units.Ops(g.gates.vector), specialOps: units.Ops(g.gates.special), pin: pin.choice()}
+	key := kernelKey{op: b.op(g.phase, g.name, "gemm"), kind: "gemm", batch: g.batch, m: g.m, n: g.n, k: g.k, dtype: g.a, weight: g.w, added: g.added, kept: truth(g.wide), windows: g.windows, inHere: truth(g.inHere), outHere: truth(g.outHere), vectorOps: units.Ops(g.gates.vector), specialOps: units.Ops(g.gates.special), pin: pin.choice()}
 	if k := b.known(&key); k != nil {
 		return k, nil
 	}

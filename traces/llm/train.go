@@ -530,6 +530,9 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 	}
 	if d.t.Gradients == GradientsFused {
 		dw.Accumulate = dw.N
+		if d.main() == traces.FP32 {
+			dw.ToDType = traces.FP32
+		}
 	}
 	g := d.tensor("d_"+t.Name, d.w.DType, t.Shape, traces.Gradient)
 	dw.Inputs, dw.Outputs = append([]traces.TensorID{x}, from...), []traces.TensorID{g}
