@@ -14,7 +14,7 @@ import (
 func init() {
 	register(&Study{
 		Name:  "training-cost",
-		Title: "what it takes to train a model: hours, energy and money of GPT-3, PaLM, LLaMA, BloombergGPT and BLOOM, and Chinchilla against Gopher",
+		Title: "hours, energy and money of training GPT-3, PaLM, LLaMA, BloombergGPT and BLOOM, and Chinchilla against Gopher",
 		About: []string{
 			"A whole run is its steps times the simulated time of one. What runs lose besides (restarts, steps repeated, evaluation, checkpoints, growing batches unless it says so) is not in our hours; " +
 				"it is in most published ones.",
