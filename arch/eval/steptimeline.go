@@ -41,6 +41,10 @@ func (r *Result) StepTimeline(w io.Writer) error {
 	t.Tracks(names...)
 	for i := range r.Played.Spans {
 		s := &r.Played.Spans[i]
+		if i == maxTimelineSpans {
+			t.Instant(timeline.Instant{Track: track(s), Name: fmt.Sprintf("%d more spans are left out", len(r.Played.Spans)-i), Category: "cut", At: s.Start})
+			break
+		}
 		span := timeline.Span{Track: track(s), Name: s.Name, Category: "kernels", Start: s.Start, End: s.End}
 		if s.Comm {
 			span.Category = s.Kind.String()

@@ -84,3 +84,11 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 }
+
+func TestParseTokens(t *testing.T) {
+	for text, want := range map[string]int64{"300B": 300e9, "1.4T": 14e11, "20000000": 2e7, "5k": 5000, "0.5m": 5e5, "1": 1, "1000T": 1e15, "0": 0, "0.2": 0, "-3B": 0, "B": 0, "3x": 0, "": 0, "NaN": 0, "Inf": 0, "1001T": 0, "1e400": 0, "3BB": 0} {
+		if got, ok := parseTokens(text); ok != (want > 0) || ok && got != want {
+			t.Errorf("%q: %d, %t; want %d", text, got, ok, want)
+		}
+	}
+}

@@ -57,11 +57,13 @@ func (r *runReport) step() {
 	}
 	r.printf("\n")
 	after := ""
-	if t.ReduceSeconds > 0 {
-		after += ", gradients " + Seconds(t.ReduceSeconds)
+	rest := max(0, a.Seconds-t.PipelineSeconds) // after the last pass of all stages
+	update := min(t.UpdateSeconds, rest)
+	if rest-update > 1e-9 {
+		after += ", then gradients " + Seconds(rest-update)
 	}
-	if t.UpdateSeconds > 0 {
-		after += ", update " + Seconds(t.UpdateSeconds)
+	if update > 0 {
+		after += ", update " + Seconds(update)
 	}
 	line("step", Seconds(a.Seconds), "passes "+Seconds(t.PipelineSeconds)+after)
 	more := ""
