@@ -205,13 +205,8 @@ func (w *searcher) part(k partsKey) (*partsOf, error) {
 			p.err = err
 			return
 		}
-		res, err := eval.Run(w.ctx, r)
-		if err != nil {
-			p.err = err
-			return
-		}
 		p.like = *r.Training
-		p.divided, p.err = res.Divide(r)
+		p.divided, p.err = eval.Divide(w.ctx, r)
 	})
 	return p, p.err
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -18,14 +19,33 @@ type Divided struct {
 	network *parallel.Links
 }
 
-// Divide takes the parts of a result of training; r is its request.
-func (r *Result) Divide(request Request) (*Divided, error) {
-	if r.parts == nil {
-		return nil, fmt.Errorf("no step was played")
+// Divide times the parts of a step, which need not fit into memory as the request divides them.
+func Divide(ctx context.Context, r Request) (*Divided, error) {
+	if r.Training == nil {
+		return nil, fmt.Errorf("internal: no step of training")
 	}
-	request.ArchHash, request.Planned, request.Advise = r.Manifest.ArchHash, r.Planned(), false
-	m := request.Machine
-	return &Divided{request: request, parts: r.parts, network: &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(r.parts.profile), Algorithm: request.Training.Algorithm}}, nil
+	p, err := r.planned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Planned == nil {
+		r.Planned = &Planned{program: p, graphHash: r.Graph.Hash()}
+	}
+	if r.ArchHash == "" {
+		r.ArchHash = r.Machine.Hash()
+	}
+	r.Advise = false
+	o, err := r.time(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	d := &Divided{request: r}
+	if d.parts, err = d.request.parts(&Result{Program: p, Outcome: o.Outcome, timed: o}); err != nil {
+		return nil, err
+	}
+	m := r.Machine
+	d.network = &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(d.parts.profile), Algorithm: r.Training.Algorithm}
+	return d, nil
 }
 
 // Collective implements parallel.Network, so that all steps share what is known of it.

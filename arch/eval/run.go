@@ -108,7 +108,6 @@ type Result struct {
 
 	timed *timed
 	floor units.Time
-	parts *trainer // of a step of training
 }
 
 // Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,

@@ -484,7 +484,6 @@ func (r *Request) answerTraining(ctx context.Context, res *Result) error {
 	if err != nil {
 		return err
 	}
-	res.parts = k
 	if err := k.play(); err != nil {
 		return err
 	}
