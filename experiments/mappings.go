@@ -116,8 +116,12 @@ func (s *MappingSearch) Run(ctx context.Context) (*Mappings, error) {
 	}
 	m := w.base.Model
 	out := &Mappings{Limit: s.Limit}
+	has := w.base.Machine.OffChip().Capacity
 	if out.Limit == 0 {
-		out.Limit = w.base.Machine.OffChip().Capacity
+		out.Limit = has
+	}
+	if out.Limit > has {
+		return nil, &Invalid{Field: "memory", Message: fmt.Sprintf("%v: a chip of %s has %v", out.Limit, w.base.Machine.Name, has), Hint: "--set changes what it has"}
 	}
 	var spaces []*parallel.Space
 	for _, chips := range s.Chips {

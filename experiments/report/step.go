@@ -225,10 +225,10 @@ func (r *runReport) stages() {
 		}
 	}
 	if len(parts) > 0 {
-		first := "  held: "
+		on := ""
 		if len(all) > 1 {
-			first = fmt.Sprintf("  held on stage %d, which holds most: ", fullest.Stage)
+			on = fmt.Sprintf("on stage %d, which holds most, ", fullest.Stage)
 		}
-		r.b.WriteString(wrap(first, strings.Join(parts, ", ")))
+		r.b.WriteString(wrap("  held: ", on+strings.Join(parts, ", ")))
 	}
 }
