@@ -69,8 +69,9 @@ type Mappings struct {
 	// Refused counts mappings that cannot be for another reason.
 	Refused []Refusal
 	// Least is that of the smallest memory, nil if none is known.
-	Least *Mapped
-	Limit units.Bytes
+	Least     *Mapped
+	Limit     units.Bytes
+	Objective string
 }
 
 // Refusal is a reason and how many mappings it is of.
@@ -115,7 +116,7 @@ func (s *MappingSearch) Run(ctx context.Context) (*Mappings, error) {
 		return nil, &Invalid{Field: "global-batch", Message: "how many sequences are a step?", Hint: "e.g. --global-batch 1536"}
 	}
 	m := w.base.Model
-	out := &Mappings{Limit: s.Limit}
+	out := &Mappings{Limit: s.Limit, Objective: cmp.Or(s.Objective, BySeconds)}
 	has := w.base.Machine.OffChip().Capacity
 	if out.Limit == 0 {
 		out.Limit = has

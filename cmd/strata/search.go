@@ -320,11 +320,7 @@ func (f *searchMapping) print(w io.Writer, p *experiments.Point, found *experime
 		return report.Mappings(found).CSV(w)
 	}
 	page := &report.Page{Style: style}
-	chips := "chips"
-	if len(f.search.Chips) == 1 {
-		chips = fmt.Sprintf("%d chips", f.search.Chips[0])
-	}
-	page.Title(fmt.Sprintf("%s on %s of %s: best mappings of a step of %d sequences", p.Model.Name, chips, p.Machine.Name, f.train.GlobalBatch))
+	page.Title(fmt.Sprintf("%s on %s chips of %s: best mappings of a step of %d sequences", p.Model.Name, strings.ReplaceAll((&counts{into: &f.search.Chips}).String(), ",", " or "), p.Machine.Name, f.train.GlobalBatch))
 	page.Linef("")
 	if len(found.Best) > 0 {
 		page.Table(report.Mappings(found))

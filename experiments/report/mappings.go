@@ -28,7 +28,7 @@ func Mappings(found *experiments.Mappings) *Table {
 		{Title: "step", Name: "seconds", Right: true, Show: seconds},
 		{Title: "MFU", Name: "mfu", Right: true, Show: percent},
 		{Title: "tok/s chip", Name: "tokens_per_second_per_chip", Right: true, Show: func(v any) string { return digits(v.(float64)) }},
-		{Title: "J/token", Name: "joules_per_token", Right: true, Show: func(v any) string { return Energy(v.(float64)) }},
+		{Title: title("J/token", found.Objective == experiments.ByJoules), Name: "joules_per_token", Right: true, Show: func(v any) string { return Energy(v.(float64)) }},
 		{Name: "joules"},
 		{Title: "bubble", Name: "bubble_share", Right: true, Show: percent},
 		{Title: title("memory", some(func(m *experiments.Mapped) bool { return m.Memory > 0 })), Name: "memory_bytes", Right: true, Show: size},
