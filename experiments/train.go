@@ -112,7 +112,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	}
 	d, weight, _ := p.formats(&m, &problems)
 	w := llm.Training{Batch: t.MicroBatch, SeqLen: t.SeqLen, DType: d, WeightDType: weight, Gradients: how.Accumulate, Dropout: how.Dropout, Copies: how.Copies, FusedLoss: how.FusedLoss,
-		Contexts: t.CP, LoRA: p.LoRA, Update: eval.UpdateElements}
+		Contexts: t.CP, Experts: t.EP, LoRA: p.LoRA, Update: eval.UpdateElements}
 	var wrong string
 	if w.SkewMilli, wrong = Skew(p.Skew); wrong != "" {
 		bad("skew", "", "%s", wrong)
@@ -190,7 +190,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 		return eval.Request{}, err
 	}
 	return eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
-		Mapping: plan.Mapping{TP: degrees.TP, SP: degrees.SP, Profile: p.Runtime, Fusion: p.Fusion, Overfull: true}, Training: s}, nil
+		Mapping: trainingMapping(degrees, p), Training: s}, nil
 }
 
 // connects returns what is wrong with that many chips of the machine.
@@ -211,6 +211,16 @@ func connects(m *arch.Machine, d parallel.Degrees) error {
 		return &Invalid{Field: field, Message: fmt.Sprintf("%d chips are %d nodes of %d: %s connects %d", chips, nodes, c.Chips, m.Name, c.Out.Nodes), Hint: fmt.Sprintf("up to %d chips", c.Out.Nodes*c.Chips)}
 	}
 	return nil
+}
+
+// trainingMapping is how the parts of a step are planned: on a tensor group, and with expert parallelism on the groups that share out
+// the experts.
+func trainingMapping(d parallel.Degrees, p *Point) plan.Mapping {
+	m := plan.Mapping{TP: d.TP, SP: d.SP, Profile: p.Runtime, Fusion: p.Fusion, Overfull: true}
+	if d.EP > 1 {
+		m.EP, m.AttnDP, m.MoETP, m.Exchange = d.EP, d.EP, d.TP, plan.Dispatch
+	}
+	return m
 }
 
 // shapeOf is what the activations of a layer of the model depend on.

@@ -13,7 +13,6 @@ import (
 	"github.com/stratasim/strata/arch/account"
 	"github.com/stratasim/strata/arch/parallel"
 	"github.com/stratasim/strata/arch/plan"
-	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -215,9 +214,21 @@ func (k *trainer) unit(block string) parallel.Unit {
 	}
 	o := k.outcomes[i]
 	u := parallel.Unit{Name: block, Time: o.Makespan, Stalls: o.Stalls}
+	// What experts exchange is a communication of its own kind, which nothing hides.
+	var experts units.Time
+	for x := range o.Ops {
+		if name := k.res.Program.Ops[x].Name; strings.HasSuffix(name, ".dispatch") || strings.HasSuffix(name, ".combine") || strings.HasSuffix(name, ".share") {
+			experts += o.Ops[x].Stalls[sim.Link]
+		}
+	}
+	if experts > 0 {
+		u.Time -= experts
+		u.Stalls[sim.Link] -= experts
+		u.Comms = append(u.Comms, parallel.Comm{Kind: parallel.Expert, Time: experts, Cores: k.cores()})
+	}
 	overlap := k.how.TensorOverlap
 	backward := strings.HasSuffix(block, llm.BackwardSuffix)
-	if link := o.Stalls[sim.Link]; link > 0 && (overlap == "all" || overlap == "backward" && backward) {
+	if link := u.Stalls[sim.Link]; link > 0 && (overlap == "all" || overlap == "backward" && backward) {
 		u.Time -= link
 		u.Stalls[sim.Link] = 0
 		beside := u.Time
@@ -292,7 +303,7 @@ func (k *trainer) block(name string, again bool) (parallel.Block, error) {
 	}
 	if i, ok := k.sections[name]; ok {
 		g := k.r.Graph
-		dense, experts, err := plan.Parameters(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.AdaptersOnly)
+		dense, experts, err := plan.Parameters(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.Degrees.Or1().EP, k.t.AdaptersOnly)
 		if err != nil {
 			return b, err
 		}
@@ -321,6 +332,7 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 	for i := range s.Chip.Channels {
 		s.Chip.Channels[i] = k.how.Channels
 	}
+	s.Chip.Channels[parallel.Pipeline] = min(k.how.Channels, 2) // a send takes a channel or two
 	var err error
 	if s.Faults, err = k.faults(s.Network); err != nil {
 		return nil, err
@@ -406,13 +418,9 @@ func (k *trainer) contexts(s *parallel.Step) error {
 			}
 			heads := units.CeilDiv(op.KVHeads, d.TP)
 			part := int64(op.DType.Bytes(op.Batch * heads * op.QLen * (op.HeadDim + op.Values())))
-			one, err := s.Network.Collective(interconnect.SendRecv, interconnect.Group{Ranks: 2, Stride: d.TP}, units.Bytes(part))
-			if err != nil {
-				return err
-			}
-			pass := func(u *parallel.Unit, section string, times int64) {
+			pass := func(u *parallel.Unit, section string, times int64) error {
 				if u.Time == 0 {
-					return
+					return nil
 				}
 				var beside units.Time
 				if n, ok := k.sections[section]; ok {
@@ -423,11 +431,14 @@ func (k *trainer) contexts(s *parallel.Step) error {
 						}
 					}
 				}
-				u.Comms = append(u.Comms, parallel.Comm{Kind: parallel.Context, Time: one.Time * units.Time(times*(d.CP-1)), Beside: min(beside, u.Time), Pieces: d.CP, Cores: k.cores()})
+				c, err := parallel.Ring(s.Network, k.t.Degrees, units.Bytes(part*times), min(beside, u.Time))
+				c.Cores = k.cores()
+				u.Comms = append(u.Comms, c)
+				return err
 			}
-			pass(&b.Forward, b.Forward.Name, 1)
-			pass(&b.Recompute, b.Forward.Name, 1)
-			pass(&b.Backward, b.Forward.Name+llm.BackwardSuffix, 2)
+			if err := errors.Join(pass(&b.Forward, b.Forward.Name, 1), pass(&b.Recompute, b.Forward.Name, 1), pass(&b.Backward, b.Forward.Name+llm.BackwardSuffix, 2)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -625,6 +636,9 @@ func (k *trainer) operations() (model, executed float64, err error) {
 			if blk.Ops[j].Kind == traces.Attention && d.CP > 1 { // over all keys, not those of the mean chip
 				ops = units.Ops(float64(ops) * float64(k.t.SeqLen) / float64(blk.Ops[j].Past+blk.Ops[j].QLen))
 			}
+			if blk.Ops[j].Kind == traces.MoE { // of the tokens of all ranks that share out the experts
+				ops /= units.Ops(d.EP)
+			}
 			sum += float64(ops)
 		}
 		return sum, nil
@@ -673,7 +687,7 @@ func (k *trainer) parameters() int64 {
 	s := k.step
 	n := s.Embedding.Parameters + s.Embedding.ExpertParameters
 	for _, run := range s.Layers {
-		n += run.Times * (run.Parameters + run.ExpertParameters)
+		n += run.Times * (run.Parameters + run.ExpertParameters*d.EP)
 	}
 	if !k.t.Tied {
 		n += s.Head.Parameters

@@ -67,9 +67,9 @@ func eachWeight(g *traces.Graph, p *Mapping, visit func(blk *traces.Block, op *t
 	return nil
 }
 
-// Parameters counts the weights of a block that one chip of a tensor group has, those of experts apart. With adapters only, the
+// Parameters counts the weights of a block that one chip of a tensor group has, those of experts apart, of which one rank of ep has its part. With adapters only, the
 // weights that are trained are those of low-rank adapters.
-func Parameters(blk *traces.Block, tp int64, adapters bool) (dense, experts int64, err error) {
+func Parameters(blk *traces.Block, tp, ep int64, adapters bool) (dense, experts int64, err error) {
 	seen := map[string]bool{}
 	for i := range blk.Ops {
 		op := &blk.Ops[i]
@@ -88,7 +88,7 @@ func Parameters(blk *traces.Block, tp int64, adapters bool) (dense, experts int6
 			}
 			to := &dense
 			if op.Kind == traces.MoE {
-				to = &experts
+				to, n = &experts, units.CeilDiv(n, max(ep, 1))
 			}
 			if *to, ok = units.Add(*to, n); !ok {
 				return 0, 0, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)

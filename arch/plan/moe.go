@@ -76,7 +76,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
 	}
 	if op.Gradient {
-		return b.moeGradients(op, phase, inner, rowsAll, loads, &actOp, emit, &out)
+		return b.moeGradients(op, phase, inner, rowsAll, tokens, loads, &actOp, emit, &out)
 	}
 	up := grouped{name: op.Name + ".up", phase: phase, n: inner * (op.Matrices() - 1), k: op.K, a: op.DType, w: op.WeightDType, loads: loads, tokens: tokens, all: rowsAll, matrices: op.Matrices() - 1}
 	if err := emit(b.grouped(&up, op)); err != nil {
@@ -106,7 +106,7 @@ func (b *builder) moe(op *traces.Op, phase traces.Phase) ([]*Body, error) {
 
 // moeGradients plans the backward pass of the experts: the gradient of each row once more for each of its experts, and for each
 // of the two products the gradients of its rows and of its weight, which are as much work as the product.
-func (b *builder) moeGradients(op *traces.Op, phase traces.Phase, inner, rowsAll int64, loads []traces.Load, act *traces.Op, emit func(*Body, error) error, out *[]*Body) ([]*Body, error) {
+func (b *builder) moeGradients(op *traces.Op, phase traces.Phase, inner, rowsAll, tokens int64, loads []traces.Load, act *traces.Op, emit func(*Body, error) error, out *[]*Body) ([]*Body, error) {
 	d := op.DType.Result()
 	result := int64(d.Bytes(1))
 	act.Gradient = true
@@ -124,7 +124,7 @@ func (b *builder) moeGradients(op *traces.Op, phase traces.Phase, inner, rowsAll
 	wide := inner * (op.Matrices() - 1)
 	for _, step := range []func() error{
 		func() error {
-			return row(".scatter", traces.Copy, rowsAll, op.K, op.M*op.K*result, rowsAll*op.K*result, 0, 0)
+			return row(".scatter", traces.Copy, rowsAll, op.K, tokens*op.K*result, rowsAll*op.K*result, 0, 0)
 		},
 		func() error { return product(".down.dx", inner, op.K, 1) },
 		func() error { return product(".down.dw", op.K, inner, 1) },
@@ -134,12 +134,16 @@ func (b *builder) moeGradients(op *traces.Op, phase traces.Phase, inner, rowsAll
 		func() error { return product(".up.dx", op.K, wide, op.Matrices()-1) },
 		func() error { return product(".up.dw", wide, op.K, op.Matrices()-1) },
 		func() error {
-			return row(".sum", traces.Add, op.M, op.K, rowsAll*op.K*result, op.M*op.K*result, rowsAll*op.K, 0)
+			return row(".sum", traces.Add, tokens, op.K, rowsAll*op.K*result, tokens*op.K*result, rowsAll*op.K, 0)
 		},
 	} {
 		if err := step(); err != nil {
 			return nil, err
 		}
+	}
+	if !b.together() { // gradients of rows go the way back
+		there, err := b.exchange(op, phase, tokens, true)
+		return append(*out, there...), err
 	}
 	if b.mapping.TP > 1 && op.Split == traces.Row {
 		return *out, emit(b.sum(op.Name, &traces.Run{Phase: phase}, d.Bytes(op.M*op.K)))

@@ -31,6 +31,8 @@ type Training struct {
 	FusedLoss bool
 	// Contexts is how many chips share out the tokens of a sequence; 0 stands for 1.
 	Contexts int64
+	// Experts is how many data-parallel ranks share out the experts of a mixture; 0 stands for 1.
+	Experts int64
 	// SkewMilli is that of Workload.
 	SkewMilli int64
 	// LoRA, if not nil, are the adapters that are trained; all else is frozen. It must be normalized.
@@ -92,7 +94,13 @@ func (m Model) TrainingGraph(t Training) (*traces.Graph, error) {
 	if w.KVDType = w.DType; w.operand.Bits() < 16 && t.LoRA == nil {
 		w.WeightDType, m.HeadInFull = w.operand, true
 	}
-	g := &traces.Graph{Name: m.Name, Phase: "train", Batch: t.Batch, Prompt: t.SeqLen, DType: w.DType, Notes: m.contextNotes(&w)}
+	if w.Groups = t.Experts; t.Experts > 1 && (m.MoE == nil || m.MoE.Experts%t.Experts != 0) {
+		if m.MoE == nil {
+			return nil, &Invalid{"ep", fmt.Sprintf("%d ranks share out experts, and %s has none", t.Experts, shorten(m.Name)), "leave it out"}
+		}
+		return nil, &Invalid{"ep", fmt.Sprintf("%d ranks do not share out %d experts evenly", t.Experts, m.MoE.Experts), "a divisor of the experts"}
+	}
+	g := &traces.Graph{Name: m.Name, Phase: "train", Groups: max(t.Experts, 1), Batch: t.Batch, Prompt: t.SeqLen, DType: w.DType, Notes: m.contextNotes(&w)}
 	part := (t.SeqLen + contexts - 1) / contexts
 	tokens := t.Batch * part
 	p := pass{phase: traces.Forward, tokens: tokens, qlen: part, contexts: contexts, dropout: t.Dropout, copies: t.Copies}
