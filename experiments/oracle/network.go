@@ -29,6 +29,7 @@ type networkRequest struct {
 	nodes      int
 	links      []flow.Link
 	explicit   bool
+	directed   bool
 	faults     []flow.Fault
 	algorithms []string // by dimension; "" for the fastest
 	collective flow.Collective
@@ -44,7 +45,11 @@ func (n *networkRequest) at(field string) string {
 	switch {
 	case name == "faults", name == "jobs", name == "order":
 	case n.explicit && name == "links" && indexed:
-		return "/network/graph/links/" + rest
+		i, _ := strconv.Atoi(rest)
+		if !n.directed { // each stands for two
+			i /= 2
+		}
+		return fmt.Sprint("/network/graph/links/", i)
 	case n.explicit && (name == "links" || name == "nodes"):
 		return "/network/graph/" + name
 	case name == "links":
@@ -184,7 +189,7 @@ func (n *networkRequest) readGraph(f *fields, v *value) {
 	n.explicit = true
 	n.ranks = int(g.need("ranks", 1, flow.MostRanks))
 	n.nodes = int(g.integer("nodes", 1, flow.MostRanks, int64(n.ranks)))
-	directed := g.flag("directed", false)
+	n.directed = g.flag("directed", false)
 	links := g.typed("links", array)
 	if links == nil {
 		f.fail(invalid("missing", "/network/graph/links", `e.g. "links":[[0,1,50,500],[1,2,50,500]]`, "missing: links"))
@@ -208,7 +213,7 @@ func (n *networkRequest) readGraph(f *fields, v *value) {
 		}
 		one := flow.Link{From: int32(x[0]), To: int32(x[1]), Rate: x[2] * 1e9, Latency: x[3] / 1e9}
 		n.links = append(n.links, one)
-		if !directed {
+		if !n.directed {
 			one.From, one.To = one.To, one.From
 			n.links = append(n.links, one)
 		}
