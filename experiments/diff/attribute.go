@@ -171,7 +171,7 @@ func optionTries(p, other *experiments.Point) (list []try) {
 		if slices.Contains(options, "cost") {
 			q.Costs = other.Costs // what the option says is where they are from
 		}
-		text, err := json.Marshal(m)
+		text, err := json.Marshal(nested(m))
 		if err == nil {
 			err = json.Unmarshal(text, &q.Options)
 		}
@@ -193,12 +193,39 @@ func optionTries(p, other *experiments.Point) (list []try) {
 	return list
 }
 
-// members are the options that are given, by name.
+// ofTraining begins the names of members of Options.Training.
+const ofTraining = "training."
+
+// nested puts the members of training where they were.
+func nested(m map[string]json.RawMessage) map[string]any {
+	out, training := map[string]any{}, map[string]json.RawMessage{}
+	for name, v := range m {
+		if inner, ok := strings.CutPrefix(name, ofTraining); ok {
+			training[inner] = v
+		} else {
+			out[name] = v
+		}
+	}
+	if len(training) > 0 {
+		out["training"] = training
+	}
+	return out
+}
+
+// members are the options that are given, by name; those of training each by itself.
 func members(o *experiments.Options) map[string]json.RawMessage {
 	text, err := json.Marshal(o)
 	m := map[string]json.RawMessage{}
 	if err == nil {
 		err = json.Unmarshal(text, &m)
+	}
+	if training, ok := m["training"]; ok && err == nil {
+		inner := map[string]json.RawMessage{}
+		err = json.Unmarshal(training, &inner)
+		delete(m, "training")
+		for name, v := range inner {
+			m[ofTraining+name] = v
+		}
 	}
 	if err != nil {
 		panic(err) // plain data always encodes
