@@ -360,7 +360,7 @@ func loadHeadlines(dir string, l *loaded) error {
 			t.arch, t.framework, t.model, t.global, gpus = metaRSC, "fsdp", "llama1-"+size, 2048, 2048
 			figure.Measured = float64(t.global*t.seq) / (value * float64(gpus))
 			c = fastest(&t, gpus, r.integer("heads"))
-			c.note("2048 chips and a batch of 4 million tokens; tensor parallelism, micro-batch and recomputation are not published: the fastest that fit")
+			c.note("2048 chips and a batch of 4 million tokens; tensor parallelism, micro-batch, recomputation and how state is divided are not published: the fastest that fit")
 		case strings.HasPrefix(model, "PaLM") && metric == "step_time_derived":
 			figure.Class = "palm-540b"
 			t.arch, t.framework, t.model, t.micro, t.zero, t.shard, t.recompute, t.sp = v4Pods, "xla-2022", "palm-540b", 4, 3, 256, 0.75, true
@@ -392,7 +392,7 @@ func loadHeadlines(dir string, l *loaded) error {
 			c = quickest([]trained{t, selective}, "recompute")
 			c.note("recomputation is not published: none or selective, the fastest that fits; micro-batch 1")
 		case strings.Contains(metric, "MegaScale"), model == "GPT 175B":
-			l.leave("a system that hides communication in ways that are not public, from memory")
+			l.leave("a system that hides communication in ways that are not public")
 			continue
 		case strings.HasPrefix(model, "GPT-3"), strings.HasPrefix(model, "Gopher"):
 			l.leave("chips or mapping not published")
@@ -449,8 +449,8 @@ func quotient(of string, over, under Fields) func(context.Context, ask) (map[str
 	}
 }
 
-// fastest is a run whose mapping is not published: of tensor parallelism within a node, micro-batch and recomputation the fastest
-// that fit are taken. What data parallelism is left takes all layers.
+// fastest is a run whose mapping is not published: of tensor parallelism within a node, micro-batch, recomputation, and whether all
+// chips or groups of them share one copy of the state and keep weights gathered, the fastest that fit are taken.
 func fastest(t *trained, gpus, heads int64) Case {
 	var tries []trained
 	for _, tp := range []int64{1, 2, 4, 8} {
@@ -458,10 +458,14 @@ func fastest(t *trained, gpus, heads int64) Case {
 			continue
 		}
 		for micro := int64(1); micro <= t.global/(gpus/tp); micro *= 2 {
-			for _, recompute := range []string{"none", "selective", "full"} {
-				try := *t
-				try.tp, try.dp, try.pp, try.micro, try.recompute, try.sp, try.zero = tp, gpus/tp, 1, micro, recompute, tp > 1, 3
-				tries = append(tries, try)
+			for _, recompute := range []string{"none", "full"} {
+				for _, shard := range []int64{0, 256} { // all, or groups of 32 nodes with a copy each
+					try := *t
+					try.tp, try.dp, try.pp, try.micro, try.recompute, try.sp, try.zero, try.shard = tp, gpus/tp, 1, micro, recompute, tp > 1, 3, shard/tp
+					tries = append(tries, try)
+					try.gathered = true
+					tries = append(tries, try)
+				}
 			}
 		}
 	}
