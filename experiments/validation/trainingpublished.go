@@ -7,19 +7,22 @@ type reported struct {
 	source, name string
 	trained
 	cp      int64
-	seconds float64   // of a step
-	tflops  float64   // of a chip by Megatron-LM's count, in place of seconds
-	rate    float64   // tokens a second and chip, in place of seconds
-	model6  float64   // TFLOP/s of a chip that count six operations a parameter and token, in place of seconds
-	mfu     float64   // of the peak of an A100, in place of seconds
-	also    []trained // other runs that the publication may mean: the fastest that fits is taken
-	note    string
+	seconds float64 // of a step
+	tflops  float64 // of a chip by Megatron-LM's count, in place of seconds
+	rate    float64 // tokens a second and chip, in place of seconds
+	model6  float64 // TFLOP/s of a chip that count six operations a parameter and token, in place of seconds
+	mfu     float64 // of the peak of an A100, in place of seconds
+	// activations and state are what the first stage keeps for its backward pass, and weights, gradients and optimizer on the mean
+	// of the stages, in GiB; 0 for nothing published.
+	activations, state float64
+	also               []trained // other runs that the publication may mean: the fastest that fits is taken
+	note               string
 }
 
 // What sources are called.
 const (
 	sc21     = "megatron-2021"   // Narayanan et al., SC21, arXiv 2104.04473, tables 1 and 2; examples/sc21 of NVIDIA/Megatron-LM
-	seqpar   = "megatron-2022"   // Korthikanti et al., arXiv 2205.05198, tables 3 and 5, as Calculon's llm/validation.py has them
+	seqpar   = "megatron-2022"   // Korthikanti et al., arXiv 2205.05198, tables 3 and 5 and figure 1, as llm/validation.py of Calculon has them
 	neox     = "gpt-neox"        // Black et al., arXiv 2204.06745, section 2.3
 	bbg      = "bloomberggpt"    // Wu et al., arXiv 2303.17564, table 4
 	llama3   = "llama-3"         // Grattafiori et al., arXiv 2407.21783, table 4
@@ -89,17 +92,18 @@ func reportedSteps() []reported {
 		model                            string
 		gpus, pp, micro, global, virtual int64
 		full, selective                  float64
+		activations, state               float64 // figure 1
 	}{
-		{"megatron-22b", 8, 1, 4, 4, 1, 1.42, 1.10},
-		{"gpt3-175b", 64, 8, 1, 64, 3, 18.13, 13.75},
-		{"mtnlg-530b", 280, 35, 1, 280, 3, 49.05, 37.83},
-		{"megatron-1t", 512, 64, 1, 512, 1, 94.42, 71.49},
+		{"megatron-22b", 8, 1, 4, 4, 1, 1.42, 1.10, 9.5625, 45.5625},
+		{"gpt3-175b", 64, 8, 1, 64, 3, 18.13, 13.75, 12.3515625, 45.5625},
+		{"mtnlg-530b", 280, 35, 1, 280, 3, 49.05, 37.83, 23.076171875, 31.640625},
+		{"megatron-1t", 512, 64, 1, 512, 1, 94.42, 71.49, 26.5625, 32.958984375},
 	} {
 		full := megatronRun(k.model, k.gpus, 8, k.pp, k.micro, k.global, k.virtual, false, "full")
 		full.framework = "megatron-2022"
 		selective := full
 		selective.sp, selective.recompute = true, "selective"
-		list = append(list, reported{source: seqpar, name: k.model, trained: full, seconds: k.full}, reported{source: seqpar, name: k.model, trained: selective, seconds: k.selective})
+		list = append(list, reported{source: seqpar, name: k.model, trained: full, seconds: k.full}, reported{source: seqpar, name: k.model, trained: selective, seconds: k.selective, activations: k.activations, state: k.state})
 	}
 	for _, w := range []struct {
 		gpus int64
@@ -197,7 +201,44 @@ func loadReported(_ string, l *loaded) error {
 		}
 		c.note(r.note)
 		c.Figures = []Figure{f}
+		if r.activations > 0 {
+			c.Figures = append(c.Figures, Figure{Class: "activation-memory", DType: r.dtype, Field: "held.activations", Measured: r.activations, Unit: "GiB"},
+				Figure{Class: "state-memory", DType: r.dtype, Field: "held.state", Measured: r.state, Unit: "GiB"})
+			c.Derive = heldMemory
+		}
 		l.add(c, "")
 	}
+	return nil
+}
+
+// heldMemory adds to an answer what activations take on the first stage, and what weights, gradients and optimizer take on the
+// mean of the stages, in GiB.
+func heldMemory(a map[string]any) error {
+	training, _ := a["training"].(map[string]any)
+	stages, _ := training["stages"].([]any)
+	var state, activations float64
+	for i, s := range stages {
+		s, _ := s.(map[string]any)
+		parts, _ := s["memory"].([]any)
+		for _, p := range parts {
+			p, _ := p.(map[string]any)
+			bytes, err := field(p, "bytes")
+			if err != nil {
+				return err
+			}
+			switch p["class"] {
+			case "weights", "gradients", "optimizer state":
+				state += bytes
+			case "activations":
+				if i == 0 {
+					activations += bytes
+				}
+			}
+		}
+	}
+	if state == 0 {
+		return fmt.Errorf("the answer has no memory by stage")
+	}
+	a["held"] = map[string]any{"activations": activations / (1 << 30), "state": state / float64(len(stages)) / (1 << 30)}
 	return nil
 }
