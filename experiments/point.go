@@ -55,10 +55,12 @@ type Options struct {
 	TP          int64   `json:"tp,omitempty"`
 	PP          int64   `json:"pp,omitempty"`
 	// EP, MoETP, AttnDP and Exchange are those of plan.Mapping.
-	EP       int64    `json:"ep,omitempty"`
-	MoETP    int64    `json:"moe_tp,omitempty"`
-	AttnDP   int64    `json:"attn_dp,omitempty"`
-	Exchange string   `json:"exchange,omitempty"`
+	EP       int64  `json:"ep,omitempty"`
+	MoETP    int64  `json:"moe_tp,omitempty"`
+	AttnDP   int64  `json:"attn_dp,omitempty"`
+	Exchange string `json:"exchange,omitempty"`
+	// InFlight is how many batches share the sequences and follow one another through a pipeline; 0 means 1.
+	InFlight int64    `json:"in_flight,omitempty"`
 	Runtime  string   `json:"runtime,omitempty"`
 	HostSync bool     `json:"host_sync,omitempty"`
 	Fidelity string   `json:"fidelity,omitempty"`
@@ -179,6 +181,10 @@ func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 			w.WeightDType = dtype("lora", l.BaseDType, w.WeightDType, &problems)
 		}
 	}
+	var err error
+	if w.Batch, err = Shared(p.Batch, p.InFlight); err != nil {
+		problems.Add(err)
+	}
 	if w.Groups = p.AttnDP; p.Model.MoE != nil {
 		w.Groups = (&plan.Mapping{TP: p.TP, EP: p.EP, MoETP: p.MoETP, AttnDP: p.AttnDP}).Degrees().AttnDP
 	}
@@ -192,6 +198,17 @@ func (p *Point) graph() (*traces.Graph, llm.Workload, error) {
 	g, err := p.Model.Graph(w)
 	addWorkload(&problems, err)
 	return g, w, problems.Err()
+}
+
+// Shared returns how many sequences each of several batches in flight has, or an *Invalid.
+func Shared(sequences, batches int64) (int64, error) {
+	switch {
+	case batches <= 1:
+		return sequences, nil
+	case sequences%batches != 0:
+		return 1, &Invalid{Field: "in-flight", Message: fmt.Sprintf("%d batches do not share %d sequences evenly", batches, sequences), Hint: fmt.Sprintf("a multiple of %d sequences", batches)}
+	}
+	return sequences / batches, nil
 }
 
 // formats returns the number formats that a model runs with on the machine: those asked for, or its own.
@@ -276,7 +293,7 @@ func (p *Point) Request() (eval.Request, error) {
 	}
 	// In one order, because the key of the answer does not depend on it.
 	r := eval.Request{Machine: p.Machine, Graph: g, Fidelity: p.Fidelity, Exact: p.Exact, Ideal: slices.Sorted(slices.Values(p.Ideal)), Notes: ChangeNotes(p.Set), PowerLimit: units.Watts(p.PowerLimit),
-		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, EP: p.EP, MoETP: p.MoETP, AttnDP: p.AttnDP, Exchange: p.Exchange, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
+		Mapping: plan.Mapping{TP: p.TP, PP: p.PP, EP: p.EP, MoETP: p.MoETP, AttnDP: p.AttnDP, Exchange: p.Exchange, InFlight: p.InFlight, Profile: p.Runtime, HostSync: p.HostSync, Pins: p.Mapping,
 			Fusion: p.Fusion, Offload: p.Offload, Placement: p.Placement, Prefetch: p.Prefetch, Lookahead: p.Lookahead}}
 	if p.Trace == nil {
 		if r.Graph, err = InWaves(p.Machine, p.Model, w, g, r.Mapping); err != nil {

@@ -43,6 +43,8 @@ var scalars = slices.Concat([]scalar{
 	{"parallel.ep", "ep", func(a *eval.Answer) any { return a.Parallel.EP }},
 	{"parallel.moe_tp", "moe_tp", func(a *eval.Answer) any { return count(a.Parallel.MoETP) }},
 	{"parallel.attn_dp", "attn_dp", func(a *eval.Answer) any { return count(a.Parallel.AttnDP) }},
+	{"parallel.exchange", "exchange", func(a *eval.Answer) any { return given(a.Parallel.Exchange) }},
+	{"parallel.in_flight", "in_flight", func(a *eval.Answer) any { return count(a.Parallel.InFlight) }},
 	{"parallel.sp", "sp", func(a *eval.Answer) any { return a.Parallel.SP }},
 	{"parallel.cp", "cp", func(a *eval.Answer) any { return count(a.Parallel.CP) }},
 	{"parallel.interleave", "interleave", func(a *eval.Answer) any { return count(a.Parallel.Interleave) }},
@@ -355,7 +357,7 @@ func parallelText(p eval.Parallel) string {
 	for _, d := range []struct {
 		name string
 		n    int64
-	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe_tp", p.MoETP}, {"attn_dp", p.AttnDP}} {
+	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe_tp", p.MoETP}, {"attn_dp", p.AttnDP}, {"in_flight", p.InFlight}} {
 		if d.n > 1 {
 			parts = append(parts, fmt.Sprintf("%s%d", d.name, d.n))
 		}

@@ -14,7 +14,7 @@ import (
 // the graph in which as many as there is room for are in work at a time, as servers do. Where not even one has room, or
 // sequences cannot take turns, it is g, which the planner refuses with the reason.
 func InWaves(machine *arch.Machine, model *llm.Model, w llm.Workload, g *traces.Graph, p plan.Mapping) (*traces.Graph, error) {
-	if w.Phase != "generate" || w.Batch < 2 || w.Generate < 2 || model.Kind == llm.EncoderDecoder || w.Speculation != nil || fits(machine, g, p) {
+	if w.Phase != "generate" || p.InFlight > 1 || w.Batch < 2 || w.Generate < 2 || model.Kind == llm.EncoderDecoder || w.Speculation != nil || fits(machine, g, p) {
 		return g, nil
 	}
 	failed := error(nil)

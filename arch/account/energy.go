@@ -295,7 +295,7 @@ func (k *Meter) Rest() units.Watts {
 
 // System is what all chips draw while each of those at work draws so much: others wait their turn.
 func (k *Meter) System(chip units.Watts) units.Watts {
-	return units.Watts(float64(chip)*float64(k.p.Ranks)) + k.waiting()
+	return units.Watts(float64(chip)*float64(k.p.Running())) + k.waiting()
 }
 
 // waiting is what the chips draw that wait their turn.
@@ -308,7 +308,7 @@ func (k *Meter) waiting() units.Watts {
 
 // Energy works out the energy of a run from its stretches, over all chips.
 func (k *Meter) Energy(run ...Stretch) Energy {
-	chips, waiting := units.Joules(k.p.Ranks), units.Joules(k.p.Waiting())
+	chips, waiting := units.Joules(k.p.Running()), units.Joules(k.p.Waiting())
 	rest := make([]units.Joules, len(k.names)) // of a chip that waits
 	parts := make([]units.Joules, len(k.names))
 	var time units.Time

@@ -100,6 +100,10 @@ type Parallel struct {
 	// own; left out where they follow from the others: AttnDP is 1, and MoETP is TP, or 1 with experts that are shared out.
 	MoETP  int64 `json:"moe_tp,omitempty"`
 	AttnDP int64 `json:"attn_dp,omitempty"`
+	// Exchange is how tokens of several groups come to the experts, left out for plan.Gather.
+	Exchange string `json:"exchange,omitempty"`
+	// InFlight is how many batches follow one another through the stages of a pipeline, left out for one.
+	InFlight int64 `json:"in_flight,omitempty"`
 	// CP and Interleave are there in training.
 	CP         int64 `json:"cp,omitempty"`
 	Interleave int64 `json:"interleave,omitempty"`
@@ -110,10 +114,13 @@ func ParallelOf(p *plan.Mapping) Parallel {
 	d := p.Degrees()
 	q := Parallel{TP: d.TP, PP: max(p.PP, 1), DP: 1, EP: d.EP}
 	if d.AttnDP > 1 {
-		q.AttnDP = d.AttnDP
+		q.AttnDP, q.Exchange = d.AttnDP, p.Exchange
 	}
 	if d.MoETP != d.TP && d.MoETP > 1 {
 		q.MoETP = d.MoETP
+	}
+	if p.InFlight > 1 {
+		q.InFlight = p.InFlight
 	}
 	return q
 }

@@ -153,7 +153,7 @@ func (v *windows) window(actions account.Actions, at, t, busy units.Time, repeat
 	}
 	w := v.one
 	w.Start, w.Time, w.Times, w.Period = at, t, repeated, max(period, t)
-	chips, waiting := units.Joules(v.c.p.Ranks), units.Watts(v.c.p.Waiting())
+	chips, waiting := units.Joules(v.c.p.Running()), units.Watts(v.c.p.Waiting())
 	for _, j := range v.c.meter.At(actions, t, busy, v.c.r.pace(v.step)) {
 		w.Watts = append(w.Watts, (j * chips).Per(t))
 	}

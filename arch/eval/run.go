@@ -106,8 +106,9 @@ type Result struct {
 	// Played is how ranks played a step of training, nil for other runs.
 	Played *parallel.Result
 
-	timed *timed
-	floor units.Time
+	timed  *timed
+	floor  units.Time
+	rounds []round // of several batches in flight, nil for one
 }
 
 // Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,
@@ -288,6 +289,9 @@ func Run(ctx context.Context, r Request) (*Result, error) {
 		return nil, fmt.Errorf("internal: the %s fidelity did work %v, planned was %v", r.fidelity(), o.Work, want)
 	}
 	res := &Result{Program: p, Outcome: o.Outcome, timed: o}
+	if err := r.fly(res); err != nil {
+		return nil, err
+	}
 	if r.Training != nil {
 		err = r.answerTraining(ctx, res)
 	} else {
@@ -306,7 +310,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	mapping := r.mapping()
 	a.Schema, a.Arch, a.Model, a.Phase, a.Fidelity = Schema, m.Name, g.Name, g.Phase, r.fidelity()
 	a.Parallel = ParallelOf(&mapping)
-	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch, g.Prompt, g.Generate, g.DType.String()
+	a.Batch, a.Prompt, a.Generate, a.DType = g.Batch*p.InFlight(), g.Prompt, g.Generate, g.DType.String()
 	a.WeightDType, a.KVDType = weightTypes(g)
 	profile, err := m.ProfileFor(mapping.Profile, mapping.HostSync)
 	if err != nil {
@@ -324,7 +328,10 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	default:
 		a.Notes = append(a.Notes, "fused in place of what the runtime does: "+strings.ReplaceAll(mapping.Fusion, ",", ", "))
 	}
-	if mapping.PP > 1 {
+	switch {
+	case mapping.PP > 1 && mapping.InFlight > 1:
+		a.Notes = append(a.Notes, fmt.Sprintf("%d batches of %d sequences follow one another through %d stages; idle is time in which a batch waits for others, the other times and the operators are those of one batch", mapping.InFlight, g.Batch, mapping.PP))
+	case mapping.PP > 1:
 		a.Notes = append(a.Notes, fmt.Sprintf("%d stages run one after another, with one batch in flight: the pipeline makes room for the model and no run faster", mapping.PP))
 	}
 	if mapping.Alone && profile.Resident != nil {
@@ -335,7 +342,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 		a.Stalls[i] = t.Seconds()
 	}
 	a.BoundBy = o.Stalls.Largest().String()
-	tokens := r.phases(res)
+	tokens := r.phases(res) * float64(p.InFlight())
 	r.host(res, profile)
 	if a.Seconds > 0 {
 		a.TokensPerSecond = tokens / a.Seconds
@@ -352,6 +359,7 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	r.load(res, fp)
 	meter := res.timed.control.meter
 	e := meter.Energy(res.timed.stretches...)
+	res.resting(meter, &e)
 	a.Energy = Energy{Joules: float64(e.Total), Components: map[string]float64{}}
 	for _, part := range e.Parts {
 		a.Energy.Components[part.Name] = float64(part.Joules)
@@ -473,11 +481,10 @@ func (r *Request) host(res *Result, profile *arch.Profile) {
 // phases derives times per phase, TTFT and TPOT, and returns the tokens that the run produced.
 func (r *Request) phases(res *Result) float64 {
 	a, g := &res.Answer, r.Graph
-	sections := res.Program.Sections
 	var decode int64
 	lowered := map[int]bool{} // phases that the power limit slows down
 	for i, mark := range res.Outcome.Marks {
-		s := sections[mark.Section]
+		s := res.section(&mark)
 		t := (mark.End - mark.Start).Seconds()
 		k := len(a.Phases) - 1
 		if g.Wave > 0 { // phases come again with each wave
@@ -490,12 +497,17 @@ func (r *Request) phases(res *Result) float64 {
 			k = len(a.Phases)
 			a.Phases = append(a.Phases, PhaseTime{Phase: s.Phase, Steps: s.Steps, Seconds: t})
 		}
-		if levels := res.timed.levels(); len(levels) == len(res.Outcome.Marks) {
-			a.Phases[k].AverageWatts += float64(float64(res.timed.control.meter.System(levels[i].Watts)) * t)
+		if levels := res.timed.levels(); res.rounds != nil || len(levels) == len(res.Outcome.Marks) {
+			watts := res.levelOf(i)
+			if res.rounds == nil {
+				watts = levels[i].Watts
+			}
+			a.Phases[k].AverageWatts += float64(float64(res.timed.control.meter.System(watts)) * t)
 		}
 		if steps := res.timed.steps; steps != nil {
-			lowered[k] = lowered[k] || steps[i] > 0
-			a.Phases[k].ClockHertz += float64(float64(r.clock(steps[i])) * t)
+			step := steps[res.marksOf(i)[0]]
+			lowered[k] = lowered[k] || step > 0
+			a.Phases[k].ClockHertz += float64(float64(r.clock(step)) * t)
 		}
 		if s.Phase == traces.Prefill.String() {
 			a.TTFTSeconds = mark.End.Seconds()
@@ -604,8 +616,9 @@ func (r *Request) utilization(res *Result) error {
 	}
 	peak := 2 * float64(fma) * float64(r.Machine.Chip.Cores.Count) * float64(r.Machine.Chip.Clock)
 	if a.Seconds > 0 {
-		a.MFU = model / float64(res.Program.Chips()) / peak / a.Seconds
-		a.HFU = executed / float64(max(res.Program.Stages, 1)) / peak / a.Seconds
+		batches := float64(res.Program.InFlight())
+		a.MFU = model * batches / float64(res.Program.Chips()) / peak / a.Seconds
+		a.HFU = executed * batches / float64(max(res.Program.Stages, 1)) / peak / a.Seconds
 	}
 	return nil
 }
@@ -624,12 +637,12 @@ func (r *Request) tiers(res *Result, fp plan.Memory) {
 			n = m.Chip.Cores.Count
 		}
 		// Stages of a pipeline take turns: a chip moves its part, on the mean.
-		stages := max(res.Program.Stages, 1)
-		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"] / stages, WrittenBytes: counter[t.Name+".write"] / stages}
+		stages, batches := max(res.Program.Stages, 1), res.Program.InFlight()
+		tier := Tier{Tier: t.Name, Kind: t.Kind, CapacityBytes: int64(t.Capacity) * n, ReadBytes: counter[t.Name+".read"] * batches / stages, WrittenBytes: counter[t.Name+".write"] * batches / stages}
 		// On chip, fills have a port of their own: what counts is what occupied the port of a step.
 		moved := float64(tier.ReadBytes) + float64(tier.WrittenBytes)
 		if t.Kind == "sram" {
-			moved = float64(res.Program.Occupied(t.Name)) / float64(stages)
+			moved = float64(res.Program.Occupied(t.Name)) * float64(batches) / float64(stages)
 		}
 		if a.Seconds > 0 {
 			tier.Utilization = moved / float64(t.Peak(m.Chip.Clock)) / a.Seconds
@@ -746,7 +759,7 @@ func (r *Request) operators(res *Result, meter *account.Meter) {
 			}
 		}
 		for _, run := range res.timed.stretches {
-			op.Joules += float64(meter.Op(i, &run.Outcome.Ops[i], run.Pace)) * float64(p.Ranks)
+			op.Joules += float64(meter.Op(i, &run.Outcome.Ops[i], run.Pace)) * float64(p.Running())
 		}
 		a.Operators = append(a.Operators, op)
 	}
@@ -784,7 +797,8 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 			for _, name := range res.Program.ResourcesOf(c) {
 				faster[name] = 1.1
 			}
-			f, err := quiet.time(ctx, res.Program.Scale(faster))
+			scaled := res.Program.Scale(faster)
+			f, err := quiet.time(ctx, scaled)
 			if plan.Infeasible(err) != nil {
 				continue // faster, it would exceed the power limit at any clock
 			}
@@ -792,10 +806,14 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 				return err
 			}
 			what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.DDR: "DDR bandwidth", sim.Link: "link bandwidth", sim.Launch: "speed of the host"}
-			add(c, "+10 % "+what[c], f.Makespan.Seconds())
+			took, err := quiet.flying(scaled, f.Outcome)
+			if err != nil {
+				return err
+			}
+			add(c, "+10 % "+what[c], took.Seconds())
 			if c == sim.Link {
 				// Collectives follow each other too. What bandwidth does not explain is latency.
-				moving := 11 * (a.Seconds - f.Makespan.Seconds())
+				moving := 11 * (a.Seconds - took.Seconds())
 				add(c, "-10 % latency of collectives", a.Seconds-float64(0.1*max(0, a.Stalls[c]-moving)))
 			}
 		}

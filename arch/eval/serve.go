@@ -19,11 +19,11 @@ type Serving struct {
 // tokens of the cycle.
 func (r *Request) serving(res *Result) float64 {
 	a, g := &res.Answer, r.Graph
-	s := &Serving{Arrivals: g.Arrivals, Concurrency: g.Batch, CycleSeconds: a.Seconds}
+	s := &Serving{Arrivals: g.Arrivals, Concurrency: g.Batch * res.Program.InFlight(), CycleSeconds: a.Seconds}
 	var prefill, own float64
 	var passes int64
 	for _, mark := range res.Outcome.Marks {
-		section := res.Program.Sections[mark.Section]
+		section := res.section(&mark)
 		t := (mark.End - mark.Start).Seconds()
 		passes += section.Steps
 		if section.Phase != traces.Prefill.String() {
@@ -47,7 +47,7 @@ func (r *Request) serving(res *Result) float64 {
 		a.TPOTSeconds = (a.Seconds - a.TTFTSeconds) / after
 	}
 	if a.Seconds > 0 {
-		s.RequestsPerSecond, s.PrefillShare = float64(g.Batch)/a.Seconds, prefill/a.Seconds
+		s.RequestsPerSecond, s.PrefillShare = float64(s.Concurrency)/a.Seconds, prefill/a.Seconds
 	}
 	a.Serving = s
 	return float64(g.Batch) * float64(g.Generate)

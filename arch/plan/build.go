@@ -139,7 +139,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
 		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}}
-	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Placement: pl}
+	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Batches: p.InFlight, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
 		b.res[r.Name] = len(b.p.Resources)
@@ -198,6 +198,8 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 		b.request(entry)
 	}
 	var section *Body
+	flying := b.mapping.InFlight > 1        // stages have sections of their own
+	var open func(what string, stage int64) // begins one in a step
 	pipeline := stages{n: b.mapping.PP, layers: layersOf(g)}
 	stage, last := int64(0), int32(-1) // and block that ran last in a step
 	var ring []layers                  // of a step, where something streams
@@ -214,10 +216,23 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 			if run.Step > 0 {
 				name = fmt.Sprintf("%s %d", phase, run.Step)
 			}
-			section = &Body{Name: name, Op: -1}
-			b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step, Steps: run.Steps()})
-			entry.then(Node{Name: name, Body: section, Times: run.Steps()})
-			b.serial(section, g, i)
+			open = func(what string, stage int64) {
+				name := name + what
+				section = &Body{Name: name, Op: -1}
+				b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: phase, Step: run.Step, Steps: run.Steps(), Stage: stage})
+				entry.then(Node{Name: name, Body: section, Times: run.Steps()})
+			}
+			switch {
+			case !flying:
+				open("", 0)
+				b.serial(section, g, i)
+			case b.host != nil:
+				open(", host", HostStage)
+				b.serial(section, g, i)
+				fallthrough
+			default:
+				open(", stage 1", 0)
+			}
 		}
 		block, err := b.block(g, run)
 		if err != nil {
@@ -238,6 +253,9 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 			if last >= 0 && p.stage > stage {
 				if err := b.handOn(section, &g.Blocks[last], run.Phase, stage, p.stage); err != nil {
 					return nil, err
+				}
+				if flying {
+					open(fmt.Sprintf(", stage %d", p.stage+1), p.stage)
 				}
 			}
 			section.then(Node{Name: g.Blocks[run.Block].Name, Body: block, Times: p.times})
@@ -276,7 +294,7 @@ func (b *builder) program(g *traces.Graph) (*Program, error) {
 // request is what a batch of requests costs before its first step.
 func (b *builder) request(entry *Body) {
 	const name = RequestOp
-	b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: traces.Prefill.String()})
+	b.p.Sections = append(b.p.Sections, Section{Name: name, Phase: traces.Prefill.String(), Stage: HostStage})
 	entry.then(Node{Name: name, Body: b.onHost(name, traces.Prefill, b.host.Request, "host.requests"), Times: 1})
 }
 

@@ -59,6 +59,9 @@ func (p *Mapping) Normalize() {
 	if p.PP == 1 {
 		p.PP = 0
 	}
+	if p.InFlight == 1 {
+		p.InFlight = 0
+	}
 	d := p.Degrees()
 	if d.Chips() != d.Experts() {
 		return // for check to refuse as it is
@@ -84,10 +87,14 @@ func (p *Mapping) checkDegrees(g *traces.Graph) error {
 	for _, n := range []struct {
 		field string
 		n     int64
-	}{{"tp", p.TP}, {"pp", p.PP}, {"ep", p.EP}, {"moe-tp", p.MoETP}, {"attn-dp", p.AttnDP}} {
+	}{{"tp", p.TP}, {"pp", p.PP}, {"ep", p.EP}, {"moe-tp", p.MoETP}, {"attn-dp", p.AttnDP}, {"in-flight", p.InFlight}} {
 		if n.n < 0 || n.n > MaxChips {
 			return &Invalid{n.field, fmt.Sprintf("%d: must be from 1 to %d", n.n, MaxChips), ""}
 		}
+	}
+	if p.InFlight > max(p.PP, 1) {
+		return &Invalid{"in-flight", fmt.Sprintf("%d batches in flight, %s: more than one for each stage would wait for each other", p.InFlight, plural(max(p.PP, 1), "stage")),
+			"give --pp, and at most as many batches as stages"}
 	}
 	d := p.Degrees()
 	field := "ep"
@@ -126,14 +133,20 @@ func (p *Mapping) checkDegrees(g *traces.Graph) error {
 			case op.EP > 1:
 				return &Invalid{"ep", fmt.Sprintf("%s is that of one of %d ranks already", op.Name, op.EP), "leave it out"}
 			case op.Experts%d.EP != 0:
-				return &Invalid{"ep", fmt.Sprintf("%d ranks do not share out the %d experts of %s evenly", d.EP, op.Experts, op.Name), nearestDivisors(op.Experts, d.EP, MaxChips)}
+				return &Invalid{"ep", fmt.Sprintf("%d ranks do not share out %d experts evenly", d.EP, op.Experts), nearestDivisors(op.Experts, d.EP, MaxChips)}
 			}
 			if op.Split != traces.Whole && op.N%d.MoETP != 0 {
-				field := "moe-tp"
-				if p.MoETP == 0 && p.EP == 0 && d.AttnDP == 1 {
+				field, hint := "moe-tp", nearestDivisors(op.N, d.MoETP, MaxChips)
+				switch {
+				case p.MoETP > 0:
+				case p.AttnDP > 0:
+					field, hint = "attn-dp", "ep shares out whole experts"
+				case p.EP == 0:
 					field = "tp"
+				default:
+					field, hint = "ep", "more ranks leave fewer chips to each expert"
 				}
-				return &Invalid{field, fmt.Sprintf("%d does not divide the %d inner elements of the experts of %s", d.MoETP, op.N, op.Name), nearestDivisors(op.N, d.MoETP, MaxChips)}
+				return &Invalid{field, fmt.Sprintf("%d chips do not divide the %d inner elements of an expert", d.MoETP, op.N), hint}
 			}
 		}
 	}

@@ -139,17 +139,19 @@ func TestDivisionsThatDoNotSuit(t *testing.T) {
 	}{
 		{"llama2-7b", plan.Mapping{TP: 8, EP: 8}, "ep", "no experts", "leave it out"},
 		{"llama2-7b", plan.Mapping{TP: 1, MoETP: 2}, "moe-tp", "no experts", "leave it out"},
-		{"mixtral-8x7b", plan.Mapping{TP: 1, EP: 3, AttnDP: 3}, "ep", "3 ranks do not share out the 8 experts", "try 2 or 4"},
+		{"mixtral-8x7b", plan.Mapping{TP: 1, EP: 3, AttnDP: 3}, "ep", "3 ranks do not share out 8 experts", "try 2 or 4"},
 		{"mixtral-8x7b", plan.Mapping{TP: 4, EP: 6}, "ep", "no whole number of groups", "multiple of 4"},
 		{"mixtral-8x7b", plan.Mapping{TP: 8, EP: 3}, "ep", "must be as many", "try 2 or 4"},
 		{"mixtral-8x7b", plan.Mapping{TP: 2, AttnDP: 2, EP: 8, MoETP: 1}, "ep", "must be as many", "try --ep 4"},
+		{"mixtral-8x7b", plan.Mapping{TP: 1, AttnDP: 3}, "attn-dp", "3 chips do not divide the 14336 inner elements", "ep shares out"},
+		{"mixtral-8x7b", plan.Mapping{TP: 3}, "tp", "3 chips do not divide the 14336 inner elements", "try 2 or 4"},
 		{"mixtral-8x7b", plan.Mapping{TP: 1, EP: -1}, "ep", "must be from 1", ""},
 		{"mixtral-8x7b", plan.Mapping{TP: 1 << 40}, "tp", "must be from 1", ""},
 		{"mixtral-8x7b", plan.Mapping{TP: 2, Exchange: "ring"}, "exchange", `"ring" is unknown`, "gather or all-to-all"},
 		{"mixtral-8x7b", plan.Mapping{TP: 1, AttnDP: 2}, "attn-dp", "that of one of 1", "trace"},
 	} {
 		groups := c.p.Degrees().AttnDP
-		if c.field == "attn-dp" || groups > 64 || groups < 1 {
+		if c.want == "that of one of 1" || groups > 64 || groups < 1 {
 			groups = 0
 		}
 		if c.model != "mixtral-8x7b" {

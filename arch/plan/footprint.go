@@ -245,6 +245,11 @@ func footprint(m *arch.Machine, g *traces.Graph, p Mapping) (Memory, error) {
 			return mem, err
 		}
 	}
+	if p.InFlight > 1 { // each batch has a cache of its own
+		if err := grow(&mem.KV, mem.KV, p.InFlight-1); err != nil {
+			return mem, err
+		}
+	}
 	pins := newPinning(p.Pins)
 	past := make([]int64, len(g.Blocks))  // longest cache of any run of the block
 	phases := make([]uint, len(g.Blocks)) // in which the block runs, a bit each

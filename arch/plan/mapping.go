@@ -23,6 +23,9 @@ type Mapping struct {
 	AttnDP int64 `json:"attn_dp,omitempty"`
 	// Exchange is how tokens of several groups come to the experts: Gather or Dispatch.
 	Exchange string `json:"exchange,omitempty"`
+	// InFlight is how many batches follow one another through the stages of a pipeline: the graph is that of each of them.
+	// 0 means 1.
+	InFlight int64 `json:"in_flight,omitempty"`
 	// Profile names the runtime profile; "" is the machine's default.
 	Profile string `json:"profile,omitempty"`
 	// HostSync times every operator from the host: each pays the host's launch and

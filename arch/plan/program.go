@@ -15,6 +15,7 @@ import (
 type Program struct {
 	Machine   string        // name of the machine it was planned for
 	Ranks     int64         // chips that run this program in lockstep
+	Batches   int64         // that follow one another through the stages, see InFlight; 0 means 1
 	Stages    int64         // groups of as many chips that run parts of it in turn, while the others wait; 0 means 1
 	Resources []Resource    // what steps use; at their best rates
 	Counters  []sim.Counter // what steps count
@@ -38,8 +39,14 @@ func (p *Program) Chips() int64 { return p.Ranks * p.stages() }
 
 func (p *Program) stages() int64 { return max(p.Stages, 1) }
 
+// Running is how many chips run the program at a time: those of a stage for each batch in flight.
+func (p *Program) Running() int64 { return p.Ranks * p.InFlight() }
+
 // Waiting is how many chips wait while others run the program.
-func (p *Program) Waiting() int64 { return p.Ranks * (p.stages() - 1) }
+func (p *Program) Waiting() int64 { return p.Ranks * (p.stages() - p.InFlight()) }
+
+// InFlight is how many batches follow one another through the stages: the program is that of each.
+func (p *Program) InFlight() int64 { return max(p.Batches, 1) }
 
 // AtClock returns the program with the cores at a clock below their full one: what goes with the clock
 // takes longer, the plan and with it the work stay. Amounts are cycles or bytes either way, so only
@@ -135,7 +142,12 @@ type Section struct {
 	Phase string
 	Step  int64 // number of its first step, 0 for a prefill
 	Steps int64 // alike steps in a row that it stands for; 0 for what belongs to no step, such as a request's cost
+	// Stage of the pipeline that it is of, or HostStage, where several batches are in flight: a step has a section for each.
+	Stage int64
 }
+
+// HostStage stands for the host in Section.Stage.
+const HostStage = -1
 
 // Body is a set of nodes with dependencies between them, run Times times as a loop. Iterations of
 // one node follow each other; apart from that an iteration starts as soon as its dependencies and

@@ -12,10 +12,12 @@ import (
 // A pipeline of PP stages divides the layers over groups of as many chips: the first of them hold one layer more where they
 // do not come out even. Embeddings and what else comes before the layers are on the first stage, the head on the last.
 //
-// One batch is in flight. Its stages run one after another and hand the activations on, so a pipeline makes room for a
-// model and no run faster; after each step the tokens go back to the first stage. Chips that wait are idle.
+// With one batch in flight, its stages run one after another and hand the activations on, so a pipeline makes room for a
+// model and no run faster; after each step the tokens go back to the first stage. Chips that wait are idle. With several, the
+// program is that of one of them, with a section for each stage of a step: how they follow one another is played on the times of
+// these sections (arch/eval).
 //
-// Not modelled: several batches in flight, which would keep all stages busy; stages that are not alike.
+// Not modelled: stages that are not alike.
 
 // sendOp and returnOp are the operators that pass activations to the next stage and tokens to the first.
 const (
@@ -32,8 +34,8 @@ func (p Mapping) checkStages(m *arch.Machine, g *traces.Graph) error {
 		return &Invalid{"pp", fmt.Sprintf("%d: must be at least 1", p.PP), ""}
 	case p.Alone || p.HostSync:
 		return &Invalid{"pp", "operators that are timed one by one have no stages", "leave it out"}
-	case g.Phase == "serve":
-		return &Invalid{"pp", "a server keeps several batches in flight, which are not simulated in a pipeline", "use --tp, or phase generate with one batch in flight"}
+	case g.Phase == "serve" && p.InFlight <= 1:
+		return &Invalid{"pp", "a server keeps several batches in flight in a pipeline", fmt.Sprintf("give --in-flight %d, or use --tp", p.PP)}
 	case g.Speculation != nil:
 		return &Invalid{"pp", "a draft model and a pipeline together are not simulated", "leave one of them out"}
 	}

@@ -119,7 +119,7 @@ func (f *workloadFlags) workload(c *cobra.Command, p *experiments.Point) {
 			}
 		}
 		o := &p.Options
-		*o = experiments.Options{TP: o.TP, PP: o.PP, EP: o.EP, MoETP: o.MoETP, AttnDP: o.AttnDP, Exchange: o.Exchange, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
+		*o = experiments.Options{TP: o.TP, PP: o.PP, EP: o.EP, MoETP: o.MoETP, AttnDP: o.AttnDP, Exchange: o.Exchange, InFlight: o.InFlight, Runtime: o.Runtime, HostSync: o.HostSync, Fusion: o.Fusion, Mapping: o.Mapping, Fidelity: o.Fidelity, Exact: o.Exact, Ideal: o.Ideal}
 		p.Trace, err = experiments.TraceOf(f.trace, c.InOrStdin())
 		f.problems.Add(err)
 	case f.model != "" && p.Trains():
@@ -199,11 +199,12 @@ func (f *pointFlags) register(c *cobra.Command) {
 	fs.Var(&count{name: "tp", into: &o.TP, min: 1, problems: &f.problems}, "tp", "chips that divide every operator (tensor parallelism)")
 	fs.StringVar(&o.Runtime, "runtime", "", "runtime `PROFILE` of the machine (default the machine's; see: strata arch show)")
 	fs.BoolVar(&o.HostSync, "host-sync", false, "time each operator from the host, as benchmarks of single operators do")
-	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips, for inference with one batch in flight")
+	fs.Var(&count{name: "pp", into: &o.PP, min: 1, problems: &f.problems}, "pp", "pipeline stages of as many chips")
+	fs.Var(&count{name: "in-flight", into: &o.InFlight, min: 1, problems: &f.problems}, "in-flight", "batches that share the sequences and follow one another through the stages of --pp (default 1)")
 	divisionFlags(c, o, &f.problems)
 	mappingFlag(c, &f.mapping)
 	fusionFlag(c, &o.Fusion, &f.problems)
-	group(fs, mapping, "tp", "pp", "ep", "moe-tp", "attn-dp", "exchange", "runtime", "host-sync", "fusion", "mapping")
+	group(fs, mapping, "tp", "pp", "in-flight", "ep", "moe-tp", "attn-dp", "exchange", "runtime", "host-sync", "fusion", "mapping")
 	f.train.registerStep(c, &f.problems)
 	f.auto.register(c, &f.problems)
 	tierFlags(c, o, &f.problems)
@@ -233,7 +234,7 @@ func divisionFlags(c *cobra.Command, o *experiments.Options, problems *experimen
 	fs.Var(&count{name: "moe-tp", into: &o.MoETP, min: 1, problems: problems}, "moe-tp", "chips that divide each expert (default as many as --ep leaves)")
 	fs.Var(&count{name: "attn-dp", into: &o.AttnDP, min: 1, problems: problems}, "attn-dp", "groups of --tp chips with sequences of their own, which meet at the experts (default as many as the experts' chips make up)")
 	fs.Var(&choice{"exchange", &o.Exchange, exchanges, problems}, "exchange", "how tokens of groups come to experts: gather (all of them to every chip, the default) or all-to-all (those that chose its experts)")
-	for _, name := range []string{"ep", "moe-tp", "attn-dp"} {
+	for _, name := range []string{"in-flight", "ep", "moe-tp", "attn-dp"} {
 		complete(c, name, func() []string { return []string{"1", "2", "4", "8"} })
 	}
 	complete(c, "exchange", func() []string { return exchanges })

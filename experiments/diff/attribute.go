@@ -270,7 +270,8 @@ func (r *Result) optionsOf() (*experiments.Options, error) {
 	for _, runtime := range []string{"", a.Runtime} {
 		for _, exact := range []bool{false, true} {
 			o := experiments.Options{Phase: a.Phase, Batch: a.Batch, Prompt: a.Prompt, Generate: a.Generate, DType: a.DType, WeightDType: a.WeightDType, KVDType: a.KVDType,
-				TP: a.Parallel.TP, PP: a.Parallel.PP, Runtime: runtime, HostSync: a.HostSync, Fidelity: a.Fidelity, Exact: exact, Ideal: a.Ideal, Set: changesOf(a.Notes)}
+				TP: a.Parallel.TP, PP: a.Parallel.PP, EP: a.Parallel.EP, MoETP: a.Parallel.MoETP, AttnDP: a.Parallel.AttnDP, Exchange: a.Parallel.Exchange, InFlight: a.Parallel.InFlight,
+				Runtime: runtime, HostSync: a.HostSync, Fidelity: a.Fidelity, Exact: exact, Ideal: a.Ideal, Set: changesOf(a.Notes)}
 			p := experiments.Point{Machine: r.machine, Model: r.model, Options: o}
 			if req, err := p.Request(); err == nil && req.Key() == a.Manifest.Key {
 				return &o, nil

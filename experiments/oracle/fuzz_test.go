@@ -24,6 +24,10 @@ func FuzzEstimate(f *testing.F) {
 	f.Add(data)
 	for _, s := range []string{"\ufeff\n", "{}\r\n\r\n[]", `{"id":"\ud83d\ude00","op":{"kind":"gelu","rows":1e2,"cols":-0}}`, "[{},[[]],null]", "\x00", `{"a":"\ud800"}`,
 		`{"arch":"tpu-v4","op":{"kind":"conv2d","batch":2,"height":9,"width":7,"channels":5,"filters":4,"filter_height":3,"filter_width":2,"stride":2,"padding":1}}`,
+		`{"arch":"h100-sxm","model":"mixtral-8x7b","phase":"decode","batch":8,"layers":1,"parallel":{"tp":2,"ep":8,"exchange":"all-to-all"}}`,
+		`{"arch":"h100-sxm","model":"mixtral-8x7b","phase":"serve","batch":16,"generate":4,"layers":2,"parallel":{"attn_dp":4,"moe_tp":2,"pp":2,"in_flight":2}}`,
+		`{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","layers":4,"parallel":{"tp":16,"pp":4,"in_flight":4},"batch":7}`,
+		`{"arch":"tpu-v4","model":"mixtral-8x7b","phase":"prefill","layers":1,"batch":64,"prompt":3,"parallel":{"tp":8,"ep":64}}`,
 		`{"arch":"tpu-v4","op":{"kind":"ffn","tokens":3,"hidden":64,"intermediate":96,"gated":false}}`,
 		`{"systolic":{"rows":3,"cols":2,"arrays":2,"ifmap_h":9,"ifmap_w":7,"filter_h":3,"filter_w":2,"channels":5,"filters":4,"stride":2,"padding":1,"sparsity":{"n":2,"m":4},"dtype":"fp16"}}`,
 		`{"systolic":{"rows":3,"cols":2,"m":7,"n":3,"k":11,"dataflow":"is","mode":"chained","sparsity":{"n":[1,2,3],"m":4}}}`,

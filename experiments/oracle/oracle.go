@@ -229,6 +229,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return o.training(ctx, m, model, name, q)
 	}
 	w := q.workload(m, model)
+	if w.Batch, err = experiments.Shared(w.Batch, q.inFlight); err != nil {
+		return nil, err
+	}
 	if q.draft != "" {
 		if bad := o.speculate(m, q, &w); bad != nil {
 			return failed(bad), nil
@@ -317,7 +320,7 @@ func (q *request) withinNode(m *arch.Machine) *Error {
 
 // divided is how the request divides a model over chips.
 func (q *request) divided() plan.Mapping {
-	return plan.Mapping{TP: q.tp, PP: q.pp, EP: q.ep, MoETP: q.moeTP, AttnDP: q.attnDP, Exchange: q.exchange}
+	return plan.Mapping{TP: q.tp, PP: q.pp, EP: q.ep, MoETP: q.moeTP, AttnDP: q.attnDP, Exchange: q.exchange, InFlight: q.inFlight}
 }
 
 // workload is what the request asks of the model.

@@ -17,35 +17,35 @@ import (
 
 // job is everything that an answer depends on, and nothing else: the key of the cache of answers.
 type job struct {
-	arch, model       string // canonical JSON of the members; model "" for an operator
-	op                Op
-	array             systolicArray
-	dram              dramStream
-	network           string // canonical JSON of the member, "" if it is left out
-	phase             string
-	batch, context    int64 // context is the prompt, in phase decode the cached tokens
-	generate, layers  int64
-	dtype, weight, kv maybeType
-	draft, acceptance string // canonical JSON of the draft model, "" for none, and the chance as it was written
-	draftTokens       int64
-	lora              string // as llm.ParseLoRA reads it, "" for none
-	tp, pp            int64
-	ep, moeTP, attnDP int64  // 0 where they are left out
-	exchange          string // as plan.Mapping has it
-	train             string // JSON of experiments.TrainOptions, "" for phases that do not train
-	framework, kernel string
-	hostSync, detail  bool
-	fusion            string  // as arch.ParseFusions writes it
-	mapping           string  // canonical JSON of the member, "" if it is left out
-	powerLimit        float64 // watts of a chip; 0: the machine's
-	powerTrace        bool
-	offload           string // as plan.Mapping has it, like what follows
-	placement         string
-	prefetch          int64
-	lookahead         float64
-	skew              int64 // of the choice of experts, in thousandths
-	fidelity          string
-	arrivals          string // of requests with phase serve, "" for steady
+	arch, model                 string // canonical JSON of the members; model "" for an operator
+	op                          Op
+	array                       systolicArray
+	dram                        dramStream
+	network                     string // canonical JSON of the member, "" if it is left out
+	phase                       string
+	batch, context              int64 // context is the prompt, in phase decode the cached tokens
+	generate, layers            int64
+	dtype, weight, kv           maybeType
+	draft, acceptance           string // canonical JSON of the draft model, "" for none, and the chance as it was written
+	draftTokens                 int64
+	lora                        string // as llm.ParseLoRA reads it, "" for none
+	tp, pp                      int64
+	ep, moeTP, attnDP, inFlight int64  // 0 where they are left out
+	exchange                    string // as plan.Mapping has it
+	train                       string // JSON of experiments.TrainOptions, "" for phases that do not train
+	framework, kernel           string
+	hostSync, detail            bool
+	fusion                      string  // as arch.ParseFusions writes it
+	mapping                     string  // canonical JSON of the member, "" if it is left out
+	powerLimit                  float64 // watts of a chip; 0: the machine's
+	powerTrace                  bool
+	offload                     string // as plan.Mapping has it, like what follows
+	placement                   string
+	prefetch                    int64
+	lookahead                   float64
+	skew                        int64 // of the choice of experts, in thousandths
+	fidelity                    string
+	arrivals                    string // of requests with phase serve, "" for steady
 }
 
 // maybeType is a number format that may be left out: 0, or one more than the format.
@@ -511,7 +511,7 @@ func (q *request) parallel(f *fields) {
 	for _, d := range []struct {
 		name string
 		into *int64
-	}{{"ep", &q.ep}, {"moe_tp", &q.moeTP}, {"attn_dp", &q.attnDP}} {
+	}{{"ep", &q.ep}, {"moe_tp", &q.moeTP}, {"attn_dp", &q.attnDP}, {"in_flight", &q.inFlight}} {
 		if *d.into = p.integer(d.name, 1, maxDim, 0); q.model == "" && *d.into > 1 {
 			p.fail(invalid("value", "/parallel/"+d.name, "leave it out; operator moe has ep and tp of its own", "an operator alone is that of one chip"))
 		}
@@ -562,7 +562,7 @@ func (q *request) member(field string) string {
 		return wholeOp
 	}
 	switch field {
-	case "tp", "pp", "ep", "moe_tp", "attn_dp", "exchange":
+	case "tp", "pp", "ep", "moe_tp", "attn_dp", "exchange", "in_flight":
 		return "/parallel/" + field
 	case "prompt":
 		if q.pastLen {

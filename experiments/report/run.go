@@ -83,7 +83,7 @@ func (r *runReport) chips() string {
 	for _, d := range []struct {
 		name string
 		n    int64
-	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe tp", p.MoETP}, {"attn dp", p.AttnDP}, {"interleave", p.Interleave}} {
+	}{{"pp", p.PP}, {"dp", p.DP}, {"cp", p.CP}, {"ep", p.EP}, {"moe tp", p.MoETP}, {"attn dp", p.AttnDP}, {"batches in flight", p.InFlight}, {"interleave", p.Interleave}} {
 		if d.n > 1 {
 			text += fmt.Sprintf(", %s %d", d.name, d.n)
 		}

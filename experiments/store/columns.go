@@ -97,6 +97,8 @@ var tables = []Table{
 			{Name: "ep", Type: Integer, Description: "expert-parallel ranks"},
 			{Name: "moe_tp", Type: Integer, Description: "chips that divide each expert, where that does not follow from the others"},
 			{Name: "attn_dp", Type: Integer, Description: "groups of tp chips with sequences of their own"},
+			{Name: "exchange", Type: Text, Description: "how tokens of groups come to experts; no value for gather"},
+			{Name: "in_flight", Type: Integer, Description: "batches that follow one another through a pipeline; no value for one"},
 			{Name: "cp", Type: Integer, Description: "context-parallel ranks"},
 			{Name: "sp", Type: Bool, Description: "sequence parallelism"},
 			{Name: "chips", Type: Integer, Description: "chips of the mapping"},

@@ -2,6 +2,8 @@
 
 ALTER TABLE runs ADD COLUMN moe_tp INTEGER; -- chips that divide each expert, where that does not follow from the others
 ALTER TABLE runs ADD COLUMN attn_dp INTEGER; -- groups of tp chips with sequences of their own
+ALTER TABLE runs ADD COLUMN exchange TEXT; -- how tokens of groups come to experts; no value for gather
+ALTER TABLE runs ADD COLUMN in_flight INTEGER; -- batches that follow one another through a pipeline; no value for one
 ALTER TABLE runs ADD COLUMN exposed_cp_seconds REAL; -- context-parallel communication that nothing hides [s]
 ALTER TABLE runs ADD COLUMN interleave INTEGER; -- chunks of layers that a stage of a pipeline has
 ALTER TABLE runs ADD COLUMN micro_batch INTEGER; -- sequences of a micro-batch
