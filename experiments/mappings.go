@@ -241,10 +241,16 @@ func (w *searcher) step(m *parallel.Mapping) (Mapped, error) {
 	if m.Recompute == parallel.RecomputeNone {
 		t.Recomputed = 0
 	}
+	keep := func(x Mapped) (Mapped, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.mapped[*m] = x
+		return x, nil
+	}
 	a, err := p.divided.Step(t)
 	var unfit *plan.DoesNotFit
 	if errors.As(err, &unfit) {
-		return Mapped{Mapping: *m, Chips: d.Chips(), Memory: max(unfit.Total(), unfit.Capacity+1)}, nil
+		return keep(Mapped{Mapping: *m, Chips: d.Chips(), Memory: max(unfit.Total(), unfit.Capacity+1)})
 	}
 	if err != nil {
 		return Mapped{}, err
@@ -256,10 +262,7 @@ func (w *searcher) step(m *parallel.Mapping) (Mapped, error) {
 	for i := range a.Training.Stages {
 		x.Memory = max(x.Memory, units.Bytes(a.Training.Stages[i].MemoryBytes))
 	}
-	w.mu.Lock()
-	w.mapped[*m] = x
-	w.mu.Unlock()
-	return x, nil
+	return keep(x)
 }
 
 func (w *searcher) memory(m *parallel.Mapping) (units.Bytes, error) {

@@ -310,7 +310,8 @@ func (r *runReport) memory() {
 	if len(ways) > 0 {
 		r.b.WriteString(wrap("  on chip: ", strings.Join(ways, "; ")))
 	}
-	if r.a.Training != nil { // see stages
+	if r.a.Training != nil {
+		r.held()
 		return
 	}
 	f := r.a.Footprint

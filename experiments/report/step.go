@@ -173,7 +173,7 @@ func (r *runReport) stages() {
 		return
 	}
 	all := a.Training.Stages
-	if len(all) == 1 && len(all[0].Memory) == 0 {
+	if len(all) == 1 {
 		return
 	}
 	r.head("Stages")
@@ -195,7 +195,7 @@ func (r *runReport) stages() {
 			continue
 		}
 		name := fmt.Sprint(s.Stage)
-		if i == critical && len(all) > 1 {
+		if i == critical {
 			name = "* " + name
 		}
 		share := 0.0
@@ -209,9 +209,12 @@ func (r *runReport) stages() {
 		t.Rows = append(t.Rows, row)
 	}
 	r.indented(&t)
-	if len(all) > 1 {
-		r.b.WriteString(wrap("  ", "in flight: micro-batches whose activations are held at most, of one chunk of layers; * waits least: stalls, communication and operators below and above are those of its chips"))
-	}
+	r.b.WriteString(wrap("  ", "in flight: micro-batches whose activations are held at most, of one chunk of layers; * waits least: stalls, communication and operators below and above are those of its chips"))
+}
+
+// held says what the fullest stage holds.
+func (r *runReport) held() {
+	all := r.a.Training.Stages
 	fullest := &all[0]
 	for i := range all {
 		if all[i].MemoryBytes > fullest.MemoryBytes {
