@@ -183,9 +183,13 @@ func unfitText(e *plan.DoesNotFit) string {
 	for _, n := range e.Lower {
 		fmt.Fprintf(&b, ", and %s of %s", plan.Human(n.Bytes), n.What)
 	}
+	width := 12
+	for _, n := range e.Needs {
+		width = max(width, len(n.What))
+	}
 	for _, n := range e.Needs {
 		share := float64(n.Bytes) / float64(e.Capacity)
-		fmt.Fprintf(&b, "\n%-12s %12s  %s of the %s", n.What, plan.Human(n.Bytes), report.Percent(share), e.Tier)
+		fmt.Fprintf(&b, "\n%-*s %12s  %s of the %s", width, n.What, plan.Human(n.Bytes), report.Percent(share), e.Tier)
 	}
 	if short := e.Total() - e.Room(); short > 0 {
 		var fits []string
@@ -195,7 +199,7 @@ func unfitText(e *plan.DoesNotFit) string {
 			}
 		}
 		if len(fits) > 0 {
-			fmt.Fprintf(&b, "\n%-12s %12s  %s would fit", "too much", plan.Human(short), strings.Join(fits, ", or "))
+			fmt.Fprintf(&b, "\n%-*s %12s  %s would fit", width, "too much", plan.Human(short), strings.Join(fits, ", or "))
 		}
 	}
 	if e.Hint != "" {
