@@ -31,7 +31,10 @@ func FuzzEstimate(f *testing.F) {
 		`{"arch":"tpu-v4","op":{"kind":"ffn","tokens":3,"hidden":64,"intermediate":96,"gated":false}}`,
 		`{"systolic":{"rows":3,"cols":2,"arrays":2,"ifmap_h":9,"ifmap_w":7,"filter_h":3,"filter_w":2,"channels":5,"filters":4,"stride":2,"padding":1,"sparsity":{"n":2,"m":4},"dtype":"fp16"}}`,
 		`{"systolic":{"rows":3,"cols":2,"m":7,"n":3,"k":11,"dataflow":"is","mode":"chained","sparsity":{"n":[1,2,3],"m":4}}}`,
-		`{"systolic":{"rows":1,"cols":1,"dataflow":"os","ifmap_h":8,"ifmap_w":8,"filter_h":3,"filter_w":3,"channels":1,"filters":1,"stride":2,"mode":"scalesim","sram_kb":[1,1,1]}}`} {
+		`{"systolic":{"rows":1,"cols":1,"dataflow":"os","ifmap_h":8,"ifmap_w":8,"filter_h":3,"filter_w":3,"channels":1,"filters":1,"stride":2,"mode":"scalesim","sram_kb":[1,1,1]}}`,
+		`{"network":{"mode":"astra-aware","topology":"ring","dims":4,"link_gigabytes_per_second":50,"latency_ns":500,"algorithm":"direct","bytes":1000,"chunks":2,"active_chunks":2}}`,
+		`{"network":{"topology":["torus","dragonfly"],"dims":[3,8],"leaf":[0,2],"oversubscription":2,"link_gigabytes_per_second":[50,1],"latency_ns":500,"bytes":1000,"faults":[{"from":0,"to":1,"share":0.5}],"groups":{"ranks":2,"stride":3}}}`,
+		`{"network":{"graph":{"ranks":2,"nodes":3,"links":[[0,2,50,500],[2,1,50,500]],"directed":true},"jobs":[{"name":"a","ranks":[0,1],"bytes":7},{"ranks":[1,0],"bytes":9,"collective":"all-to-all","algorithm":"direct","skew":2}],"order":{"0":["job 1","a"]}}}`} {
 		f.Add([]byte(s))
 	}
 	o := oracle.New(oracle.Options{Workers: 2, CacheBytes: 1 << 20})

@@ -39,7 +39,7 @@ const (
 	reduction   = 1600 // B/ns of the local memory
 	mostRanks   = 1 << 20
 	mostChunks  = 1 << 12
-	mostEvents  = 30_000_000
+	mostEvents  = 8_000_000
 	bytesPerGBs = 1.073741824 // B/ns
 )
 

@@ -367,7 +367,7 @@ func TestErrors(t *testing.T) {
 		{with(func(d *Dimension) { d.Group = 2 }), "group/0: belongs to a fat tree or a dragonfly"},
 		{with(func(d *Dimension) { d.Oversubscription = 0.5 }), "oversubscription/0: must be at least 1"},
 		{with(func(d *Dimension) { d.Reduces = true }), "reduces/0: a ring does not reduce"},
-		{with(func(d *Dimension) { d.Topology, d.Ranks = FullyConnected, 100000 }), "dims/0: more than 4194304 links"},
+		{with(func(d *Dimension) { d.Topology, d.Ranks = FullyConnected, 100000 }), "dims/0: more than 1048576 links"},
 		{groups(interconnect.AllReduce, RingAlgorithm, []int{0, 1, 4}), "groups: group [0 1 4]: there is no rank 4 among 4"},
 		{groups(interconnect.AllReduce, RingAlgorithm, []int{0, 1, 0}), "groups: group [0 1 0]: rank 0 is in it twice, and would wait for itself"},
 		{groups(interconnect.AllReduce, RingAlgorithm, []int{0, 1}, []int{1, 2}), "groups: rank 1 is in group [0 1] and in group [1 2] at the same time, and cannot be in both"},

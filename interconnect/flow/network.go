@@ -61,7 +61,7 @@ func wrong(field, hint, format string, a ...any) error {
 // MostRanks and mostLinks bound a network.
 const (
 	MostRanks = 1 << 17
-	mostLinks = 1 << 22
+	mostLinks = 1 << 20
 )
 
 // Network is ranks and switches joined by links.

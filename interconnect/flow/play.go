@@ -25,6 +25,9 @@ func (n *Network) Play(jobs []Job, orders map[int][]int) ([]Span, error) {
 	if len(jobs) == 0 || len(jobs) > mostJobs {
 		return nil, wrong("jobs", "", "%d of them: must be 1 to %d", len(jobs), mostJobs)
 	}
+	if int64(len(jobs))*int64(len(n.links)) > mostLinks*8 {
+		return nil, wrong("jobs", "fewer of them, or a smaller network", "%d jobs on %d links are more than are played", len(jobs), len(n.links))
+	}
 	queue, err := n.queues(jobs, orders)
 	if err != nil {
 		return nil, err
