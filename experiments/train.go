@@ -176,7 +176,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 		field string
 		given bool
 	}{{"host-sync", p.HostSync}, {"mapping", p.Mapping != nil}, {"draft", p.Draft != nil}, {"workload", p.Workload != nil}, {"cost", p.Costs != nil}, {"kv-dtype", p.KVDType != ""}, {"generate", p.Generate > 0},
-		{"moe-tp", p.MoETP > 1}, {"attn-dp", p.AttnDP > 1}, {"exchange", p.Exchange != ""}, {"offload", p.Offload != ""}, {"placement", p.Placement != ""}, {"prefetch", p.Prefetch != nil}, {"lookahead", p.Lookahead != nil}} {
+		{"in-flight", p.InFlight > 1}, {"moe-tp", p.MoETP > 1}, {"attn-dp", p.AttnDP > 1}, {"exchange", p.Exchange != ""}, {"offload", p.Offload != ""}, {"placement", p.Placement != ""}, {"prefetch", p.Prefetch != nil}, {"lookahead", p.Lookahead != nil}} {
 		if o.given {
 			bad(o.field, "leave it out", "%s does not go with phase %s", o.field, p.Phase)
 		}
