@@ -117,7 +117,7 @@ func (w *Workload) validate(m *Model) error {
 	case w.Speculation != nil:
 		bad("attn_dp", "leave one of them out", "a draft model and groups with requests of their own together are not simulated")
 	case w.Groups < 0 || w.Groups > w.Batch:
-		bad("attn_dp", fmt.Sprintf("a batch of %d or more, or at most %d groups", w.Groups, w.Batch), "%d groups for %d sequences: some would have nothing to do", w.Groups, w.Batch)
+		bad("attn_dp", fmt.Sprintf("a batch of %d or more, or at most %d groups", w.Groups, w.Batch), "%d groups, a batch of %d: some would have nothing to do", w.Groups, w.Batch)
 	}
 	least := int64(1)
 	if m.Kind == Vision {
