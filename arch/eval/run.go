@@ -25,7 +25,7 @@ import (
 
 // Version of the models. It changes whenever any figure changes, so that stored results of
 // different versions are never mistaken for each other.
-const Version = "0.4.0"
+const Version = "0.5.0"
 
 // Fidelities.
 const (

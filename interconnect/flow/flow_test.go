@@ -11,7 +11,7 @@ import (
 
 var ops = []interconnect.Op{interconnect.AllReduce, interconnect.AllGather, interconnect.ReduceScatter, interconnect.AllToAll, interconnect.Broadcast, interconnect.SendRecv}
 
-func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Max(math.Abs(a), math.Abs(b)) }
+func near(a, b float64) bool { return math.Abs(a-b) <= 1e-8*math.Max(math.Abs(a), math.Abs(b)) }
 
 func build(t interface{ Fatal(...any) }, dims ...Dimension) *Network {
 	n, err := New(dims)
