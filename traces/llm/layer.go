@@ -24,7 +24,7 @@ func (p pass) past() int64 {
 	if p.contexts < 2 {
 		return 0
 	}
-	return (p.contexts*p.qlen - p.qlen) / 2
+	return ((p.contexts-1)*p.qlen + 1) / 2
 }
 
 // layerKind is what sets some layers of a model apart from others.

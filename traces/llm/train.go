@@ -285,7 +285,8 @@ func (d *differ) backward(fwd *traces.Block, roots []string) traces.Block {
 		op := &fwd.Ops[i]
 		if slices.ContainsFunc(op.Inputs, func(id traces.TensorID) bool { return d.wants[id] }) {
 			for _, id := range op.Outputs {
-				d.wants[id] = d.wants[id] || fwd.Tensors[id].Role == traces.Activation
+				role := fwd.Tensors[id].Role // keys of distances are kept beside the cache, where there is one
+				d.wants[id] = d.wants[id] || role == traces.Activation || role == traces.KV
 			}
 		}
 	}
@@ -418,7 +419,7 @@ func (d *differ) gradients(op *traces.Op) {
 		var to []traces.TensorID
 		for _, id := range op.Inputs {
 			t := &d.fwd.Tensors[id]
-			if d.wants[id] && t.Role == traces.Activation {
+			if d.wants[id] && (t.Role == traces.Activation || t.Role == traces.KV) {
 				to, outs = append(to, id), append(outs, d.like(id))
 			}
 		}

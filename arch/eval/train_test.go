@@ -1,0 +1,128 @@
+package eval_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/parallel"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/sim"
+	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// step is a step of training of a small model on a cluster.
+func step(t interface{ Fatal(...any) }, d parallel.Degrees, fidelity string, change func(*eval.Training, *llm.Training)) eval.Request {
+	m, err := presets.Machine("dgx-a100-superpod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := llm.Preset("gpt2-xl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = d.Or1()
+	model.Vocab = (model.Vocab + 128*d.TP - 1) / (128 * d.TP) * 128 * d.TP
+	s := &eval.Training{Degrees: d, MicroBatch: 2, SeqLen: 512, GlobalBatch: 2 * d.DP * 2 * d.PP, Recompute: eval.RecomputeNone, Tied: true, Hidden: model.Hidden, Vocabulary: model.Vocab}
+	w := llm.Training{Batch: 2, SeqLen: 512, DType: traces.BF16, Main: traces.FP32, Contexts: d.CP, Update: eval.UpdateElements}
+	if change != nil {
+		change(s, &w)
+	}
+	for _, k := range model.LayerKinds() {
+		s.Layers = append(s.Layers, eval.LayerRun{Block: k.Block, Times: k.Times, Shape: parallel.Shape{Hidden: model.Hidden, Heads: model.Heads, KVHeads: model.KVHeads, HeadDim: model.HeadDim, Intermediate: model.FFN, Flash: true}})
+	}
+	g, err := model.TrainingGraph(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return eval.Request{Machine: m, Graph: g, Fidelity: fidelity, Mapping: plan.Mapping{TP: d.TP, SP: d.SP, Profile: "megatron-flash", Overfull: true}, Training: s}
+}
+
+// TestTrainingAnswer: stalls of every stage sum to the step, MFU counts what the model needs and HFU what was executed, energy is that of
+// all chips, and both fidelities agree on what was done.
+func TestTrainingAnswer(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		tp := rapid.SampledFrom([]int64{1, 5}).Draw(rt, "tp") // of 25 heads
+		d := parallel.Degrees{TP: tp, PP: rapid.SampledFrom([]int64{1, 2, 5}).Draw(rt, "pp"), DP: rapid.SampledFrom([]int64{1, 2, 16}).Draw(rt, "dp"), CP: rapid.SampledFrom([]int64{1, 2}).Draw(rt, "cp"), SP: tp > 1 && rapid.Bool().Draw(rt, "sp")}
+		zero := rapid.Int64Range(0, 3).Draw(rt, "zero")
+		share := rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(rt, "recomputed")
+		var answers []*eval.Result
+		for _, fidelity := range []string{eval.Analytic, eval.Event} {
+			r := step(rt, d, fidelity, func(s *eval.Training, _ *llm.Training) {
+				s.ZeRO = zero
+				if s.Recomputed = share; share > 0 {
+					s.Recompute = eval.RecomputeFull
+				}
+			})
+			res, err := eval.Run(context.Background(), r)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			a := &res.Answer
+			for _, st := range append([]eval.Stage{{Stalls: a.Stalls}}, a.Training.Stages...) {
+				var sum float64
+				for _, s := range st.Stalls {
+					sum += s
+				}
+				if math.Abs(sum/a.Seconds-1) > 1e-9 {
+					rt.Fatalf("stalls of stage %d sum to %v s of %v", st.Stage, sum, a.Seconds)
+				}
+			}
+			if !(a.MFU > 0 && a.MFU < 1 && a.HFU > 0 && a.HFU < 1) || a.FloorSeconds > a.Seconds*(1+1e-9) || a.Energy.Joules <= 0 || *a.BubbleSeconds < 0 {
+				rt.Fatalf("MFU %v, HFU %v, floor %v of %v s, %v J, bubble %v", a.MFU, a.HFU, a.FloorSeconds, a.Seconds, a.Energy.Joules, *a.BubbleSeconds)
+			}
+			if d.PP == 1 && *a.BubbleSeconds > 0.001*a.Seconds {
+				rt.Fatalf("a bubble of %v s without a pipeline", *a.BubbleSeconds)
+			}
+			answers = append(answers, res)
+		}
+		one, two := answers[0].Answer, answers[1].Answer
+		if one.MFU*one.Seconds == 0 || math.Abs(one.HFU*one.Seconds/(two.HFU*two.Seconds)-1) > 1e-9 || one.Training.Parameters != two.Training.Parameters {
+			rt.Fatalf("the fidelities do other work: HFU·s %v and %v", one.HFU*one.Seconds, two.HFU*two.Seconds)
+		}
+	})
+}
+
+// TestTrainingTrends: more recomputation takes longer and holds less, a slow chip makes all wait, and what nobody would call feasible is
+// refused with what it needs.
+func TestTrainingTrends(t *testing.T) {
+	run := func(d parallel.Degrees, change func(*eval.Training, *llm.Training)) *eval.Result {
+		t.Helper()
+		res, err := eval.Run(context.Background(), step(t, d, eval.Analytic, change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	d := parallel.Degrees{TP: 5, PP: 2, DP: 4}
+	none := run(d, nil)
+	full := run(d, func(s *eval.Training, _ *llm.Training) { s.Recompute, s.Recomputed = eval.RecomputeFull, 1 })
+	if full.Seconds <= none.Seconds || full.Footprint.ActivationBytes >= none.Footprint.ActivationBytes || math.Abs(full.MFU*full.Seconds-none.MFU*none.Seconds) > 1e-9 {
+		t.Errorf("computed again: %v s and %d B, kept: %v s and %d B", full.Seconds, full.Footprint.ActivationBytes, none.Seconds, none.Footprint.ActivationBytes)
+	}
+	slow := run(d, func(s *eval.Training, _ *llm.Training) { s.Faults = []parallel.Fault{{Rank: 7, Slow: 2}} })
+	if slow.Seconds < 1.2*none.Seconds || len(slow.Training.Stages) <= len(none.Training.Stages) {
+		t.Errorf("a chip of half the speed: %v s, else %v s", slow.Seconds, none.Seconds)
+	}
+	even := run(d, func(s *eval.Training, _ *llm.Training) { s.Even = true })
+	if f := none.Training.StragglerFactor; f <= 1 || even.Training.StragglerFactor != 1 || even.Seconds >= none.Seconds {
+		t.Errorf("stragglers of %v: %v s, none: %v s", f, none.Seconds, even.Seconds)
+	}
+	link := func(r *eval.Result) float64 { return r.Stalls.Of(sim.Link) / r.Seconds }
+	if alone := run(parallel.Degrees{}, nil); link(alone) != 0 {
+		t.Errorf("one chip waits for links for %v of its time", link(alone))
+	}
+	_, err := eval.Run(context.Background(), step(t, parallel.Degrees{}, eval.Analytic, func(s *eval.Training, w *llm.Training) {
+		s.MicroBatch, w.Batch, s.GlobalBatch = 512, 512, 512
+	}))
+	var full2 *plan.DoesNotFit
+	if !errors.As(err, &full2) || full2.Total() <= full2.Capacity || len(full2.Needs) < 4 {
+		t.Errorf("512 sequences on a chip: %v", err)
+	}
+}
