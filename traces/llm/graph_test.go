@@ -213,9 +213,9 @@ ffn_add add whole 128x4096
 
 func TestLayerOfParallelBlocks(t *testing.T) {
 	for name, want := range map[string]string{
-		"gptj-6b":    "attn_norm qkv rope kv_append attention out up activation down branches_add ffn_add",
-		"falcon-40b": "attn_norm ffn_norm qkv rope kv_append attention out up activation down branches_add ffn_add",
-		"palm-8b":    "attn_norm qkv rope kv_append attention out gate_up activation down branches_add ffn_add",
+		"gptj-6b":    "attn_norm qkv rope kv_append attention out up activation down attn_add ffn_add",
+		"falcon-40b": "attn_norm ffn_norm qkv rope kv_append attention out up activation down attn_add ffn_add",
+		"palm-8b":    "attn_norm qkv rope kv_append attention out gate_up activation down attn_add ffn_add",
 		"bloom-176b": "attn_norm qkv kv_append attention out attn_add ffn_norm up activation down ffn_add",
 	} {
 		m := preset(t, name)

@@ -119,15 +119,21 @@ func (m *Model) layer(w *Workload, l layerKind, p pass) traces.Block {
 		if m.NormsPerLayer == 2 {
 			second = b.norm(m, "ffn_norm", x, p.tokens)
 		}
-		// Both branches are added up over chips at once (Megatron-LM and vLLM: one all-reduce of their sum).
-		l.partial = !l.sparse
+		// In training both branches are added up over chips at once (Megatron-LM, T5X). Servers differ in that, so here they
+		// add up each.
+		l.partial = p.phase == traces.Forward && !l.sparse
 		attn := m.attention(b, l, normed, p)
-		ffn := m.feedForward(b, l, second, p.tokens)
-		branches, split := b.activation("branches", p.tokens, h), traces.Whole
-		if l.partial {
-			split = traces.Row
+		if !l.partial {
+			sum := b.activation("x_attn", p.tokens, h)
+			ffn := m.feedForward(b, l, second, p.tokens)
+			b.rows(join, traces.Whole, "attn_add", p.tokens, h, b.ids(x, attn), b.ids(sum))
+			out := b.activation("x_out", p.tokens, h)
+			b.rows(join, traces.Whole, "ffn_add", p.tokens, h, b.ids(sum, ffn), b.ids(out))
+			return b.Block
 		}
-		b.rows(traces.Add, split, "branches_add", p.tokens, h, b.ids(attn, ffn), b.ids(branches))
+		ffn := m.feedForward(b, l, second, p.tokens)
+		branches := b.activation("branches", p.tokens, h)
+		b.rows(traces.Add, traces.Row, "branches_add", p.tokens, h, b.ids(attn, ffn), b.ids(branches))
 		out := b.activation("x_out", p.tokens, h)
 		b.rows(join, traces.Whole, "ffn_add", p.tokens, h, b.ids(x, branches), b.ids(out))
 		return b.Block
