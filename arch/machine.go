@@ -374,7 +374,7 @@ type GemmKernel struct {
 	PrivateShare float64 `yaml:"private_share,omitempty" spec:"min=0,max=1"`
 	// Align is of what number of bytes the rows of operands must be a multiple in a batch of products, for the matrix unit to
 	// multiply them; the library has kernels that multiply in FP32 for others. 0: any.
-	Align units.Bytes `yaml:"align,omitempty" spec:"min=0 B,max=4 KiB"`
+	Align units.Bytes `yaml:"align,omitempty" spec:"min=0 B"`
 	// Fetch is how the matrix units take operands from private memory, where conflicts between its banks
 	// count; nil for kernels that are laid out without any.
 	Fetch *Fetch `yaml:"fetch,omitempty"`

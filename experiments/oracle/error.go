@@ -100,10 +100,10 @@ func nearest(name string, known []string) string {
 			once = append(once, k)
 		}
 	}
-	if len(once) > 32 { // those of them that have it in their name
+	if len(once) > 48 { // those of them that have it in their name
 		once = slices.DeleteFunc(once, func(k string) bool { return !strings.Contains(strings.ToLower(k), strings.ToLower(name)) })
 	}
-	if len(once) > 0 && len(once) <= 32 {
+	if len(once) > 0 && len(once) <= 48 {
 		return "known: " + strings.Join(once, ", ")
 	}
 	return ""
