@@ -501,7 +501,10 @@ func (r *Request) answerTraining(ctx context.Context, res *Result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return k.answer()
+	if err := k.answer(); err != nil {
+		return err
+	}
+	return k.advise(ctx)
 }
 
 // answer derives the answer from what was played.
@@ -573,7 +576,6 @@ func (k *trainer) answer() error {
 	k.operators()
 	a.Events = res.Outcome.Events
 	a.Advice = []Advice{}
-	k.advise()
 	a.NotModelled = []string{"DRAM rows and refresh as events", "collectives of different groups on the same links at once", "data loading, logging, checkpoints"}
 	a.FloorSeconds = k.floor().Seconds()
 	a.Manifest = r.manifest(res.Program)
@@ -974,5 +976,55 @@ func (k *trainer) tiers(peak units.Bytes) {
 	}
 }
 
-// advise says what would help.
-func (k *trainer) advise() {}
+// advise plays the step again with one kind of resource of the parts 10 % faster, and without what chips wait for one another, for the
+// causes that take at least 2 % of the time.
+func (k *trainer) advise(ctx context.Context) error {
+	a := &k.res.Answer
+	if !k.r.Advise || a.Seconds == 0 {
+		return nil
+	}
+	causes := sim.Causes()
+	sort.SliceStable(causes, func(i, j int) bool { return a.Stalls[causes[i]] > a.Stalls[causes[j]] })
+	quiet := *k.r
+	quiet.Observer, quiet.Progress = nil, nil
+	what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.Link: "bandwidth of links within parts"}
+	for _, c := range causes {
+		if a.Stalls[c] < 0.02*a.Seconds {
+			break
+		}
+		change, seconds := "", 0.0
+		switch {
+		case c == sim.Dependency && *a.BubbleSeconds > 0:
+			change, seconds = "no bubble", a.Seconds-*a.BubbleSeconds
+		case what[c] == "":
+			continue
+		default:
+			faster := map[string]float64{}
+			for _, name := range k.res.Program.ResourcesOf(c) {
+				faster[name] = 1.1
+			}
+			p := k.res.Program.Scale(faster)
+			t, err := quiet.time(ctx, p)
+			if plan.Infeasible(err) != nil {
+				continue // faster, it would exceed the power limit at any clock
+			}
+			if err != nil {
+				return err
+			}
+			other, err := quiet.parts(&Result{Program: p, Outcome: t.Outcome, timed: t})
+			if err != nil {
+				return err
+			}
+			if err := other.play(); err != nil {
+				return err
+			}
+			change, seconds = "+10 % "+what[c], other.played.Time.Seconds()
+		}
+		percent := 100 * (seconds/a.Seconds - 1)
+		a.Advice = append(a.Advice, Advice{Change: change, Seconds: seconds, LatencyPercent: percent,
+			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %+.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
+	}
+	sort.SliceStable(a.Advice, func(i, j int) bool { return a.Advice[i].Seconds < a.Advice[j].Seconds })
+	a.Advice = a.Advice[:min(len(a.Advice), 4)]
+	return nil
+}
