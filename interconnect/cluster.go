@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -119,7 +121,7 @@ func (c *Cluster) inside(lib *Library, op Op, g Group, bytes units.Bytes, algori
 		return Cost{}, err
 	}
 	if s.Protocol == "" {
-		return Cost{}, fmt.Errorf("%s over %d ranks, %d apart: the collective library has no %q for it inside a node", op, g.Ranks, g.Stride, algorithm)
+		return Cost{}, fmt.Errorf("%s over %d ranks, %d apart: the collective library has no %q for it inside a node", op, g.Ranks, g.Stride, strings.TrimPrefix(algorithm, byAlgorithm))
 	}
 	t := s.Latency + s.Occupied.Over(units.BytesPerSecond(c.Up.rate(lib, g)))
 	if t > units.MaxTime {
@@ -137,6 +139,23 @@ func (c *Cluster) inside(lib *Library, op Op, g Group, bytes units.Bytes, algori
 // Algorithms lists the names of what collectives run as.
 func Algorithms() []string {
 	return []string{"ring", "tree", "hierarchical", "pairwise", "in-switch", "one-shot"}
+}
+
+const byAlgorithm = "algorithm "
+
+// ByAlgorithm names all protocols that run as an algorithm, and one of that name, where a protocol is asked for.
+func ByAlgorithm(name string) string { return byAlgorithm + name }
+
+// picks returns which protocols are meant: the one of that name; if there is none, those of an algorithm of that name; all for "".
+func (l *Library) picks(choice string) func(*Protocol) bool {
+	name, algorithm := strings.CutPrefix(choice, byAlgorithm)
+	switch {
+	case choice == "":
+		return func(*Protocol) bool { return true }
+	case !algorithm && slices.ContainsFunc(l.Protocols, func(p Protocol) bool { return p.Name == name }):
+		return func(p *Protocol) bool { return p.Name == name }
+	}
+	return func(p *Protocol) bool { return p.Name == name || p.algorithm() == name }
 }
 
 // algorithm is what a protocol runs as.
@@ -171,9 +190,10 @@ func (c *Cluster) across(lib *Library, op Op, g Group, bytes units.Bytes, algori
 	out := float64(c.Out.Bandwidth) * float64(c.Out.NICs) / float64(c.Chips) * c.Out.Efficiency // a rank's part of the NICs
 	out = min(out, c.crossing(g, nodes))
 	best, least := Cost{}, math.Inf(1)
+	picked := c.Out.Library.picks(algorithm)
 	for i := range c.Out.Library.Protocols {
 		p := &c.Out.Library.Protocols[i]
-		if !p.suits(op) || algorithm != "" && algorithm != p.Name && algorithm != p.algorithm() || p.Most > 0 && bytes > p.Most {
+		if !p.suits(op) || !picked(p) || p.Most > 0 && bytes > p.Most {
 			continue
 		}
 		s, ok := p.share(op, float64(n), float64(local), float64(nodes))
@@ -196,7 +216,7 @@ func (c *Cluster) across(lib *Library, op Op, g Group, bytes units.Bytes, algori
 		if algorithm == "" {
 			return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: overflow", op, bytes, g.Ranks, g.Stride)
 		}
-		return Cost{}, fmt.Errorf("%s over %d ranks, %d apart: the collective library has no %q for it across nodes", op, g.Ranks, g.Stride, algorithm)
+		return Cost{}, fmt.Errorf("%s over %d ranks, %d apart: the collective library has no %q for it across nodes", op, g.Ranks, g.Stride, strings.TrimPrefix(algorithm, byAlgorithm))
 	}
 	return best, nil
 }

@@ -111,3 +111,19 @@ func TestCollectiveMonotone(t *testing.T) {
 		}
 	})
 }
+
+// An algorithm is all of its protocols, a name the one of that name even if it is an algorithm's too.
+func TestByAlgorithm(t *testing.T) {
+	c := two()
+	for _, l := range []*interconnect.Library{&c.Up.Library, &c.Out.Library} {
+		l.Protocols = []interconnect.Protocol{{Name: "quick", Efficiency: 0.5}, {Name: "ring", Base: units.Millisecond, Efficiency: 1}}
+	}
+	for _, ranks := range []int64{8, 16} {
+		for choice, want := range map[string]string{"": "quick", "quick": "quick", "ring": "ring", interconnect.ByAlgorithm("ring"): "quick", interconnect.ByAlgorithm("quick"): "quick"} {
+			got, err := c.Collective(nil, interconnect.AllReduce, interconnect.Group{Ranks: ranks, Stride: 1}, 1000, choice)
+			if err != nil || got.Protocol != want || got.Algorithm != "ring" {
+				t.Errorf("%d ranks, %q: %+v, %v; want %s", ranks, choice, got, err, want)
+			}
+		}
+	}
+}

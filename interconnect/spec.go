@@ -63,7 +63,7 @@ type Protocol struct {
 	// For lists the collectives that the protocol is for; empty for all.
 	For []Op `yaml:"for,omitempty" spec:"max=16,oneof=all-reduce|all-gather|reduce-scatter|all-to-all|broadcast|send-recv"`
 	// Direct says that every rank sends its whole buffer to every other at once and all reduce
-	// everything: more data in half the steps. It is for all-reduces only.
+	// everything: more data in half the steps. It is for all-reduces, and for all-gathers if For lists them.
 	Direct bool `yaml:"direct,omitempty"`
 	// Base is the time a collective takes whatever its size and ranks.
 	Base units.Time `yaml:"base" spec:"min=0 ns,max=1 s"`
@@ -88,7 +88,7 @@ type Protocol struct {
 
 // suits reports whether the protocol can run a collective.
 func (p *Protocol) suits(op Op) bool {
-	return (!p.Direct && p.Algorithm != "in-switch" || op == AllReduce) && (len(p.For) == 0 || slices.Contains(p.For, op))
+	return (!p.Direct && p.Algorithm != "in-switch" || op == AllReduce || p.Direct && op == AllGather && slices.Contains(p.For, op)) && (len(p.For) == 0 || slices.Contains(p.For, op))
 }
 
 // Op is a collective operation.
@@ -218,7 +218,7 @@ func (s Spec) Schedule(l *Library, op Op, ranks int64, bytes units.Bytes) (Sched
 	return s.ScheduleBy(l, "", op, ranks, bytes)
 }
 
-// ScheduleBy is Schedule under the protocol of that name, or those of an algorithm of that name; "" leaves the choice. Where it does not do op, the schedule has
+// ScheduleBy is Schedule under the protocol of that name, or what ByAlgorithm names; "" leaves the choice. Where it does not do op, the schedule has
 // no protocol.
 func (s Spec) ScheduleBy(l *Library, protocol string, op Op, ranks int64, bytes units.Bytes) (Schedule, error) {
 	return s.schedule(l, protocol, op, Group{ranks, 1}, bytes)
@@ -252,9 +252,10 @@ func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.
 	}
 	var best Schedule
 	least := math.Inf(1)
+	picked := l.picks(protocol)
 	for i := range l.Protocols {
 		p := &l.Protocols[i]
-		if !p.suits(op) || protocol != "" && p.Name != protocol && p.algorithm() != protocol {
+		if !p.suits(op) || !picked(p) {
 			continue
 		}
 		moved, rounds := sent, steps

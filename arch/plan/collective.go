@@ -161,12 +161,12 @@ func (b *builder) collectiveOver(name string, phase traces.Phase, kind traces.Ki
 // each of them: read and written where all send and receive, one of both where one sends to another.
 func (b *builder) transfer(c *interconnect.Cluster, name string, phase traces.Phase, kind traces.Kind, g interconnect.Group, passes int64, bytes units.Bytes) (*Body, error) {
 	protocol, pin := b.protocol(c, name, phase, kind, g, bytes)
-	if protocol == "" {
-		protocol = b.mapping.Collective
+	if protocol == "" && b.mapping.Collective != "" {
+		protocol = interconnect.ByAlgorithm(b.mapping.Collective)
 	}
 	f, fails, err := b.flow(c, interconnect.Op(kind.String()), g, bytes, protocol)
 	if fails && b.mapping.Collective != "" {
-		return nil, &Invalid{"algorithm", fmt.Sprintf("the collective library has no %q for %s over %s", protocol, kind, plural(g.Ranks, "chip")), "leave it out, or one of " + strings.Join(b.protocols(c), ", ")}
+		return nil, &Invalid{"algorithm", fmt.Sprintf("the collective library has no %q for %s over %s", b.mapping.Collective, kind, plural(g.Ranks, "chip")), "leave it out, or one of " + strings.Join(b.protocols(c), ", ")}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrTooLarge)
