@@ -7,6 +7,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
 )
 
 // Several batches in flight through the stages of a pipeline are played on the times of one batch: what each stage, and the
@@ -89,7 +90,7 @@ func (f *flight) moved(before *flight, r *round, by units.Time) bool {
 }
 
 // fly returns the outcome of the batches in flight: that of one of them with the time in which it waits for others as idle, and a mark
-// for each step of the last batch, in place of its section the index of its round. A server's cycle is one of many: it is the second of two.
+// for each step of the last batch, in place of its section the index of its round. Where it is one of many alike, it is the second of two.
 func fly(p *plan.Program, o *sim.Outcome, cycle bool) (*sim.Outcome, []round, error) {
 	all := rounds(p, o)
 	f := &flight{make([]units.Time, p.InFlight()), make([]units.Time, p.Stages+1)}
@@ -118,12 +119,17 @@ func fly(p *plan.Program, o *sim.Outcome, cycle bool) (*sim.Outcome, []round, er
 	return &done, all, nil
 }
 
+// steady reports whether what is asked for is one of many alike that follow one another: a server's cycle, or a step.
+func (r *Request) steady() bool {
+	return r.Graph.Phase == "serve" || r.Graph.Phase == traces.Decode.String()
+}
+
 // flying is the makespan of a program whose outcome is known, with all batches in flight.
 func (r *Request) flying(p *plan.Program, o *sim.Outcome) (units.Time, error) {
 	if p.InFlight() == 1 {
 		return o.Makespan, nil
 	}
-	done, _, err := fly(p, o, r.Graph.Phase == "serve")
+	done, _, err := fly(p, o, r.steady())
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +141,7 @@ func (r *Request) fly(res *Result) error {
 	if res.Program.InFlight() == 1 {
 		return nil
 	}
-	done, all, err := fly(res.Program, res.Outcome, r.Graph.Phase == "serve")
+	done, all, err := fly(res.Program, res.Outcome, r.steady())
 	if err == nil {
 		res.Outcome, res.rounds = done, all
 	}

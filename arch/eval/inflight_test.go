@@ -51,6 +51,18 @@ func TestBatchesInFlight(t *testing.T) {
 	}
 }
 
+// TestStepInFlight: a step of as many batches as stages takes what one of them takes alone, or what the longest stage takes for all.
+func TestStepInFlight(t *testing.T) {
+	r := request(t, "a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 4, Prompt: 256}, 1)
+	r.Mapping.PP = 4
+	alone := run(t, r)
+	r.Mapping.InFlight = 4
+	four := run(t, r)
+	if four.Seconds < alone.Seconds || four.Seconds > 1.15*alone.Seconds || four.TPOTSeconds != four.Seconds {
+		t.Errorf("%g s, one batch alone %g s", four.Seconds, alone.Seconds)
+	}
+}
+
 // TestServerInStages: a server's cycle through a pipeline is one of many, with no time to fill it.
 func TestServerInStages(t *testing.T) {
 	w := llm.Workload{Phase: "serve", Batch: 8, Prompt: 256, Generate: 32, StepTokens: 8192}
