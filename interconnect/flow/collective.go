@@ -248,9 +248,9 @@ func steps(op interconnect.Op, algorithm string, n int) float64 {
 	case op == interconnect.Broadcast && algorithm == RingAlgorithm:
 		return float64(n - 2)
 	case algorithm == Tree && op == interconnect.AllReduce:
-		return 2*math.Ceil(float64(bits.Len(uint(n-1)))) - 1
+		return 2*float64(bits.Len(uint(n-1))) - 1
 	case algorithm == Tree:
-		return math.Ceil(float64(bits.Len(uint(n-1)))) - 1
+		return float64(bits.Len(uint(n-1))) - 1
 	}
 	return 0
 }

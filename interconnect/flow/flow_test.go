@@ -188,6 +188,7 @@ func TestQuotient(t *testing.T) {
 			k := refine(paths, capacity)
 			if k == nil {
 				t.Fatal("colours that are no classes")
+				return
 			}
 			if len(k.first) < paths.flows() {
 				fewer++
