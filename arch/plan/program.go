@@ -299,32 +299,35 @@ type Step struct {
 
 // Serve returns how long the step keeps its resources when nobody else uses them, and which cause
 // limits it. The uses overlap by a p-norm, t = (Σ tᵢᵖ)^(1/p) ≥ max tᵢ; a step slower than its
-// partner also pays for the partner's uses, a faster one hides behind it.
+// partner also pays for the partner's uses, a faster one hides behind it. The slower is the one whose
+// own p-norm is larger: so the two together take no longer when one of their uses becomes faster.
 func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
-	var buf [12]units.Time
-	ts := buf[:0]
-	var own, beside units.Time
+	var mine, theirs [12]units.Time
+	ts, beside := mine[:0], theirs[:0]
+	var most units.Time
 	cause := s.Charge
 	for i := range s.Uses {
 		u := &s.Uses[i]
 		t := u.Time(res)
 		ts = u.term(ts, t)
-		if t > own || t == own && t > 0 && res[u.Resource].Cause < cause {
-			own, cause = t, res[u.Resource].Cause
+		if t > most || t == most && t > 0 && res[u.Resource].Cause < cause {
+			most, cause = t, res[u.Resource].Cause
 		}
 	}
-	for _, u := range s.Beside {
-		beside = max(beside, u.Time(res))
+	if s.Overlap == 0 || most > units.MaxTime {
+		return most, cause
 	}
-	if own >= beside {
-		for i := range s.Beside {
-			ts = s.Beside[i].term(ts, s.Beside[i].Time(res))
-		}
-	}
-	if s.Overlap == 0 || own > units.MaxTime {
+	own := units.PNorm(s.Overlap, ts...)
+	if len(s.Beside) == 0 {
 		return own, cause
 	}
-	return units.PNorm(s.Overlap, ts...), cause
+	for i := range s.Beside {
+		beside = s.Beside[i].term(beside, s.Beside[i].Time(res))
+	}
+	if units.PNorm(s.Overlap, beside...) > own {
+		return own, cause
+	}
+	return units.PNorm(s.Overlap, append(ts, beside...)...), cause
 }
 
 // Floor returns the least time the step's uses can take: the largest of them at its best rate.
