@@ -93,7 +93,7 @@ func ParseFailLinks(text string, m *arch.Machine, chips int64) (faults []eval.Li
 		case !f.Inside && slices.ContainsFunc(faults, func(o eval.LinkFault) bool {
 			return !o.Inside && o.Rank/node == f.Rank/node && (o.Share == 0 || f.Share == 0 || o.Node || f.Node)
 		}):
-			return nil, bad("node %d has several, and one is gone or of all its NICs: give node%d:SHARE alone", f.Rank/node, f.Rank/node)
+			return nil, bad("rank %d: node %d has another fault, and one of the two is of all its NICs or a NIC that is gone: say what is left of the whole node instead, node%d:SHARE", f.Rank, f.Rank/node, f.Rank/node)
 		}
 		faults = append(faults, f)
 	}

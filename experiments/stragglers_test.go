@@ -73,6 +73,21 @@ func TestFaults(t *testing.T) {
 	if a, err := trained(t, experiments.TrainOptions{Stragglers: "5:0.5"}); err != nil || a.Training.Faults.ExtraSeconds <= 0 || a.Training.Faults.Waits == nil {
 		t.Errorf("a slow chip costs nothing: %v", err)
 	}
+	// A rank may lose of both its kinds of links, in whatever order that is said.
+	var both []float64
+	for _, links := range []string{"5:0.1", "5.inside:0.5", "5:0.1,5.inside:0.5", "5.inside:0.5,5:0.1"} {
+		a, err := trained(t, experiments.TrainOptions{FailLink: links})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, a.Seconds)
+		if sum := a.Training.PipelineSeconds + a.Training.ReduceSeconds + a.Training.UpdateSeconds; math.Abs(sum-a.Seconds) > 1e-9 {
+			t.Errorf("%s: passes, gradients and update sum to %v of %v s", links, sum, a.Seconds)
+		}
+	}
+	if both[2] <= both[0] || both[2] <= both[1] || both[3] != both[2] {
+		t.Errorf("%v s: both faults must be slower than each", both)
+	}
 	for text, want := range map[string]string{
 		"node1:0":       "rank 8: its NIC is gone and its node has no other, which ",
 		"5.inside:0":    "rank 5: its links inside the node are gone, which its tensor group of 2 ranks needs",
@@ -82,8 +97,8 @@ func TestFaults(t *testing.T) {
 		"5:1.5":         "must be 0, or from 0.01 to 1",
 		"5:NaN":         "must be 0, or from 0.01 to 1",
 		"5:0.5,5:0.2":   "rank 5 is given twice",
-		"5:0,6:0.5":     "node 0 has several",
-		"5:0.5,node0:0": "node 0 has several",
+		"5:0,6:0.5":     "node 0 has another fault",
+		"5:0.5,node0:0": "node 0 has another fault",
 	} {
 		if _, err := trained(t, experiments.TrainOptions{FailLink: text}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

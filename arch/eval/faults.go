@@ -59,55 +59,66 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 		return &list[i]
 	}
 	m, d := k.r.Machine, k.t.Degrees.Or1()
+	cluster := m.Cluster()
+	chips := max(cluster.Chips, 1)
+	// What is left of a rank's links inside its node and of its NIC, by rank: it may lose of both.
+	type left struct{ inside, out float64 }
+	shares := map[int64]left{}
+	of := func(rank int64) left {
+		if s, ok := shares[rank]; ok {
+			return s
+		}
+		return left{1, 1}
+	}
 	for _, l := range k.t.Links {
-		c := *m.Cluster()
-		chips := max(c.Chips, 1)
-		links := &parallel.Links{Cluster: &c, Library: m.CollectiveLibrary(k.profile), Algorithm: k.t.Algorithm}
 		if l.Inside {
-			f := at(l.Rank)
-			if f.Network = network; l.Share == 0 {
-				f.Network = &cut{network, l.Rank, chips, true}
-				if d.TP > 1 { // which its units do
-					return nil, tensorCut(l.Rank, d.TP, "its links inside the node are gone")
-				}
-			} else {
-				up := *c.Up
-				up.Bandwidth = units.BytesPerSecond(float64(up.Bandwidth) * l.Share)
-				c.Up, f.Network, f.Links = &up, links, 1/l.Share
+			if l.Share == 0 && d.TP > 1 { // which its units do
+				return nil, tensorCut(l.Rank, d.TP, "its links inside the node are gone")
 			}
+			s := of(l.Rank)
+			s.inside = min(s.inside, l.Share)
+			shares[l.Rank] = s
 			continue
 		}
-		out := *c.Out
-		c.Out = &out
-		first := l.Rank / chips * chips
-		of := func(rank int64) int64 { return (rank - first) * out.NICs / chips } // its first NIC
-		share, gone := l.Share, false
-		var ranks []int64
-		for r := first; r < min(first+chips, d.Chips()); r++ {
-			if l.Node || l.Share == 0 || of(r) == of(l.Rank) {
-				ranks = append(ranks, r)
-			}
+		first, nics := l.Rank/chips*chips, cluster.Out.NICs
+		nic := func(rank int64) int64 { return (rank - first) * nics / chips } // its first one
+		share := l.Share
+		if l.Share == 0 && !l.Node { // the other NICs of the node take over
+			share = float64(max(0, nics-max(nics/chips, 1))) / float64(nics)
 		}
-		if l.Share == 0 { // the other NICs of the node take over
-			left := out.NICs - max(out.NICs/chips, 1)
-			if gone = l.Node || left < 1; !gone {
-				share = float64(left) / float64(out.NICs)
-			}
-		}
-		slower := parallel.Network(links)
-		if gone && d.TP > chips {
+		if share == 0 && d.TP > chips {
 			return nil, tensorCut(l.Rank, d.TP, "its NIC is gone and its node has no other")
 		}
-		if gone {
-			slower = &cut{network, l.Rank, chips, false}
-		} else {
-			out.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * share)
-		}
-		for _, r := range ranks {
-			f := at(r)
-			if f.Network = slower; d.TP > chips && !gone {
-				f.Links = 1 / share
+		for r := first; r < min(first+chips, d.Chips()); r++ {
+			if l.Node || l.Share == 0 || nic(r) == nic(l.Rank) {
+				s := of(r)
+				s.out = min(s.out, share)
+				shares[r] = s
 			}
+		}
+	}
+	for rank, s := range shares {
+		c := *cluster
+		f := at(rank)
+		f.Links = 1
+		if s.inside > 0 && s.inside < 1 {
+			up := *c.Up
+			up.Bandwidth = units.BytesPerSecond(float64(up.Bandwidth) * s.inside)
+			c.Up, f.Links = &up, 1/s.inside
+		}
+		if s.out > 0 && s.out < 1 {
+			out := *c.Out
+			out.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * s.out)
+			if c.Out = &out; d.TP > chips {
+				f.Links = max(f.Links, 1/s.out)
+			}
+		}
+		f.Network = &parallel.Links{Cluster: &c, Library: m.CollectiveLibrary(k.profile), Algorithm: k.t.Algorithm}
+		if s.inside == 0 {
+			f.Network = &cut{f.Network, rank, chips, true}
+		}
+		if s.out == 0 {
+			f.Network = &cut{f.Network, rank, chips, false}
 		}
 	}
 	slices.SortFunc(list, func(a, b parallel.Fault) int { return int(a.Rank - b.Rank) })

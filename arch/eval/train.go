@@ -553,8 +553,15 @@ func (k *trainer) answer() error {
 		ta.TokensPerSecondPerChip = a.TokensPerSecond / float64(chips)
 		ta.ModelTFLOPsPerChip, ta.ExecutedTFLOPsPerChip = model/float64(chips)/a.Seconds/1e12, executed/float64(chips)/a.Seconds/1e12
 	}
-	ends := critical.Ends
-	ta.ReduceSeconds, ta.UpdateSeconds = max(0, ends.Reduction-ends.Slots).Seconds(), max(0, ends.Update-max(ends.Reduction, ends.Slots)).Seconds()
+	// After the last pass of all stages, so that the three add up to the step: what the class that ends last does before is beside passes.
+	last := critical
+	for i := range played.Classes {
+		if c := &played.Classes[i]; c.Ends.Update > last.Ends.Update {
+			last = c
+		}
+	}
+	reduced := max(last.Ends.Reduction, played.Pipeline)
+	ta.ReduceSeconds, ta.UpdateSeconds = (reduced - played.Pipeline).Seconds(), max(0, played.Time-reduced).Seconds()
 	ta.Parameters = k.parameters()
 	a.Training = ta
 	for i := range played.Classes {

@@ -151,7 +151,7 @@ func TestStepsThatCannotBe(t *testing.T) {
 		{"no network", "network", "8 chips need one", func(s *Step) { s.Network = nil }},
 		{"no micro-batch", "micro_batch", "0 micro-batches", func(s *Step) { s.Microbatches = 0 }},
 		{"stage of ZeRO", "zero", "4: no such stage", func(s *Step) { s.Sharding.Stage = 4 }},
-		{"ranks of a copy", "zero", "3 ranks hold a copy of the state (a divisor of cp·dp 2)", func(s *Step) { s.Sharding.Ranks = 3 }},
+		{"ranks of a copy", "shard", "3 ranks hold a copy of the state (a divisor of cp·dp 2)", func(s *Step) { s.Sharding.Ranks = 3 }},
 		{"schedule", "schedule", `"dualpipe": no such schedule (gpipe, 1f1b, interleaved or zero-bubble)`, func(s *Step) { s.Schedule = "dualpipe" }},
 		{"chunks", "schedule", "gpipe has one chunk a stage, interleave is 2", func(s *Step) { s.Schedule, s.Degrees.Interleave = GPipe, 2 }},
 		{"stages", "pp", "4 layers on 8 stages", func(s *Step) { s.Degrees.PP = 8 }},

@@ -232,7 +232,7 @@ func (s *Step) check() error {
 	}
 	d := s.Degrees.Or1()
 	if r := s.Sharding.Ranks; r < 0 || r > 0 && (d.CP*d.DP)%r != 0 {
-		return illegal("zero", fmt.Sprintf("a divisor of cp·dp %d", d.CP*d.DP), "%d ranks hold a copy of the state", r)
+		return illegal("shard", fmt.Sprintf("a divisor of cp·dp %d", d.CP*d.DP), "%d ranks hold a copy of the state", r)
 	}
 	if st := s.Sharding.Stage; st < 0 || st > 3 {
 		return illegal("zero", "0, 1, 2 or 3", "%d: no such stage", st)

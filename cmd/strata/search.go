@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,7 +142,9 @@ func (l *counts) Set(text string) error {
 		if err := c.Set(strings.TrimSpace(word)); err != nil || n < 0 {
 			return err
 		}
-		*l.into = append(*l.into, n)
+		if !slices.Contains(*l.into, n) {
+			*l.into = append(*l.into, n)
+		}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (f *trainFlags) registerStep(c *cobra.Command, problems *experiments.Proble
 	fs.BoolVar(&o.KeepGathered, "keep-gathered", false, "with --zero 3: keep weights gathered from the forward to the backward pass")
 	fs.Var(&count{name: "shard", into: &o.Shard, min: 1, problems: problems}, "shard", "with --zero: ranks that share one copy of the state (default all)")
 	fs.StringVar(&o.Stragglers, "stragglers", "", "slow chips, `RANK:SPEED` with commas between, e.g. 17:0.8; none leaves out that chips differ at random")
-	fs.StringVar(&o.FailLink, "fail-link", "", "slow or lost links, `RANK:SHARE` of its NIC's bandwidth with commas between, e.g. 12:0.5 or 12:0; node3:SHARE for all of a node, 12.inside:SHARE for those to its node")
+	fs.StringVar(&o.FailLink, "fail-link", "", "slow or lost links, `RANK:SHARE` of its NIC's bandwidth with commas between, e.g. 12:0.5 or 12:0; node3:SHARE for all of a node, 12.inside:SHARE for its links to its node, which 12:SHARE means too where a step stays in one node")
 	fs.Var(&tokens{into: &o.Tokens, problems: problems}, "tokens", "what a whole run of so many tokens takes too: a count such as 300B, with K, M, B or T")
 	fs.Float64Var(&o.PUE, "pue", 0, "with --tokens: power usage effectiveness of the data centre, such as `1.1` (default 1)")
 	f.group(c, "global-batch", "dp", "sp", "schedule", "interleave", "stages", "recompute", "zero", "keep-gathered", "shard", "stragglers", "fail-link", "tokens", "pue")

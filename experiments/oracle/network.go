@@ -91,6 +91,11 @@ func (q *request) readNetwork(f *fields) {
 		n.chunks, n.active = f.integer("chunks", 1, 4096, 1), f.integer("active_chunks", 1, 4096, 1)
 	}
 	if g := f.typed("graph", object); g != nil {
+		for _, name := range []string{"topology", "dims", "link_gigabytes_per_second", "latency_ns", "leaf", "group", "oversubscription", "reduces"} {
+			if *f.err == nil && f.get(name) != nil {
+				f.fail(invalid("conflict", "/network/"+name, "leave it out", "a graph takes the place of dimensions"))
+			}
+		}
 		n.readGraph(f, g)
 	} else {
 		n.readDims(f)
@@ -108,6 +113,9 @@ func (q *request) readNetwork(f *fields) {
 		}
 	}
 	f.close()
+	if c := &n.collective; *f.err == nil && c.Skew > 0 && c.Op != interconnect.AllToAll {
+		f.fail(invalid("conflict", "/network/skew", `"collective":"all-to-all"`, "only an all-to-all has a skew, and this is %s", c.Op))
+	}
 	if *f.err == nil && n.chunks > 1 && (n.explicit || len(n.collective.Groups) > 0) {
 		f.fail(invalid("conflict", "/network/chunks", "leave it out", "chunks follow one another through dimensions, and groups or a graph have none"))
 	}
@@ -290,6 +298,9 @@ func (n *networkRequest) readJobs(f *fields, v *value) {
 			f.fail(invalid("missing", at+"/ranks", "e.g. [0,1,2,3]", "missing: ranks"))
 		}
 		j.close()
+		if *f.err == nil && job.Skew > 0 && job.Op != interconnect.AllToAll {
+			f.fail(invalid("conflict", at+"/skew", `"collective":"all-to-all"`, "only an all-to-all has a skew, and this is %s", job.Op))
+		}
 		if _, twice := names[job.Name]; twice {
 			f.fail(invalid("value", at+"/name", "", "the name %q is used before", shorten(job.Name)))
 		}

@@ -54,6 +54,10 @@ func TestNetworks(t *testing.T) {
 		{"a graph", `{"network":{"graph":{"ranks":2,"nodes":3,"links":[[0,2,50,500],[2,1,50,500]]},"bytes":1e9,"algorithm":"ring"}}`, `"seconds":0.020002`},
 		{"jobs share what they meet on", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"ranks":[0,1],"bytes":1e9},{"ranks":[2,3],"bytes":1e9}]}}`, `"jobs":[{"name":"job 0","start_seconds":0,"end_seconds":0.020002},{"name":"job 1","start_seconds":0,"end_seconds":0.020002}]`},
 		{"chunks", `{"network":{"topology":["ring","switch"],"dims":[8,4],` + links + `,"bytes":1e9,"algorithm":["ring","halving-doubling"],"chunks":8,"active_chunks":2}}`, `"status":"ok"`},
+		{"skew by the default algorithm", `{"network":{"topology":"switch","dims":4,"link_gigabytes_per_second":50,"latency_ns":0,"bytes":1000000,"collective":"all-to-all","skew":3}}`, `"seconds":0.00005094`},
+		{"skew of a gather", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1e9,"collective":"all-gather","skew":3}}`, `"path":"/network/skew"`},
+		{"graph and dimensions", `{"network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"topology":"ring","bytes":1000}}`, `"path":"/network/topology"`},
+		{"broadcast over one link", `{"network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"bytes":1000000,"collective":"broadcast"}}`, `"seconds":0.00002,`},
 		{"skew", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1e9,"collective":"all-to-all","algorithm":"direct","skew":1}}`, `"status":"ok"`},
 
 		{"deadlock", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"name":"a","ranks":[0,1],"bytes":1},{"name":"b","ranks":[0,1],"bytes":1}],"order":{"1":["b","a"]}}}`,

@@ -57,13 +57,11 @@ func (r *runReport) step() {
 	}
 	r.printf("\n")
 	after := ""
-	rest := max(0, a.Seconds-t.PipelineSeconds) // after the last pass of all stages
-	update := min(t.UpdateSeconds, rest)
-	if rest-update > 1e-9 {
-		after += ", then gradients " + Seconds(rest-update)
+	if t.ReduceSeconds > 0 {
+		after += ", then gradients " + Seconds(t.ReduceSeconds)
 	}
-	if update > 0 {
-		after += ", update " + Seconds(update)
+	if t.UpdateSeconds > 0 {
+		after += ", update " + Seconds(t.UpdateSeconds)
 	}
 	line("step", Seconds(a.Seconds), "passes "+Seconds(t.PipelineSeconds)+after)
 	more := ""

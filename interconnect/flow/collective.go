@@ -187,8 +187,12 @@ func stagesOf(op interconnect.Op, algorithm string, size float64, g []int, skew 
 		// Two trees, each with half of the buffer in pieces that follow one another, up and down at the same time.
 		s := stage{times: 1}
 		for t := range 2 {
+			up := parent
+			if op == interconnect.Broadcast {
+				up = fromOne
+			}
 			for i := range n {
-				if p := parent(i, n, t); p >= 0 {
+				if p := up(i, n, t); p >= 0 {
 					s.add(g[p], g[i], size/2)
 					if op == interconnect.AllReduce {
 						s.add(g[i], g[p], size/2)
@@ -218,6 +222,18 @@ func parent(i, n, tree int) int {
 		up = i &^ b
 	}
 	return up
+}
+
+// fromOne is the parent in one of two binary trees that both have rank 0 as their root: in the second the others move up by one.
+func fromOne(i, n, tree int) int {
+	if tree == 0 || i == 0 {
+		return parent(i, n, 0)
+	}
+	p := parent(i%(n-1)+1, n, 0)
+	if p <= 0 {
+		return p
+	}
+	return (p+n-3)%(n-1) + 1
 }
 
 // all is what every rank sends to every other: its part for that one.
@@ -337,6 +353,11 @@ func (n *Network) time(c *Collective, whole bool) (*Result, error) {
 		return nil, err
 	}
 	if c.Algorithm == MultiRing {
+		for _, g := range c.Groups {
+			if why := does(c.Op, c.Algorithm, len(g)); why != "" {
+				return nil, wrong("algorithm", "", "group %s: %s", name(g), why)
+			}
+		}
 		return n.multiRing(c, whole)
 	}
 	list, err := c.stages(n.bothWays())

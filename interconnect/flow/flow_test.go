@@ -497,3 +497,53 @@ func BenchmarkClosFill(b *testing.B) {
 		incidenceOf(paths, capacity).fill(paths.bytes)
 	}
 }
+
+// TestBroadcastByTrees: every rank but the root gets all of the buffer, half of it along each of two trees from the root, and no
+// rank is within both.
+func TestBroadcastByTrees(t *testing.T) {
+	for n := 2; n < 40; n++ {
+		g := make([]int, n)
+		for i := range g {
+			g[i] = i
+		}
+		in := make([]float64, n)
+		for _, s := range stagesOf(interconnect.Broadcast, Tree, 2, g, 0, false) {
+			for k := range s.to {
+				in[s.to[k]] += s.bytes[k]
+			}
+		}
+		children := make([][2]int, n)
+		for i := 1; i < n; i++ {
+			for tree := range 2 {
+				children[fromOne(i, n, tree)][tree]++
+				at := i
+				for hops := 0; at > 0; hops++ {
+					if at = fromOne(at, n, tree); hops > n {
+						t.Fatalf("%d ranks, tree %d: rank %d is in a circle", n, tree, i)
+					}
+				}
+				if at != 0 {
+					t.Errorf("%d ranks, tree %d: rank %d comes from %d", n, tree, i, at)
+				}
+			}
+		}
+		for i := range n {
+			if want := 2 * min(float64(i), 1); in[i] != want {
+				t.Errorf("%d ranks: rank %d gets %g of 2", n, i, in[i])
+			}
+			if i > 0 && n%2 == 0 && children[i][0] > 0 && children[i][1] > 0 {
+				t.Errorf("%d ranks: rank %d passes on both halves", n, i)
+			}
+		}
+	}
+}
+
+// TestRingsOfDimensions: rings in several dimensions divide what all ranks gather or sum, and are refused for the rest.
+func TestRingsOfDimensions(t *testing.T) {
+	n := build(t, Dimension{Topology: Ring, Ranks: 4, Rate: 50e9})
+	for _, op := range []interconnect.Op{interconnect.AllToAll, interconnect.Broadcast, interconnect.SendRecv} {
+		if r, err := n.Time(&Collective{Op: op, Algorithm: MultiRing, Bytes: 1e6, Groups: [][]int{{0, 1, 2, 3}}}); err == nil {
+			t.Errorf("%s takes %g s by rings of several dimensions", op, r.Seconds)
+		}
+	}
+}

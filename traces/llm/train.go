@@ -142,7 +142,7 @@ func (m Model) TrainingGraph(t Training) (*traces.Graph, error) {
 		add(t.update(&w), traces.Update, 0)
 	}
 	if err := g.Validate(); err != nil {
-		return nil, &Invalid{w.largest(), err.Error(), "a smaller micro-batch or shorter sequences"}
+		return nil, &Invalid{stepField(&w), err.Error(), "a smaller micro-batch or shorter sequences"}
 	}
 	return g, nil
 }
@@ -637,4 +637,12 @@ func (m Model) LayerKinds() []LayerKind {
 		out = append(out, LayerKind{r.kind.name, r.times})
 	}
 	return out
+}
+
+// stepField is the field that says how long a sequence of a step is, or how many go through at once, whichever is larger.
+func stepField(w *Workload) string {
+	if w.largest() == "prompt" {
+		return "seq-len"
+	}
+	return "micro-batch"
 }
