@@ -2,6 +2,8 @@ package astra_test
 
 import (
 	"encoding/csv"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"slices"
@@ -17,8 +19,11 @@ import (
 // Rows of that tool come out to the nanosecond, whatever the topology, algorithm, dimensions and chunks.
 func TestRows(t *testing.T) {
 	f, err := os.Open("../../../shared/data/network/astrasim_collectives.csv")
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("no rows of ASTRA-sim: " + err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
@@ -132,6 +137,7 @@ func TestErrors(t *testing.T) {
 
 // Whatever is asked for is answered or refused; more bytes or a slower link never take less time.
 func TestMonotone(t *testing.T) {
+	answered := 0
 	rapid.Check(t, func(t *rapid.T) {
 		r := &astra.Request{Bytes: rapid.Int64Range(1, 1<<30).Draw(t, "bytes"), Chunks: 1, Active: 1,
 			Collective: rapid.SampledFrom([]interconnect.Op{interconnect.AllReduce, interconnect.AllGather, interconnect.ReduceScatter, interconnect.AllToAll}).Draw(t, "op")}
@@ -141,9 +147,13 @@ func TestMonotone(t *testing.T) {
 		}
 		r.Aware = len(r.Dimensions) == 1
 		a, err := astra.Time(r)
-		if err != nil {
-			t.Skip(err)
+		if err != nil && !strings.Contains(err.Error(), "wait for one another") {
+			t.Skip(err) // what does not go together
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered++
 		more := *r
 		more.Bytes *= 2
 		if b, err := astra.Time(&more); err != nil || b < a {
@@ -156,4 +166,7 @@ func TestMonotone(t *testing.T) {
 			t.Fatalf("%d ns, with a slower link %d, %v", a, b, err)
 		}
 	})
+	if answered < 10 {
+		t.Errorf("only %d requests were answered", answered)
+	}
 }
