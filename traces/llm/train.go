@@ -405,7 +405,7 @@ func (d *differ) gradients(op *traces.Op) {
 		if d.wants[table] {
 			out := d.tensor("d_"+d.fwd.Tensors[table].Name, op.DType, []int64{op.Rows, op.Cols}, traces.Gradient)
 			d.same(op, from, out)
-			d.keep(&d.fwd.Tensors[table], out, op.Split)
+			d.keep(&d.fwd.Tensors[table], out, op.Split, 1)
 		}
 	default:
 		if !op.Kind.HasGradient() {
@@ -435,7 +435,7 @@ func (d *differ) gradients(op *traces.Op) {
 				if t := &d.fwd.Tensors[id]; d.trained(t) {
 					g := d.tensor("d_"+t.Name, op.DType, t.Shape, traces.Gradient)
 					d.b.Ops[len(d.b.Ops)-1].Outputs = append(d.b.Ops[len(d.b.Ops)-1].Outputs, g)
-					d.keep(t, g, traces.Row)
+					d.keep(t, g, traces.Row, max(d.t.Experts, 1))
 				}
 			}
 		}
@@ -547,7 +547,7 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 	dw.Inputs, dw.Outputs = append([]traces.TensorID{x}, from...), []traces.TensorID{g}
 	d.op(dw)
 	split := op.Split
-	d.keep(t, g, split)
+	d.keep(t, g, split, 1)
 	if len(op.Inputs) > 2 && d.trained(&d.fwd.Tensors[op.Inputs[2]]) {
 		bias := &d.fwd.Tensors[op.Inputs[2]]
 		out := d.tensor("d_"+bias.Name, d.w.DType, bias.Shape, traces.Gradient)
@@ -564,12 +564,13 @@ func sharded(split, when traces.Split) traces.Split {
 	return traces.Whole
 }
 
-// keep adds the gradient of a weight to those of the micro-batches before.
-func (d *differ) keep(t *traces.Tensor, g traces.TensorID, split traces.Split) {
+// keep adds the gradient of a weight, of which each of some ranks has its part, to those of the micro-batches before.
+func (d *differ) keep(t *traces.Tensor, g traces.TensorID, split traces.Split, ranks int64) {
 	n := int64(1)
 	for _, s := range t.Shape {
 		n, _ = units.Mul(n, s)
 	}
+	n /= ranks
 	switch d.t.Gradients {
 	case GradientsFused:
 		return

@@ -169,6 +169,29 @@ func TestAccumulationBytes(t *testing.T) {
 	}
 }
 
+// TestAccumulationOfExperts: ranks that share out experts each add up the gradients of their own.
+func TestAccumulationOfExperts(t *testing.T) {
+	elements := func(ranks int64, how string) (n int64) {
+		_, g := training(t, "mixtral-8x7b", func(tr *Training) { tr.Gradients, tr.Main, tr.Experts = how, traces.FP32, ranks })
+		for _, op := range part(g, "layer"+BackwardSuffix).Ops {
+			if op.Kind == traces.Accumulate && strings.HasPrefix(op.Name, "experts") || op.Kind == traces.Cast && op.Name == "gradients.widen" {
+				n += op.Rows * op.Cols
+			}
+		}
+		return n
+	}
+	const experts = 8 * 3 * 4096 * 14336 // of a layer
+	for _, ranks := range []int64{1, 2, 8} {
+		if n := elements(ranks, GradientsAdded); n != experts/ranks {
+			t.Errorf("%d ranks: %d elements each, want %d", ranks, n, experts/ranks)
+		}
+		// All in one: less of it by what other ranks have, to a row of the flat tensor.
+		if one, n := elements(1, GradientsFlat), elements(ranks, GradientsFlat); one-n < experts-experts/ranks-flatColumns || one-n > experts-experts/ranks+flatColumns {
+			t.Errorf("%d ranks: a flat tensor of %d, of one %d", ranks, n, one)
+		}
+	}
+}
+
 // TestContexts: chips that share out a sequence do as much of its attention together as one that has all of it.
 func TestContexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
