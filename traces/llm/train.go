@@ -128,14 +128,14 @@ func (m Model) TrainingGraph(t Training) (*traces.Graph, error) {
 	}
 	head := m.loss(&w, &t, tokens)
 	add(head, traces.Forward, 0)
-	add(d.backward(&head, nil), traces.Backward, 0)
+	add(d.backward(&head, true), traces.Backward, 0)
 	for _, k := range kinds {
 		if again, ok := attentionOf(&k.block); ok {
 			add(again, traces.Backward, k.first)
 		}
-		add(d.backward(&k.block, nil), traces.Backward, k.first)
+		add(d.backward(&k.block, true), traces.Backward, k.first)
 	}
-	if back := d.backward(&embedding, []string{"embedding", "position_embedding"}); len(back.Ops) > 0 {
+	if back := d.backward(&embedding, false); len(back.Ops) > 0 {
 		add(back, traces.Backward, 0)
 	}
 	if t.Update > 0 {
@@ -192,7 +192,7 @@ func narrowed(b *traces.Block, w *Workload) {
 			narrow := traces.Tensor{Name: weight.Name + ".narrow", Type: op.WeightDType, Shape: weight.Shape}
 			weight.Type = w.DType
 			b.Tensors = append(b.Tensors, narrow)
-			cast := traces.Op{Name: op.Name + ".weight.quantize", Kind: traces.Quantize, Split: sharded(op.Split, traces.Column), DType: w.DType, WeightDType: w.DType, KVDType: w.DType, ToDType: op.WeightDType,
+			cast := traces.Op{Name: op.Name + ".weight.quantize", Kind: traces.Quantize, DType: w.DType, WeightDType: w.DType, KVDType: w.DType, ToDType: op.WeightDType,
 				Rows: op.K, Cols: op.N, Inputs: []traces.TensorID{op.Inputs[1]}, Outputs: []traces.TensorID{traces.TensorID(len(b.Tensors) - 1)}}
 			if op.Split != traces.Whole {
 				cast.Split = traces.Sharded
@@ -221,11 +221,7 @@ const flatColumns = 1024
 
 // update is the norm of all gradients and a step of Adam over the chip's parameters.
 func (t *Training) update(w *Workload) traces.Block {
-	rows := (t.Update + flatColumns - 1) / flatColumns
-	cols := int64(flatColumns)
-	if rows == 1 {
-		cols = t.Update
-	}
+	rows, cols := spread(t.Update)
 	b := traces.Block{Name: UpdateBlock}
 	for _, r := range []struct {
 		name string
@@ -264,9 +260,8 @@ func (d *differ) trained(t *traces.Tensor) bool {
 	return t.Role == traces.Weight && (d.t.LoRA == nil || strings.Contains(t.Name, ".lora_"))
 }
 
-// backward derives the backward pass of a block. Without roots the gradient flows to what the block reads from outside;
-// with roots only to the weights.
-func (d *differ) backward(fwd *traces.Block, roots []string) traces.Block {
+// backward derives the backward pass of a block: gradients flow to its weights, and outward to what it reads from other blocks.
+func (d *differ) backward(fwd *traces.Block, outward bool) traces.Block {
 	d.fwd, d.flat = fwd, 0
 	d.b = traces.Block{Name: fwd.Name + BackwardSuffix, Tensors: slices.Clone(fwd.Tensors)}
 	d.grad = map[traces.TensorID]traces.TensorID{}
@@ -279,7 +274,7 @@ func (d *differ) backward(fwd *traces.Block, roots []string) traces.Block {
 	}
 	for id := range fwd.Tensors {
 		t := &fwd.Tensors[id]
-		d.wants[id] = d.trained(t) || t.Role == traces.Activation && !written[id] && roots == nil
+		d.wants[id] = d.trained(t) || t.Role == traces.Activation && !written[id] && outward
 	}
 	for i := range fwd.Ops {
 		op := &fwd.Ops[i]
@@ -328,12 +323,9 @@ func (d *differ) tensor(name string, t traces.DType, shape []int64, role traces.
 	return traces.TensorID(len(d.b.Tensors) - 1)
 }
 
-// like makes a gradient of the form of a tensor.
+// like makes a gradient of the form of a tensor; those of keys and values are activations too.
 func (d *differ) like(id traces.TensorID) traces.TensorID {
 	t := d.fwd.Tensors[id]
-	if t.Role == traces.KV { // distances, which are activations here
-		t.Role = traces.Activation
-	}
 	return d.tensor("d_"+t.Name, t.Type, t.Shape, traces.Activation)
 }
 
@@ -546,8 +538,7 @@ func (d *differ) product(op *traces.Op, from []traces.TensorID) {
 	g := d.tensor("d_"+t.Name, d.w.DType, t.Shape, traces.Gradient)
 	dw.Inputs, dw.Outputs = append([]traces.TensorID{x}, from...), []traces.TensorID{g}
 	d.op(dw)
-	split := op.Split
-	d.keep(t, g, split, 1)
+	d.keep(t, g, op.Split, 1)
 	if len(op.Inputs) > 2 && d.trained(&d.fwd.Tensors[op.Inputs[2]]) {
 		bias := &d.fwd.Tensors[op.Inputs[2]]
 		out := d.tensor("d_"+bias.Name, d.w.DType, bias.Shape, traces.Gradient)
@@ -600,7 +591,7 @@ func spread(n int64) (rows, cols int64) {
 	if n <= flatColumns {
 		return 1, max(n, 1)
 	}
-	return min((n+flatColumns-1)/flatColumns, math.MaxInt32), flatColumns
+	return min(units.CeilDiv(n, flatColumns), math.MaxInt32), flatColumns
 }
 
 // flatten makes one tensor of the gradients of a block, turns it to the format of the sum and divides it.
