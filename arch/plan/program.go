@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -300,7 +301,8 @@ type Step struct {
 // Serve returns how long the step keeps its resources when nobody else uses them, and which cause
 // limits it. The uses overlap by a p-norm, t = (Σ tᵢᵖ)^(1/p) ≥ max tᵢ; a step slower than its
 // partner also pays for the partner's uses, a faster one hides behind it. The slower is the one whose
-// own p-norm is larger: so the two together take no longer when one of their uses becomes faster.
+// own p-norm is larger, of equals the one that uses the resource listed first: so exactly one of the two
+// pays, and together they take no longer when one of their uses becomes faster.
 func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 	var mine, theirs [12]units.Time
 	ts, beside := mine[:0], theirs[:0]
@@ -324,10 +326,15 @@ func (s *Step) Serve(res []Resource) (units.Time, sim.Cause) {
 	for i := range s.Beside {
 		beside = s.Beside[i].term(beside, s.Beside[i].Time(res))
 	}
-	if units.PNorm(s.Overlap, beside...) > own {
+	if other := units.PNorm(s.Overlap, beside...); other > own || other == own && slices.CompareFunc(s.Uses, s.Beside, byResource) > 0 {
 		return own, cause
 	}
 	return units.PNorm(s.Overlap, append(ts, beside...)...), cause
+}
+
+// byResource orders uses.
+func byResource(a, b Use) int {
+	return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Amount, b.Amount))
 }
 
 // Floor returns the least time the step's uses can take: the largest of them at its best rate.
