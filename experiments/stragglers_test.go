@@ -106,6 +106,27 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestTrainingRules: what says nothing is refused, from whichever side it comes, and one step has one key.
+func TestTrainingRules(t *testing.T) {
+	for want, o := range map[string]experiments.TrainOptions{
+		"keep-gathered: only weights that are divided are gathered":         {KeepGathered: true, ZeRO: 2},
+		"shard: no state is divided":                                        {Shard: 2},
+		"schedule: stages are interleaved by several chunks of layers each": {Schedule: "interleaved", Interleave: 1},
+		"pue: it is of a whole run":                                         {PUE: 1.1},
+	} {
+		if _, err := trained(t, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+	for _, same := range [][2]experiments.TrainOptions{{{}, {Interleave: 1}}, {{ZeRO: 1}, {ZeRO: 1, Shard: 4}}} {
+		a, err1 := trained(t, same[0])
+		b, err2 := trained(t, same[1])
+		if err1 != nil || err2 != nil || a.Manifest.Key != b.Manifest.Key {
+			t.Errorf("%+v has another key than %+v: %v %v", same[0], same[1], err1, err2)
+		}
+	}
+}
+
 // TestWholeRun: 300 billion tokens are 300e9/(32·2048) steps, rounded up.
 func TestWholeRun(t *testing.T) {
 	a, err := trained(t, experiments.TrainOptions{Tokens: 300e9, PUE: 1.1})

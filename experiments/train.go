@@ -78,6 +78,13 @@ func (p *Point) trainDefaults() TrainOptions {
 	if t.Recompute == "" {
 		t.Recompute = eval.RecomputeNone
 	}
+	// What is so anyway has one way to be written.
+	if t.Interleave == 1 {
+		t.Interleave = 0
+	}
+	if t.Shard == t.CP*t.DP {
+		t.Shard = 0
+	}
 	return t
 }
 
@@ -140,6 +147,15 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	if t.Schedule != "" && !slices.Contains(parallel.Schedules(), s.Schedule) {
 		bad("schedule", "gpipe, 1f1b, interleaved or zero-bubble", "%.40q is unknown", t.Schedule)
 	}
+	if s.Schedule == parallel.Interleaved && t.Interleave == 0 {
+		bad("schedule", "add --interleave 2 or more", "stages are interleaved by several chunks of layers each")
+	}
+	if t.KeepGathered && t.ZeRO != 3 {
+		bad("keep-gathered", "add --zero 3, or leave it out", "only weights that are divided are gathered")
+	}
+	if t.Shard > 0 && t.ZeRO == 0 {
+		bad("shard", "add --zero, or leave it out", "no state is divided")
+	}
 	switch share, err := strconv.ParseFloat(t.Recompute, 64); {
 	case t.Recompute == eval.RecomputeNone || t.Recompute == eval.RecomputeSelective || t.Recompute == eval.RecomputeFull:
 		if s.Recompute = t.Recompute; t.Recompute != eval.RecomputeNone {
@@ -163,7 +179,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 	if s.PUE != 0 && !(s.PUE >= 1 && s.PUE <= 10) {
 		bad("pue", "the energy of a data centre per that of its machines, such as 1.1", "%g: must be from 1 to 10", s.PUE)
 	}
-	if s.PUE != 0 && s.Tokens == 0 && t.Tokens == 0 && s.PUE >= 1 {
+	if s.PUE >= 1 && t.Tokens == 0 {
 		bad("pue", "give --tokens", "it is of a whole run")
 	}
 	for _, run := range m.LayerKinds() {

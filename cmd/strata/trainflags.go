@@ -146,12 +146,6 @@ func (f *trainFlags) apply(c *cobra.Command, p *experiments.Point, problems *exp
 		}
 		t.Stages = append(t.Stages, n)
 	}
-	if t.KeepGathered && t.ZeRO != 3 {
-		add("keep-gathered", "only weights that are divided are gathered", "add --zero 3, or leave it out")
-	}
-	if t.Shard > 0 && t.ZeRO == 0 {
-		add("shard", "no state is divided", "add --zero, or leave it out")
-	}
 	if c.Flags().Changed("master-dtype") && !slices.Contains(masterDTypes, t.MasterDType) {
 		oneOf("master-dtype", t.MasterDType, masterDTypes, problems)
 		t.MasterDType = ""
