@@ -22,7 +22,7 @@ func init() {
 				"one step (each chip reads the buffers of all others), embedding and head whole on every chip, a limit of 330 W (profile gpt-fast; nothing of it is fitted to these rates).",
 			"Efficiency is the rate against that of the fewest chips, divided by how many times as many there are. Time that chips lose is what all chips together spend beyond what the fewest spend: " +
 				"weights and caches divide, so HBM loses little; each layer's two all-reduces, its launches and the fill and drain of its kernels take as long on eight chips as on two.",
-			"With NCCL's ring in place of one step (profile compiled), an all-reduce of a few kilobytes takes two steps more for each chip more: the same plan, and what it costs.",
+			"With NCCL's ring in place of one step (profile compiled), an all-reduce of a few kilobytes takes two steps more for each chip more; that profile divides the head, too, so that the ring costs a little more than the rows show.",
 			"gpt-fast's node is a hybrid cube mesh, where eight chips need a second hop that is left out here.",
 		},
 		Run: tpDecode,
