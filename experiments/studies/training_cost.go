@@ -45,9 +45,9 @@ const (
 
 // step is one optimizer step of a run.
 type step struct {
-	seconds, mfu, watts, price float64 // watts of all chips, dollars an hour of all chips
-	chips, tokens              float64
-	asked                      validation.Fields
+	seconds, watts, price float64 // watts of all chips, dollars an hour of all chips
+	chips, tokens         float64
+	asked                 validation.Fields
 }
 
 // Machines of the runs.
@@ -70,13 +70,9 @@ func fields(maps ...validation.Fields) validation.Fields {
 	return all
 }
 
-// degrees are those of a mapping.
-func degrees(tp, pp, dp, interleave int64) validation.Fields {
-	f := validation.Fields{"tp": tp, "pp": pp, "dp": dp, "sp": tp > 1}
-	if interleave > 1 {
-		f["interleave"] = interleave
-	}
-	return validation.Fields{"parallel": f}
+// degrees are those of a mapping, sp sequence parallelism.
+func degrees(tp, pp, dp int64, sp bool) validation.Fields {
+	return validation.Fields{"parallel": validation.Fields{"tp": tp, "pp": pp, "dp": dp, "sp": sp}}
 }
 
 // take asks for the fastest of some requests that fit.
@@ -95,7 +91,6 @@ func take(ctx context.Context, o *oracle.Oracle, requests ...validation.Fields) 
 		var a struct {
 			Status  oracle.Status
 			Seconds float64
-			MFU     float64
 			Energy  struct{ Joules float64 }
 			Cost    struct {
 				USD float64 `json:"usd_per_hour"`
@@ -115,7 +110,7 @@ func take(ctx context.Context, o *oracle.Oracle, requests ...validation.Fields) 
 		}
 		if best.asked == nil || a.Seconds < best.seconds {
 			global, seq := r["global_batch"].(int64), r["seq_len"].(int64)
-			best = step{seconds: a.Seconds, mfu: a.MFU, watts: a.Energy.Joules / a.Seconds, price: a.Cost.USD, tokens: float64(global * seq), asked: r,
+			best = step{seconds: a.Seconds, watts: a.Energy.Joules / a.Seconds, price: a.Cost.USD, tokens: float64(global * seq), asked: r,
 				chips: float64(a.Parallel.TP * a.Parallel.PP * a.Parallel.DP * max(1, a.Parallel.CP))}
 		}
 	}
@@ -178,8 +173,7 @@ func gpt3Cost(ctx context.Context, o *oracle.Oracle) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := fields(degrees(8, 16, 8, 1), validation.Fields{"arch": v100s, "model": "gpt3-175b", "framework": "megatron", "dtype": "fp16", "seq_len": int64(2048), "global_batch": int64(1536), "zero": 0})
-	base["parallel"].(validation.Fields)["sp"] = false
+	base := fields(degrees(8, 16, 8, false), validation.Fields{"arch": v100s, "model": "gpt3-175b", "framework": "megatron", "dtype": "fp16", "seq_len": int64(2048), "global_batch": int64(1536), "zero": 0})
 	s, err := take(ctx, o, variants(base, []int64{1, 2, 4}, "none", "full")...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", part, err)
@@ -234,7 +228,7 @@ func llamaCost(ctx context.Context, o *oracle.Oracle) ([]Row, error) {
 	var tries []validation.Fields
 	for _, tp := range []int64{1, 2, 4, 8} {
 		for micro := int64(1); micro <= tp; micro *= 2 {
-			base := fields(degrees(tp, 1, 2048/tp, 1), validation.Fields{"arch": metaRSC, "model": "llama1-65b", "framework": "fsdp", "dtype": "bf16", "seq_len": int64(2048), "global_batch": int64(2048), "zero": 3})
+			base := fields(degrees(tp, 1, 2048/tp, tp > 1), validation.Fields{"arch": metaRSC, "model": "llama1-65b", "framework": "fsdp", "dtype": "bf16", "seq_len": int64(2048), "global_batch": int64(2048), "zero": 3})
 			tries = append(tries, variants(base, []int64{micro}, "none", "selective", "full")...)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stratasim/strata/arch/parallel"
 )
 
 // Machines that published runs were on.
@@ -189,23 +191,13 @@ func loadFoundry(dir string, l *loaded) error {
 // bloomHeads are the heads that rows without any are taken to have, by width.
 var bloomHeads = map[int64]int64{14400: 96, 13824: 96, 12288: 96, 14336: 64, 13312: 64}
 
-// evenly divides layers, the first stages taking what is left over.
-func evenly(layers, stages int64) []int64 {
-	list := make([]int64, stages)
-	for i := range list {
-		list[i] = layers / stages
-		if int64(i) < layers%stages {
-			list[i]++
-		}
+// divided are the layers of each stage; ends says that embedding and head count as a layer each. More stages than layers are left
+// to be refused with the step.
+func divided(layers, stages int64, ends bool) []int64 {
+	list, err := parallel.Divide(layers, stages, ends)
+	if err != nil {
+		return nil
 	}
-	return list
-}
-
-// balanced divides layers where embedding and head count as a layer each.
-func balanced(layers, stages int64) []int64 {
-	list := evenly(layers+2, stages)
-	list[0]--
-	list[stages-1]--
 	return list
 }
 
@@ -274,10 +266,10 @@ func loadBloom(dir string, l *loaded) error {
 			notes = append(notes, fmt.Sprintf("%d heads assumed", heads))
 		}
 		rebalanced := r.get("section") == "Rebalancing layers"
-		t.stages = evenly(layers, t.pp)
+		t.stages = divided(layers, t.pp, false)
 		switch {
 		case rebalanced:
-			t.stages = balanced(layers, t.pp)
+			t.stages = divided(layers, t.pp, true)
 			notes = append(notes, "embedding and head count as a layer each")
 		case layers%t.pp != 0:
 			notes = append(notes, "division into stages not recorded")
@@ -335,12 +327,12 @@ func loadHeadlines(dir string, l *loaded) error {
 		switch {
 		case strings.HasPrefix(model, "MT-NLG") && metric == "iteration_time":
 			figure.Class = "mt-nlg-530b"
-			t.arch, t.framework, t.model, t.stages = selene, "megatron-deepspeed", "mtnlg-530b", evenly(105, t.pp)
+			t.arch, t.framework, t.model, t.stages = selene, "megatron-deepspeed", "mtnlg-530b", divided(105, t.pp, false)
 			c = t.theCase()
 		case model == "BLOOM 176B" && metric == "iteration_time":
 			figure.Class = "bloom-176b"
 			t.arch, t.framework, t.model, t.micro = jeanZay, "bigscience", "bloom-176b", 2
-			t.stages = balanced(70, 12)
+			t.stages = divided(70, 12, true)
 			c = t.theCase()
 			c.note("embedding and head count as a layer each")
 		case model == "OPT-175B" && metric == "throughput_max":

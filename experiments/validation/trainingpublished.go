@@ -117,7 +117,7 @@ func reportedSteps() []reported {
 			note: "recomputation is not published: none or that of attention, the fastest that fits; MFU of 312 TFLOP/s, by Megatron-LM's count"})
 	}
 	return append(list, reported{source: neox, name: "gpt-neox-20b", tflops: 117, note: "batch 1538 in the paper, 1536 by 12 groups of micro-batches of 4",
-		trained: trained{arch: neoxA100, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: evenly(44, 4)}},
+		trained: trained{arch: neoxA100, framework: "megatron-deepspeed", dtype: "fp16", model: "gpt-neox-20b", seq: 2048, global: 1536, micro: 4, tp: 2, pp: 4, dp: 12, zero: 1, recompute: "full", stages: divided(44, 4, false)}},
 		reported{source: bbg, name: "bloomberggpt-50b", seconds: 32.5, note: "micro-batch not published",
 			trained: trained{arch: awsP4d, framework: "fsdp", dtype: "bf16", model: "bloomberggpt-50b", seq: 2048, global: 2048, micro: 4, tp: 1, pp: 1, dp: 512, zero: 3, shard: 128, recompute: "full"}},
 		llama3Run(64, 2048, 430), llama3Run(128, 2048, 400),
@@ -142,7 +142,7 @@ func llama3Run(dp, global int64, tflops float64) reported {
 	r := reported{source: llama3, name: "llama3-405b", model6: tflops, note: "chunks of a stage are not published: the fastest of 1, 2 and 4 that fits; gradients and state divided over the data-parallel group"}
 	for _, chunks := range []int64{1, 2, 4} {
 		t := trained{arch: metaH100, framework: "megatron-flash", dtype: "bf16", model: "llama3-405b", seq: 8192, global: global, micro: 1, tp: 8, pp: 16, dp: dp, interleave: chunks, sp: true, zero: 2,
-			recompute: "none", stages: balanced(126, 16*chunks)}
+			recompute: "none", stages: divided(126, 16*chunks, true)}
 		if chunks == 1 {
 			r.trained = t
 		} else {
