@@ -27,6 +27,14 @@ const (
 // Schedules lists the schedules of training.
 func Schedules() []Schedule { return []Schedule{GPipe, OneFOneB, Interleaved, ZeroBubble} }
 
+// ScheduleNames are their names, for people.
+func ScheduleNames() (names []string) {
+	for _, s := range Schedules() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
 // Pass is what a slot runs.
 type Pass uint8
 

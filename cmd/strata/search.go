@@ -88,7 +88,7 @@ strata search mapping --arch a100-sxm-80gb --model llama2-7b --chips 8 --global-
 		fs.Var(&counts{name: l.name, into: l.into, max: l.max, problems: &f.problems}, l.name, l.what)
 		group(fs, space, l.name)
 	}
-	fs.Var(&choices{"schedule", &f.schedules, scheduleNames(), &f.problems}, "schedule", "orders of a pipeline's passes (default 1f1b, and interleaved with chunks)")
+	fs.Var(&choices{"schedule", &f.schedules, parallel.ScheduleNames(), &f.problems}, "schedule", "orders of a pipeline's passes (default 1f1b, and interleaved with chunks)")
 	fs.Var(&choices{"recompute", &f.recompute, recomputed, &f.problems}, "recompute", "what is computed again: none, selective, full (default all of them)")
 	fs.Var(&choices{"sp", &f.sp, onOff, &f.problems}, "sp", "sequence parallelism: on, off (default on with --tp above 1)")
 	fs.BoolVar(&s.Uneven, "uneven", false, "stages may differ by a layer")
@@ -108,7 +108,7 @@ strata search mapping --arch a100-sxm-80gb --model llama2-7b --chips 8 --global-
 	complete(c, "dtype", traces.DTypes)
 	complete(c, "phase", func() []string { return trainPhases })
 	complete(c, "objective", experiments.Objectives)
-	complete(c, "schedule", scheduleNames)
+	complete(c, "schedule", parallel.ScheduleNames)
 	complete(c, "recompute", func() []string { return recomputed })
 	complete(c, "sp", func() []string { return onOff })
 	complete(c, "fidelity", func() []string { return fidelities })
@@ -161,13 +161,6 @@ func (l *counts) String() string {
 }
 
 func (l *counts) Type() string { return "LIST" }
-
-func scheduleNames() (names []string) {
-	for _, s := range parallel.Schedules() {
-		names = append(names, string(s))
-	}
-	return names
-}
 
 func (f *searchMapping) run(c *cobra.Command, _ []string) error {
 	add := func(field, message, hint string) {

@@ -54,7 +54,7 @@ func (f *trainFlags) registerStep(c *cobra.Command, problems *experiments.Proble
 	fs.Var(&count{name: "global-batch", into: &o.GlobalBatch, min: 1, problems: problems}, "global-batch", "sequences of a step (default one micro-batch on each rank, four for each stage of a pipeline)")
 	fs.Var(&count{name: "dp", into: &o.DP, min: 1, problems: problems}, "dp", "copies of the model that share out the batch (data parallelism; default 1)")
 	fs.BoolVar(&o.SP, "sp", false, "divide norms and dropout by tokens over the --tp chips (sequence parallelism)")
-	fs.StringVar(&o.Schedule, "schedule", "", "`ORDER` of a pipeline's passes: gpipe, 1f1b, interleaved or zero-bubble (default 1f1b, or interleaved with --interleave)")
+	fs.Var(&choice{"schedule", &o.Schedule, parallel.ScheduleNames(), problems}, "schedule", "`ORDER` of a pipeline's passes: gpipe, 1f1b, interleaved or zero-bubble (default 1f1b, or interleaved with --interleave)")
 	fs.Var(&count{name: "interleave", into: &o.Interleave, min: 1, problems: problems}, "interleave", "chunks of layers that each stage has (default 1)")
 	fs.StringVar(&f.stages, "stages", "", "`LAYERS` of each stage, or chunk, such as 5,6,6,5 (default even)")
 	fs.StringVar(&o.Recompute, "recompute", "", "`WHAT` of a layer is computed again for its backward pass: none, selective (attention), full, or full for a share of the layers such as 0.5 (default none)")
@@ -66,12 +66,7 @@ func (f *trainFlags) registerStep(c *cobra.Command, problems *experiments.Proble
 	fs.Var(&tokens{into: &o.Tokens, problems: problems}, "tokens", "what a whole run of so many tokens takes too: a count such as 300B, with K, M, B or T")
 	fs.Float64Var(&o.PUE, "pue", 0, "with --tokens: power usage effectiveness of the data centre, such as `1.1` (default 1)")
 	f.group(c, "global-batch", "dp", "sp", "schedule", "interleave", "stages", "recompute", "zero", "keep-gathered", "shard", "stragglers", "fail-link", "tokens", "pue")
-	complete(c, "schedule", func() (words []string) {
-		for _, s := range parallel.Schedules() {
-			words = append(words, string(s))
-		}
-		return words
-	})
+	complete(c, "schedule", parallel.ScheduleNames)
 	complete(c, "recompute", func() []string { return recomputed })
 	complete(c, "zero", func() []string { return zeroStages })
 	complete(c, "stragglers", func() []string { return []string{"none"} })

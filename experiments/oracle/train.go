@@ -43,7 +43,7 @@ func (q *request) readTraining(f *fields, v *value) {
 	t.KeepGathered = f.flag("keep_gathered", false)
 	t.Shard = f.integer("shard", 1, maxChips, 0)
 	if t.Schedule = f.text("schedule", ""); t.Schedule != "" {
-		t.Schedule = f.word("schedule", scheduleNames()...)
+		t.Schedule = f.word("schedule", parallel.ScheduleNames()...)
 	}
 	t.MasterDType = f.word("master_dtype", "", "fp32", "bf16", "fp16")
 	t.Tokens, t.PUE = f.integer("tokens", 1, 1e15, 0), f.real("pue", 1, 10, 0)
@@ -88,14 +88,6 @@ func (q *request) readTraining(f *fields, v *value) {
 		panic(err) // plain data always encodes
 	}
 	q.train = string(data)
-}
-
-// scheduleNames are those of pipelines.
-func scheduleNames() (names []string) {
-	for _, s := range parallel.Schedules() {
-		names = append(names, string(s))
-	}
-	return names
 }
 
 // training answers a request for a step of training.
