@@ -257,7 +257,8 @@ func (k *trainer) weights(section int) units.Time {
 	return t
 }
 
-// apart divides a backward pass into the gradients of inputs and those of weights.
+// apart divides a backward pass into the gradients of inputs and those of weights. What communicates beside kernels has those of the
+// inputs left: gradients of weights run when another slot does.
 func (k *trainer) apart(u parallel.Unit, section int) (inputs, weights parallel.Unit) {
 	t := min(k.weights(section), u.Time)
 	if t == 0 {
@@ -266,6 +267,13 @@ func (k *trainer) apart(u parallel.Unit, section int) (inputs, weights parallel.
 	weights = parallel.Unit{Name: u.Name + ".weights", Time: t}
 	inputs = u
 	inputs.Time -= t
+	inputs.Comms = slices.Clone(u.Comms)
+	for i := range inputs.Comms {
+		c := &inputs.Comms[i]
+		if c.Beside = min(c.Beside, inputs.Time); k.how.TensorOverlap == "backward" {
+			c.Beside = 0
+		}
+	}
 	left := t
 	for c := range u.Stalls { // in proportion, so that both sum up
 		if sim.Cause(c) == sim.Link {

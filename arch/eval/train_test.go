@@ -126,3 +126,35 @@ func TestTrainingTrends(t *testing.T) {
 		t.Errorf("512 sequences on a chip: %v", err)
 	}
 }
+
+// TestZeroBubbleOverlap: what a tensor group exchanges has only the gradients of inputs to run beside where those of weights are slots
+// of their own: nothing where it runs beside those of weights, as in 1f1b.
+func TestZeroBubbleOverlap(t *testing.T) {
+	exposed := func(schedule parallel.Schedule, overlap string) float64 {
+		t.Helper()
+		r := step(t, parallel.Degrees{TP: 5, PP: 2}, eval.Analytic, func(s *eval.Training, _ *llm.Training) { s.Schedule = schedule })
+		profile, err := r.Machine.Profile(r.Mapping.Profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		how := *profile.Training
+		how.TensorOverlap = overlap
+		profile.Training = &how
+		res, err := eval.Run(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Exposed.TP
+	}
+	for _, overlap := range []string{"none", "backward"} {
+		if got, want := exposed(parallel.ZeroBubble, overlap), exposed(parallel.OneFOneB, "none"); math.Abs(got/want-1) > 0.01 {
+			t.Errorf("%s: %v s exposed, without overlap %v s", overlap, got, want)
+		}
+	}
+	if all, one := exposed(parallel.ZeroBubble, "all"), exposed(parallel.OneFOneB, "all"); all < one || all >= exposed(parallel.ZeroBubble, "none") {
+		t.Errorf("all: %v s exposed, in 1f1b %v s", all, one)
+	}
+	if beside := exposed(parallel.OneFOneB, "backward"); beside >= exposed(parallel.OneFOneB, "none") {
+		t.Errorf("1f1b: %v s exposed beside gradients of weights", beside)
+	}
+}
