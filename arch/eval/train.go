@@ -610,27 +610,12 @@ func (k *trainer) uses(c *parallel.Class) map[int]float64 {
 			continue
 		}
 		if name == llm.UpdateBlock {
-			n[i] += k.updates(c)
+			n[i] += float64(c.Updated) / UpdateElements
 			continue
 		}
 		n[i] += float64(u.Count)
 	}
 	return n
-}
-
-// updates is how often the class's update contains the one that was timed.
-func (k *trainer) updates(c *parallel.Class) float64 {
-	i, ok := k.sections[llm.UpdateBlock]
-	if !ok || k.outcomes[i].Makespan == 0 {
-		return 0
-	}
-	var t units.Time
-	for _, u := range c.Uses {
-		if u.Name == llm.UpdateBlock {
-			t += u.Time
-		}
-	}
-	return float64(t) / float64(k.outcomes[i].Makespan) / parallel.Straggler(k.step.Spread, k.t.Degrees.Chips())
 }
 
 // operations are those of the model in a step as MFU counts them, three times those of the forward pass (twice where weights are

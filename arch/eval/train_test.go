@@ -158,3 +158,27 @@ func TestZeroBubbleOverlap(t *testing.T) {
 		t.Errorf("1f1b: %v s exposed beside gradients of weights", beside)
 	}
 }
+
+// TestSlowChipDoesTheSame: a slow chip takes longer for its work, and has no more of it.
+func TestSlowChipDoesTheSame(t *testing.T) {
+	var last *eval.Result
+	for _, faults := range [][]parallel.Fault{nil, {{Rank: 0, Slow: 2}}} {
+		res, err := eval.Run(context.Background(), step(t, parallel.Degrees{DP: 2}, eval.Analytic, func(s *eval.Training, _ *llm.Training) { s.Faults = faults }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != nil {
+			for i, op := range res.Operators {
+				if was := last.Operators[i]; op.Name != was.Name || op.Calls != was.Calls || op.Ops != was.Ops || op.Bytes != was.Bytes {
+					t.Errorf("%s: %d calls, %d operations, %d B; without a slow chip %s: %d, %d, %d", op.Name, op.Calls, op.Ops, op.Bytes, was.Name, was.Calls, was.Ops, was.Bytes)
+				}
+			}
+			for _, part := range []string{"matrix", "vector", "hbm.read"} {
+				if is, was := res.Energy.Components[part], last.Energy.Components[part]; was == 0 || math.Abs(is/was-1) > 1e-9 {
+					t.Errorf("%s: %v J, without a slow chip %v J", part, is, was)
+				}
+			}
+		}
+		last = res
+	}
+}

@@ -198,9 +198,10 @@ func (p *play) updateAll(s int64, update []cost) error {
 			bytes = after(bytes, c)
 		}
 	}
+	st.updated = own[0] + own[1]
 	start := units.Time(0)
 	for r := range st.lanes {
-		update[r] = p.updates(own[0]+own[1], p.factors(s, r))
+		update[r] = p.updates(st.updated, p.factors(s, r))
 		l := &st.lanes[r]
 		if p.record && update[r].time > 0 {
 			p.result.Spans = append(p.result.Spans, Span{Class: int(s)*len(p.classes) + r, Name: p.Update.Name, Start: l.now, End: l.now + update[r].time})
@@ -246,7 +247,7 @@ func (p *play) updates(n int64, f factors) cost {
 func (p *play) class(s, r int, update *cost, rest units.Time) Class {
 	st := &p.stages[s]
 	l := &st.lanes[r]
-	c := Class{Stage: int64(s), Chips: p.classes[r].blocks * p.d.TP * p.d.CP * p.d.EP, Bubble: l.bubble + rest, Exposed: l.exposed, InFlight: st.most}
+	c := Class{Stage: int64(s), Chips: p.classes[r].blocks * p.d.TP * p.d.CP * p.d.EP, Bubble: l.bubble + rest, Exposed: l.exposed, InFlight: st.most, Updated: st.updated}
 	for _, t := range l.exposed {
 		c.Stalls[sim.Link] += t
 	}

@@ -229,7 +229,9 @@ func TestNotes(t *testing.T) {
 
 // A slow chip slows its tensor group, its pipeline, and at the reduction all others.
 func TestSlowChip(t *testing.T) {
-	s := &Step{Degrees: Degrees{TP: 4, PP: 4, DP: 640}, Network: free{}, Layers: []Run{{layer(100, 200, 0), 8}}, Microbatches: 16}
+	l := layer(100, 200, 0)
+	l.Parameters, l.ExpertParameters = 50, 640
+	s := &Step{Degrees: Degrees{TP: 4, PP: 4, DP: 640}, Network: free{}, Layers: []Run{{l, 8}}, Microbatches: 16, Sharding: Sharding{Stage: 1}}
 	before, err := s.Play()
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +252,9 @@ func TestSlowChip(t *testing.T) {
 	for i, c := range after.Classes {
 		if c.Stage == 2 && c.Chips == 4 != (i == after.Critical) {
 			t.Errorf("class %d of stage %d, %d chips: bubble %d", i, c.Stage, c.Chips, c.Bubble)
+		}
+		if c.Updated != 1+2 { // of 2 layers, divided over 640 ranks
+			t.Errorf("class %d updates %d parameters", i, c.Updated)
 		}
 	}
 }

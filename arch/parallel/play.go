@@ -135,6 +135,7 @@ type stage struct {
 	load    []load
 
 	inFlight, most int64
+	updated        int64 // parameters that the update of a rank is for
 
 	// Fully sharded: gathers that were issued ahead.
 	ahead   cursor

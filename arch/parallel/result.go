@@ -31,6 +31,8 @@ type Class struct {
 	Chips  int64
 	Layers int64 // in all chunks
 	Uses   []Use // of units, in the order of the model
+	// Updated is the parameters that the update of one rank is for.
+	Updated int64
 	// Bubble is the time in which the class waits for other stages and slower ranks.
 	Bubble units.Time
 	// Exposed is communication that no kernel hides, and what kernels lose to communication beside them.
