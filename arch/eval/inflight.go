@@ -182,6 +182,28 @@ func (res *Result) levelOf(i int) units.Watts {
 	return joules.Per(time)
 }
 
+// clockOf is the mean clock of the chips at work in the i-th mark of the result, and whether the power limit lowers it in any part.
+func (r *Request) clockOf(res *Result, i int) (hertz float64, lowered bool) {
+	steps := res.timed.steps
+	if res.rounds == nil {
+		return float64(r.clock(steps[i])), steps[i] > 0
+	}
+	one := &res.rounds[i]
+	var cycles, seconds float64
+	for j, k := range one.marks {
+		if one.at[j] == plan.HostStage {
+			continue
+		}
+		lowered = lowered || steps[k] > 0
+		cycles += float64(float64(r.clock(steps[k])) * one.takes[j].Seconds())
+		seconds += one.takes[j].Seconds()
+	}
+	if seconds == 0 {
+		return float64(r.clock(0)), lowered
+	}
+	return cycles / seconds, lowered
+}
+
 // resting adds to the energy of a run what the chips draw while no batch is at any of them, which the runs of
 // single batches do not have.
 func (res *Result) resting(meter *account.Meter, e *account.Energy) {

@@ -51,6 +51,25 @@ func TestBatchesInFlight(t *testing.T) {
 	}
 }
 
+// TestClockInFlight: a power limit lowers the clock of chips, and not that of the host, which has a part of each step.
+func TestClockInFlight(t *testing.T) {
+	r := request(t, "a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "generate", Batch: 1, Prompt: 512, Generate: 16}, 1)
+	r.Mapping.PP, r.Mapping.Profile, r.PowerLimit = 4, "vllm", 200
+	alone := run(t, r)
+	r.Mapping.InFlight = 4
+	four := run(t, r)
+	for i, p := range four.Phases {
+		if one := alone.Phases[i]; one.ClockHertz == 0 || math.Abs(p.ClockHertz/one.ClockHertz-1) > 0.05 || p.ClockHertz >= 1410e6 {
+			t.Errorf("%s: a clock of %g Hz, of one batch %g Hz", p.Phase, p.ClockHertz, one.ClockHertz)
+		}
+	}
+	for _, n := range four.Notes {
+		if strings.Contains(n, "lowers the clock") && !(strings.Contains(n, "prefill at") && strings.Contains(n, "decode at")) {
+			t.Error(n)
+		}
+	}
+}
+
 // TestStepInFlight: a step of as many batches as stages takes what one of them takes alone, or what the longest stage takes for all.
 func TestStepInFlight(t *testing.T) {
 	r := request(t, "a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 4, Prompt: 256}, 1)

@@ -504,10 +504,10 @@ func (r *Request) phases(res *Result) float64 {
 			}
 			a.Phases[k].AverageWatts += float64(float64(res.timed.control.meter.System(watts)) * t)
 		}
-		if steps := res.timed.steps; steps != nil {
-			step := steps[res.marksOf(i)[0]]
-			lowered[k] = lowered[k] || step > 0
-			a.Phases[k].ClockHertz += float64(float64(r.clock(step)) * t)
+		if res.timed.steps != nil {
+			clock, lower := r.clockOf(res, i)
+			lowered[k] = lowered[k] || lower
+			a.Phases[k].ClockHertz += float64(clock * t)
 		}
 		if s.Phase == traces.Prefill.String() {
 			a.TTFTSeconds = mark.End.Seconds()
