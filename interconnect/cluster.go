@@ -95,7 +95,7 @@ func (c *Cluster) Collective(lib *Library, op Op, g Group, bytes units.Bytes, al
 	if !ok {
 		return fail("overflow")
 	}
-	if span <= c.Chips && c.Chips%span == 0 || c.Out == nil && span <= c.Chips {
+	if c.Inside(g) {
 		return c.inside(lib, op, g, bytes, algorithm)
 	}
 	if c.Out == nil {
@@ -106,6 +106,12 @@ func (c *Cluster) Collective(lib *Library, op Op, g Group, bytes units.Bytes, al
 		return fail("%d nodes of %d chips are needed, the network connects %d", nodes, c.Chips, c.Out.Nodes)
 	}
 	return c.across(lib, op, g, bytes, algorithm)
+}
+
+// Inside reports whether a group and all those alike stay in a node: a whole number of them fills it, or there is no other node.
+func (c *Cluster) Inside(g Group) bool {
+	span, ok := units.Mul(g.Ranks, g.Stride)
+	return ok && span >= 1 && span <= c.Chips && (c.Out == nil || c.Chips%span == 0)
 }
 
 // inside is the cost within a node.

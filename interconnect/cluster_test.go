@@ -127,3 +127,17 @@ func TestByAlgorithm(t *testing.T) {
 		}
 	}
 }
+
+// TestInside: groups of which a whole number fills a node stay in one, where there are several.
+func TestInside(t *testing.T) {
+	for _, c := range []struct {
+		ranks, stride int64
+		many, one     bool
+	}{{8, 1, true, true}, {2, 2, true, true}, {1, 1, true, true}, {5, 1, false, true}, {2, 3, false, true}, {9, 1, false, false}, {2, 8, false, false}, {1 << 40, 1 << 40, false, false}, {}} {
+		g, one := interconnect.Group{Ranks: c.ranks, Stride: c.stride}, two()
+		one.Out = nil
+		if many, one := two().Inside(g), one.Inside(g); many != c.many || one != c.one {
+			t.Errorf("%+v: %v, of one node %v", g, many, one)
+		}
+	}
+}

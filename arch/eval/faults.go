@@ -23,22 +23,21 @@ type LinkFault struct {
 // cut is a network in which a rank has no way to some others.
 type cut struct {
 	parallel.Network
-	rank   int64
-	chips  int64 // of a node
-	inside bool
+	cluster *interconnect.Cluster
+	rank    int64
+	inside  bool
 }
 
 // Collective refuses what needs the link that is gone.
 func (c *cut) Collective(op interconnect.Op, g interconnect.Group, bytes units.Bytes) (interconnect.Cost, error) {
-	span := g.Ranks * g.Stride
 	refuse := func(what, hint string) (interconnect.Cost, error) {
 		return interconnect.Cost{}, &parallel.FieldError{Field: "fail_link", Message: fmt.Sprintf("rank %d: %s, which %s over %d ranks, %d apart, needs", c.rank, what, op, g.Ranks, g.Stride), Hint: hint}
 	}
 	switch {
 	case g.Ranks < 2 || bytes == 0:
-	case c.inside && g.Stride < c.chips:
+	case c.inside && g.Stride < c.cluster.Chips:
 		return refuse("its links inside the node are gone and there is no other way to its neighbours", "a share above 0")
-	case !c.inside && span > c.chips:
+	case !c.inside && !c.cluster.Inside(g):
 		return refuse("its NIC is gone and its node has no other", "a share above 0")
 	}
 	return c.Network.Collective(op, g, bytes)
@@ -61,6 +60,7 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 	m, d := k.r.Machine, k.t.Degrees.Or1()
 	cluster := m.Cluster()
 	chips := max(cluster.Chips, 1)
+	leaves := !cluster.Inside(d.Group(parallel.Tensor)) // tensor groups need NICs
 	// What is left of a rank's links inside its node and of its NIC, by rank: it may lose of both.
 	type left struct{ inside, out float64 }
 	shares := map[int64]left{}
@@ -86,7 +86,7 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 		if l.Share == 0 && !l.Node { // the other NICs of the node take over
 			share = float64(max(0, nics-max(nics/chips, 1))) / float64(nics)
 		}
-		if share == 0 && d.TP > chips {
+		if share == 0 && leaves {
 			return nil, tensorCut(l.Rank, d.TP, "its NIC is gone and its node has no other")
 		}
 		for r := first; r < min(first+chips, d.Chips()); r++ {
@@ -109,16 +109,16 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 		if s.out > 0 && s.out < 1 {
 			out := *c.Out
 			out.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * s.out)
-			if c.Out = &out; d.TP > chips {
+			if c.Out = &out; leaves {
 				f.Links = max(f.Links, 1/s.out)
 			}
 		}
 		f.Network = &parallel.Links{Cluster: &c, Library: m.CollectiveLibrary(k.profile), Algorithm: k.t.Algorithm}
 		if s.inside == 0 {
-			f.Network = &cut{f.Network, rank, chips, true}
+			f.Network = &cut{f.Network, cluster, rank, true}
 		}
 		if s.out == 0 {
-			f.Network = &cut{f.Network, rank, chips, false}
+			f.Network = &cut{f.Network, cluster, rank, false}
 		}
 	}
 	slices.SortFunc(list, func(a, b parallel.Fault) int { return int(a.Rank - b.Rank) })

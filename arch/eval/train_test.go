@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -180,5 +181,27 @@ func TestSlowChipDoesTheSame(t *testing.T) {
 			}
 		}
 		last = res
+	}
+}
+
+// TestFaultsOfTensorGroups: those that do not fill nodes need NICs.
+func TestFaultsOfTensorGroups(t *testing.T) {
+	run := func(links ...eval.LinkFault) (*eval.Result, error) {
+		return eval.Run(context.Background(), step(t, parallel.Degrees{TP: 5, DP: 4}, eval.Analytic, func(s *eval.Training, _ *llm.Training) { s.Links = links }))
+	}
+	sound, err := run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, err := run(eval.LinkFault{Rank: 1, Share: 0.1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slow.Exposed.TP / sound.Exposed.TP; got < 9 || got > 11 {
+		t.Errorf("a NIC of a tenth: its tensor group communicates for %v times as long", got)
+	}
+	var invalid *plan.Invalid
+	if _, err = run(eval.LinkFault{Rank: 1, Node: true}); !errors.As(err, &invalid) || !strings.Contains(invalid.Message, "its tensor group of 5 ranks needs") {
+		t.Errorf("no NICs: %v", err)
 	}
 }
