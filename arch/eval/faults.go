@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -100,11 +101,10 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 	for rank, s := range shares {
 		c := *cluster
 		f := at(rank)
-		f.Links = 1
 		if s.inside > 0 && s.inside < 1 {
 			up := *c.Up
 			up.Bandwidth = units.BytesPerSecond(float64(up.Bandwidth) * s.inside)
-			c.Up, f.Links = &up, 1/s.inside
+			c.Up, f.Links = &up, max(f.Links, 1/s.inside)
 		}
 		if s.out > 0 && s.out < 1 {
 			out := *c.Out
@@ -121,7 +121,7 @@ func (k *trainer) faults(network parallel.Network) ([]parallel.Fault, error) {
 			f.Network = &cut{f.Network, cluster, rank, false}
 		}
 	}
-	slices.SortFunc(list, func(a, b parallel.Fault) int { return int(a.Rank - b.Rank) })
+	slices.SortStableFunc(list, func(a, b parallel.Fault) int { return cmp.Compare(a.Rank, b.Rank) })
 	return list, nil
 }
 

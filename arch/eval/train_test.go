@@ -205,3 +205,20 @@ func TestFaultsOfTensorGroups(t *testing.T) {
 		t.Errorf("no NICs: %v", err)
 	}
 }
+
+// TestFaultsOfOneRank: what a rank's fault says of its links already stays where they fail too.
+func TestFaultsOfOneRank(t *testing.T) {
+	last := 0.0
+	for _, links := range [][]eval.LinkFault{nil, {{Rank: 1, Share: 0.9, Inside: true}}} {
+		res, err := eval.Run(context.Background(), step(t, parallel.Degrees{TP: 5, DP: 4}, eval.Analytic, func(s *eval.Training, _ *llm.Training) {
+			s.Faults, s.Links = []parallel.Fault{{Rank: 1, Links: 4}}, links
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Seconds < last {
+			t.Errorf("%v s, %v s where the links fail too", last, res.Seconds)
+		}
+		last = res.Seconds
+	}
+}
