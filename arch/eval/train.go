@@ -976,7 +976,23 @@ func (k *trainer) tiers(peak units.Bytes) {
 	}
 }
 
-// advise plays the step again with one kind of resource of the parts 10 % faster, and without what chips wait for one another, for the
+// linked is a machine whose links between chips have by times the bandwidth.
+func linked(m *arch.Machine, by float64) *arch.Machine {
+	faster := *m
+	if s := m.System.ScaleUp; s != nil {
+		up := *s
+		up.Bandwidth = units.BytesPerSecond(float64(up.Bandwidth) * by)
+		faster.System.ScaleUp = &up
+	}
+	if s := m.System.ScaleOut; s != nil {
+		out := *s
+		out.Bandwidth = units.BytesPerSecond(float64(out.Bandwidth) * by)
+		faster.System.ScaleOut = &out
+	}
+	return &faster
+}
+
+// advise plays the step again with one kind of resource 10 % faster, and without what chips wait for one another, for the
 // causes that take at least 2 % of the time.
 func (k *trainer) advise(ctx context.Context) error {
 	a := &k.res.Answer
@@ -987,7 +1003,7 @@ func (k *trainer) advise(ctx context.Context) error {
 	sort.SliceStable(causes, func(i, j int) bool { return a.Stalls[causes[i]] > a.Stalls[causes[j]] })
 	quiet := *k.r
 	quiet.Observer, quiet.Progress = nil, nil
-	what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.Link: "bandwidth of links within parts"}
+	what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.Link: "bandwidth of links"}
 	for _, c := range causes {
 		if a.Stalls[c] < 0.02*a.Seconds {
 			break
@@ -1011,7 +1027,11 @@ func (k *trainer) advise(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			other, err := quiet.parts(&Result{Program: p, Outcome: t.Outcome, timed: t})
+			again := quiet
+			if c == sim.Link { // which parts and collectives of the step are on
+				again.Machine = linked(again.Machine, 1.1)
+			}
+			other, err := again.parts(&Result{Program: p, Outcome: t.Outcome, timed: t})
 			if err != nil {
 				return err
 			}

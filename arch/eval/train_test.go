@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,5 +221,31 @@ func TestFaultsOfOneRank(t *testing.T) {
 			t.Errorf("%v s, %v s where the links fail too", last, res.Seconds)
 		}
 		last = res.Seconds
+	}
+}
+
+// TestAdviceOfLinks: what faster links would bring is what a machine with such links takes, collectives between nodes among it.
+func TestAdviceOfLinks(t *testing.T) {
+	for _, d := range []parallel.Degrees{{DP: 16}, {TP: 5, PP: 2}} {
+		r := step(t, d, eval.Event, func(s *eval.Training, _ *llm.Training) { s.ZeRO = 1 })
+		r.Advise = true
+		res, err := eval.Run(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(res.Advice, func(a eval.Advice) bool { return a.Change == "+10 % bandwidth of links" })
+		if i < 0 {
+			t.Fatalf("none of links: %+v", res.Advice)
+		}
+		r.Advise = false
+		r.Machine.System.ScaleUp.Bandwidth *= 1.1
+		r.Machine.System.ScaleOut.Bandwidth *= 1.1
+		faster, err := eval.Run(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.Advice[i].Seconds; math.Abs(got/faster.Seconds-1) > 1e-4 || got > 0.99*res.Seconds {
+			t.Errorf("%+v: %v s, with faster links %v s, now %v s", d, got, faster.Seconds, res.Seconds)
+		}
 	}
 }
