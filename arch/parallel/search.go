@@ -214,7 +214,6 @@ type Search struct {
 	Legal  int     // mappings
 	Fit    int     // of them, those within the memory
 	Pruned int     // those that recompute more than a mapping that fits, and are otherwise the same
-	Played int     // those whose time was asked for
 	// Least is the smallest memory that any mapping needs, for a message where none fits.
 	Least *Found
 	// Failed counts mappings that time or memory refused, by reason.
@@ -298,7 +297,6 @@ func (sp *Space) Search(limit units.Bytes, keep int, memory func(*Mapping) (unit
 		}
 		if a.fits {
 			s.Fit++
-			s.Played++
 			s.Pruned += a.pruned
 			all = append(all, a.fit)
 		}

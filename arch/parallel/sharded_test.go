@@ -132,26 +132,29 @@ func TestCommunicationWithinUnits(t *testing.T) {
 	}
 }
 
-// ZeRO and overlap: what they do to a step of one stage, by hand. All-reduces are of two steps of 100 on two ranks.
+// ZeRO and overlap: what they do to a step of one stage, by hand. All-reduces are of two steps on two ranks, of 100 each whatever their
+// size, or of 200 for the 40 B of each layer.
 func TestReductions(t *testing.T) {
 	l := layer(100, 200, 0)
 	l.Parameters = 10
+	steps, sizes := wire{100, 0}, wire{0, 5}
 	for _, tt := range []struct {
 		name string
 		z    Sharding
-		m    int64
+		net  wire
 		want units.Time
 	}{
-		{"all-reduce after all", Sharding{}, 2, 2*900 + 200},
-		{"beside the last backward pass", Sharding{Overlap: true}, 2, 2*900 + 200},                       // one layer a time: the last is exposed
-		{"in one bucket", Sharding{Overlap: true, Bucket: 1 << 20}, 2, 2*900 + 200},                      // which is full at the end
-		{"in buckets of two", Sharding{Overlap: true, Bucket: 60}, 2, 2*900 + 200},                       // 40 B a layer: two, then the third
-		{"optimizer's state divided", Sharding{Stage: 1}, 2, 2*900 + 100 + 100},                          // scatter, gather
-		{"and overlapped", Sharding{Stage: 1, Overlap: true, OverlapGather: true}, 2, 100 + 2*900 + 100}, // first gather, last scatter
-		{"gradients divided", Sharding{Stage: 2}, 2, 2*900 + 100 + 100},
+		{"all-reduce after all", Sharding{}, steps, 2*900 + 200},
+		{"all-reduce after all, by size", Sharding{}, sizes, 2*900 + 600},
+		{"beside the last backward pass", Sharding{Overlap: true}, sizes, 2*900 + 200},                       // one layer a time: the last is exposed
+		{"in one bucket", Sharding{Overlap: true, Bucket: 1 << 20}, sizes, 2*900 + 600},                      // which is full at the end
+		{"in buckets of two", Sharding{Overlap: true, Bucket: 60}, sizes, 2*900 + 400},                       // two, half of it beside the third, then the third
+		{"optimizer's state divided", Sharding{Stage: 1}, steps, 2*900 + 100 + 100},                          // scatter, gather
+		{"and overlapped", Sharding{Stage: 1, Overlap: true, OverlapGather: true}, steps, 100 + 2*900 + 100}, // first gather, last scatter
+		{"gradients divided", Sharding{Stage: 2}, steps, 2*900 + 100 + 100},
 	} {
 		tt.z.GradientBytes, tt.z.WeightBytes = 4, 2
-		s := &Step{Degrees: Degrees{DP: 2}, Network: wire{100, 0}, Microbatches: tt.m, Layers: []Run{{l, 3}}, Sharding: tt.z}
+		s := &Step{Degrees: Degrees{DP: 2}, Network: tt.net, Microbatches: 2, Layers: []Run{{l, 3}}, Sharding: tt.z}
 		res, err := s.Play()
 		if err != nil {
 			t.Fatal(err)
