@@ -236,21 +236,12 @@ func (f *Footprint) Stages() ([]Memory, error) {
 			frozen += float64(h.Frozen) * float64(times)
 		}
 		for c := range v {
-			at := c*d.PP + st
-			var first int64
-			for _, k := range split[:at] {
-				first += k
-			}
-			last, layer := first+split[at], int64(0)
-			for i := range f.Layers {
+			for i, times := range s.cut(split, c*d.PP+st) {
 				h := &f.Layers[i]
-				if times := min(last, layer+h.Times) - max(first, layer); times > 0 {
-					add(h, times)
-					activations += kept[i] * float64(times)
-					live = max(live, again[i])
-					largest = max(largest, float64(h.Parameters)+float64(h.ExpertParameters))
-				}
-				layer += h.Times
+				add(h, times)
+				activations += kept[i] * float64(times)
+				live = max(live, again[i])
+				largest = max(largest, float64(h.Parameters)+float64(h.ExpertParameters))
 			}
 		}
 		ends := 0.0 // parameters of the embedding and the head, which stay gathered
@@ -281,10 +272,7 @@ func (f *Footprint) Stages() ([]Memory, error) {
 			m.Optimizer = optimizer
 		}
 		if z := &f.Sharding; z.Stage == 3 && ranks > 1 {
-			blocks := float64(z.Gathered)
-			if blocks == 0 {
-				blocks = 2
-			}
+			blocks := float64(z.blocks())
 			w, g := float64(z.WeightBytes), float64(z.GradientBytes)
 			whole := 2*w + g // weights, gradients as kernels leave them, and as they are reduced
 			if w == g {

@@ -341,17 +341,8 @@ func (p *play) parts(at int64) []part {
 	if at == 0 {
 		parts = append(parts, part{block: 0, times: 1})
 	}
-	var first int64
-	for _, n := range p.split[:at] {
-		first += n
-	}
-	last, layer := first+p.split[at], int64(0)
-	for i := range p.Layers {
-		from, to := max(first, layer), min(last, layer+p.Layers[i].Times)
-		if to > from {
-			parts = append(parts, part{block: 1 + i, times: to - from})
-		}
-		layer += p.Layers[i].Times
+	for i, times := range p.cut(p.split, at) {
+		parts = append(parts, part{block: 1 + i, times: times})
 	}
 	if at == int64(len(p.split))-1 {
 		parts = append(parts, part{block: len(p.all) - 1, times: 1})

@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -328,4 +329,22 @@ func (s *Step) split(p, v int64) ([]int64, error) {
 		merged[int64(i)/(asked/p)] += n
 	}
 	return merged, nil
+}
+
+// cut lists which runs of layers a chunk has a part of, by index, and how many layers of each; split is the layers of all chunks.
+func (s *Step) cut(split []int64, chunk int64) iter.Seq2[int, int64] {
+	return func(yield func(int, int64) bool) {
+		var first, layer int64
+		for _, n := range split[:chunk] {
+			first += n
+		}
+		last := first + split[chunk]
+		for i := range s.Layers {
+			end := layer + s.Layers[i].Times
+			if n := min(last, end) - max(first, layer); n > 0 && !yield(i, n) {
+				return
+			}
+			layer = end
+		}
+	}
 }

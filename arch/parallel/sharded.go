@@ -124,11 +124,7 @@ func (p *play) enqueue(s int64, ready units.Time, c *interconnect.Cost, l load, 
 // time are asked for too, as the block before has finished and freed its own.
 func (p *play) gathered(s int64, finish units.Time) units.Time {
 	st := &p.stages[s]
-	most := p.Sharding.Gathered
-	if most == 0 {
-		most = 2
-	}
-	for int64(len(st.gathers)) < most {
+	for int64(len(st.gathers)) < p.Sharding.blocks() {
 		b, needs, ok := p.ask(s)
 		if !ok {
 			break

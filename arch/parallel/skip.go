@@ -18,7 +18,7 @@ type snapshot struct {
 // alone, apart from its base, so that a state seen before is followed by what followed then.
 func (p *play) skip(r region) error {
 	if p.Sharding.Stage == 3 { // gathers look ahead, one slot or more a block: they must not look past the region
-		ahead := max(p.Sharding.Gathered, 2)
+		ahead := p.Sharding.blocks()
 		for s := range p.stages {
 			if p.stages[s].bare() {
 				return nil

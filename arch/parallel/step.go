@@ -91,6 +91,14 @@ type Sharding struct {
 	Gathered int64
 }
 
+// blocks is how many stage 3 has gathered at most.
+func (z *Sharding) blocks() int64 {
+	if z.Gathered == 0 {
+		return 2
+	}
+	return z.Gathered
+}
+
 // Chip is what communication beside kernels takes from.
 type Chip struct {
 	Cores     int64                // 0: communication takes none
