@@ -58,6 +58,12 @@ type Tensor struct {
 	Role  Role
 }
 
+// AdapterMark is in the names of the operators and weights of low-rank adapters, and in no others.
+const AdapterMark = ".lora_"
+
+// Adapter reports whether a tensor is a weight of a low-rank adapter.
+func (t *Tensor) Adapter() bool { return t.Role == Weight && strings.Contains(t.Name, AdapterMark) }
+
 // Op is one operator. Which dimensions it uses depends on its kind.
 type Op struct {
 	Name            string

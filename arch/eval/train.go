@@ -311,11 +311,11 @@ func (k *trainer) block(name string, again bool) (parallel.Block, error) {
 	}
 	if i, ok := k.sections[name]; ok {
 		g := k.r.Graph
-		dense, experts, err := plan.Parameters(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.Degrees.Or1().EP, k.t.AdaptersOnly)
+		w, err := plan.ShareOf(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.Degrees.Or1().EP, k.t.AdaptersOnly)
 		if err != nil {
 			return b, err
 		}
-		b.Parameters, b.ExpertParameters = dense, experts
+		b.Parameters, b.ExpertParameters = w.Parameters, w.ExpertParameters
 	}
 	return b, nil
 }
@@ -873,9 +873,11 @@ func (k *trainer) memory() error {
 	held := func(block string, b *parallel.Block) (parallel.Held, error) {
 		h := parallel.Held{Times: 1, Parameters: b.Parameters, ExpertParameters: b.ExpertParameters}
 		if at, ok := k.sections[block]; ok && t.AdaptersOnly {
-			if h.Frozen, err = plan.FrozenBytes(&g.Blocks[g.Runs[at].Block], t.Degrees.Or1().TP); err != nil {
+			w, err := plan.ShareOf(&g.Blocks[g.Runs[at].Block], t.Degrees.Or1().TP, t.Degrees.Or1().EP, true)
+			if err != nil {
 				return h, err
 			}
+			h.Frozen, h.FrozenExperts = w.Frozen, w.FrozenExperts
 		}
 		return h, nil
 	}

@@ -110,8 +110,8 @@ type Held struct {
 	Shape Shape
 	// Parameters that are trained, experts apart, and those of the rank's experts.
 	Parameters, ExpertParameters int64
-	// Frozen is the bytes of weights that are not trained.
-	Frozen units.Bytes
+	// Frozen is the bytes of weights that are not trained, experts apart, and FrozenExperts those of the rank's experts.
+	Frozen, FrozenExperts units.Bytes
 }
 
 // Footprint is what the memory of a chip depends on.
@@ -228,12 +228,13 @@ func (f *Footprint) Stages() ([]Memory, error) {
 	for st := range d.PP {
 		m := &out[st]
 		m.Stage = st
-		var n, experts, frozen, largest, live float64
+		var n, experts, frozen, frozenExperts, largest, live float64
 		var activations float64
 		add := func(h *Held, times int64) {
 			n += float64(h.Parameters) * float64(times)
 			experts += float64(h.ExpertParameters) * float64(times)
 			frozen += float64(h.Frozen) * float64(times)
+			frozenExperts += float64(h.FrozenExperts) * float64(times)
 		}
 		for c := range v {
 			for i, times := range s.cut(split, c*d.PP+st) {
@@ -263,7 +264,7 @@ func (f *Footprint) Stages() ([]Memory, error) {
 			tokens := float64(units.CeilDiv(f.Seq, d.CP)) * float64(f.Batch)
 			m.Logits = roundUp(float64(b*tokens) * float64(f.Vocabulary) / float64(d.TP))
 		}
-		m.Weights = roundUp(divide(3, float64(n*f.State.Weight)+frozen, float64(experts*f.State.Weight)))
+		m.Weights = roundUp(divide(3, float64(n*f.State.Weight)+frozen, float64(experts*f.State.Weight)+frozenExperts))
 		m.Gradients = roundUp(divide(2, n, experts) * f.State.Gradient)
 		optimizer := roundUp(divide(1, n, experts) * f.State.Optimizer)
 		if f.State.Offload {

@@ -137,6 +137,20 @@ func TestZeRO(t *testing.T) {
 	}
 }
 
+// Frozen weights are divided as trained ones are: those of experts among the ranks that have copies of them.
+func TestFrozenWeightsDivided(t *testing.T) {
+	for _, tt := range []struct{ zero, ep, want int64 }{{2, 4, 3 * (8000 + 16000)}, {3, 1, 3 * (1000 + 2000)}, {3, 4, 3 * (1000 + 8000)}, {3, 8, 3 * (1000 + 16000)}} {
+		f := Footprint{Degrees: Degrees{DP: 8, EP: tt.ep}, Microbatches: 1, Layers: []Held{{Times: 3, Frozen: 8000, FrozenExperts: 16000}}, Sharding: Sharding{Stage: tt.zero}}
+		ms, err := f.Stages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int64(ms[0].Weights); got != tt.want {
+			t.Errorf("stage %d, ep %d: %d B, want %d", tt.zero, tt.ep, got, tt.want)
+		}
+	}
+}
+
 // Tensor and expert parallelism divide what the caller counts for a rank; here stages, tied embeddings and uneven layers.
 func TestStagesOfMemory(t *testing.T) {
 	f := Footprint{

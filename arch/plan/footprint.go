@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim/units"
@@ -67,60 +66,53 @@ func eachWeight(g *traces.Graph, p *Mapping, visit func(blk *traces.Block, op *t
 	return nil
 }
 
-// Parameters counts the weights of a block that one chip of a tensor group has, those of experts apart, of which one rank of ep has its part. With adapters only, the
-// weights that are trained are those of low-rank adapters.
-func Parameters(blk *traces.Block, tp, ep int64, adapters bool) (dense, experts int64, err error) {
-	seen := map[string]bool{}
-	for i := range blk.Ops {
-		op := &blk.Ops[i]
-		for _, id := range op.Inputs {
-			t := &blk.Tensors[id]
-			if t.Role != traces.Weight || seen[t.Name] || adapters && !strings.Contains(t.Name, ".lora_") {
-				continue
-			}
-			seen[t.Name] = true
-			n, ok := mul(t.Shape...)
-			if !ok {
-				return 0, 0, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
-			}
-			if op.Split != traces.Whole {
-				n = units.CeilDiv(n, max(tp, 1))
-			}
-			to := &dense
-			if op.Kind == traces.MoE {
-				to, n = &experts, units.CeilDiv(n, max(ep, 1))
-			}
-			if *to, ok = units.Add(*to, n); !ok {
-				return 0, 0, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)
-			}
-		}
-	}
-	return dense, experts, nil
+// Share is what one chip has of the weights of a block: the number of those that are trained, and the bytes of those that are
+// frozen; of experts apart.
+type Share struct {
+	Parameters, ExpertParameters int64
+	Frozen, FrozenExperts        units.Bytes
 }
 
-// FrozenBytes is what one chip of a tensor group has of the weights of a block beside its adapters.
-func FrozenBytes(blk *traces.Block, tp int64) (units.Bytes, error) {
+// ShareOf adds up what one chip of a tensor group has of the weights of a block, where one rank of ep has its part of the
+// experts. With adapters only, the weights that are trained are those of low-rank adapters.
+func ShareOf(blk *traces.Block, tp, ep int64, adapters bool) (Share, error) {
+	var s Share
+	p := Mapping{TP: max(tp, 1), EP: max(ep, 1), AttnDP: max(ep, 1), MoETP: max(tp, 1)}
 	seen := map[string]bool{}
-	var sum int64
 	for i := range blk.Ops {
 		op := &blk.Ops[i]
 		for _, id := range op.Inputs {
 			t := &blk.Tensors[id]
-			if t.Role != traces.Weight || seen[t.Name] || strings.Contains(t.Name, ".lora_") {
+			if t.Role != traces.Weight || seen[t.Name] {
 				continue
 			}
 			seen[t.Name] = true
-			n, err := (&Mapping{TP: tp}).weightBytes(op, t)
-			if err != nil {
-				return 0, err
+			trained, frozen := &s.Parameters, &s.Frozen
+			if op.Kind == traces.MoE {
+				trained, frozen = &s.ExpertParameters, &s.FrozenExperts
 			}
 			var ok bool
-			if sum, ok = units.Add(sum, int64(n)); !ok {
-				return 0, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)
+			if adapters && !t.Adapter() {
+				n, err := p.weightBytes(op, t)
+				if err != nil {
+					return s, err
+				}
+				var sum int64
+				sum, ok = units.Add(int64(*frozen), int64(n))
+				*frozen = units.Bytes(sum)
+			} else {
+				n, fits := mul(t.Shape...)
+				if !fits {
+					return s, fmt.Errorf("tensor %s: %w", t.Name, ErrTooLarge)
+				}
+				*trained, ok = units.Add(*trained, units.CeilDiv(n, p.ways(op)))
+			}
+			if !ok {
+				return s, fmt.Errorf("weights of block %s: %w", blk.Name, ErrTooLarge)
 			}
 		}
 	}
-	return units.Bytes(sum), nil
+	return s, nil
 }
 
 // weightBytes returns what one chip has of a weight of an operator.

@@ -62,3 +62,48 @@ func TestCacheWherePrefillsLimit(t *testing.T) {
 		t.Errorf("a cache of %v, want %v", f.KV, want)
 	}
 }
+
+// TestFootprintOfFrozenWeights: ranks that share out experts have their part of them, whether they are trained or frozen beside
+// adapters; the rest of the layer is on each.
+func TestFootprintOfFrozenWeights(t *testing.T) {
+	lm, err := llm.Preset("mixtral-8x7b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		attention = 2*4096*4096 + 2*4096*1024
+		router    = 4096 * 8
+		norms     = 2 * 4096
+		experts   = 8 * 3 * 4096 * 14336
+		qkvA      = 4096 * 3 * 16           // on each chip of a tensor group
+		qkvB      = 16 * (4096 + 2*1024)    // divided
+		outA      = 4096 * 16               // divided
+		outB      = 16 * 4096               // on each
+		whole     = 2 * int64(router+norms) // bytes
+		divided   = 2 * int64(attention)    // by tensor parallelism
+		ofExperts = 2 * int64(experts)      // and by expert parallelism
+	)
+	lora, err := llm.ParseLoRA("rank=16,targets=attention")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ tp, ep int64 }{{1, 1}, {1, 8}, {2, 4}} {
+		for _, adapters := range []*llm.LoRA{nil, lora} {
+			g, err := lm.TrainingGraph(llm.Training{Batch: 1, SeqLen: 128, DType: traces.BF16, WeightDType: traces.BF16, Main: traces.FP32, Experts: c.ep, LoRA: adapters})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := plan.ShareOf(&g.Blocks[g.Runs[1].Block], c.tp, c.ep, adapters != nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := plan.Share{Parameters: attention/c.tp + router + norms, ExpertParameters: experts / (c.tp * c.ep)}
+			if adapters != nil {
+				want = plan.Share{Parameters: qkvA + outB + (qkvB+outA)/c.tp, Frozen: units.Bytes(whole + divided/c.tp), FrozenExperts: units.Bytes(ofExperts / (c.tp * c.ep))}
+			}
+			if got != want {
+				t.Errorf("tp %d, ep %d, adapters %v: %+v, want %+v", c.tp, c.ep, adapters != nil, got, want)
+			}
+		}
+	}
+}

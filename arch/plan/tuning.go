@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/sim/units"
@@ -146,7 +145,7 @@ func trained(g *traces.Graph, t Training) (held, moves []Item, err error) {
 			}
 		}
 		class := Weights
-		adapter := strings.Contains(w.Name, ".lora_")
+		adapter := w.Adapter()
 		switch {
 		case adapter:
 			class = Adapters

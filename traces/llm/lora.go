@@ -230,11 +230,11 @@ func (b *block) adapt(name string, split traces.Split, rows, k int64, in traces.
 		n += c
 	}
 	all := l.Rank * int64(len(columns))
-	a := b.tensor(name+".lora_a.weight", traces.Weight, d, l.Adapters, k, all)
+	a := b.tensor(name+traces.AdapterMark+"a.weight", traces.Weight, d, l.Adapters, k, all)
 	thin := b.activation(name+".lora", rows, all)
-	b.op(traces.Op{Name: name + ".lora_a", Kind: traces.Gemm, Split: first, WeightDType: d, Batch: groups, M: each, N: all, K: k, Parts: several(ranks)}, b.ids(in, a), b.ids(thin))
-	w := b.tensor(name+".lora_b.weight", traces.Weight, d, l.Adapters, l.Rank, n)
-	b.op(traces.Op{Name: name + ".lora_b", Kind: traces.Gemm, Split: second, WeightDType: d, Batch: groups, M: each, N: n, K: l.Rank, Parts: several(b.sizes(columns...))}, b.ids(thin, w), out)
+	b.op(traces.Op{Name: name + traces.AdapterMark + "a", Kind: traces.Gemm, Split: first, WeightDType: d, Batch: groups, M: each, N: all, K: k, Parts: several(ranks)}, b.ids(in, a), b.ids(thin))
+	w := b.tensor(name+traces.AdapterMark+"b.weight", traces.Weight, d, l.Adapters, l.Rank, n)
+	b.op(traces.Op{Name: name + traces.AdapterMark + "b", Kind: traces.Gemm, Split: second, WeightDType: d, Batch: groups, M: each, N: n, K: l.Rank, Parts: several(b.sizes(columns...))}, b.ids(thin, w), out)
 	return n
 }
 

@@ -257,7 +257,7 @@ type differ struct {
 
 // trained reports whether a weight is trained.
 func (d *differ) trained(t *traces.Tensor) bool {
-	return t.Role == traces.Weight && (d.t.LoRA == nil || strings.Contains(t.Name, ".lora_"))
+	return t.Role == traces.Weight && (d.t.LoRA == nil || t.Adapter())
 }
 
 // backward derives the backward pass of a block: gradients flow to its weights, and outward to what it reads from other blocks.
