@@ -315,7 +315,7 @@ func (k *trainer) block(name string, again bool) (parallel.Block, error) {
 		if err != nil {
 			return b, err
 		}
-		b.Parameters, b.ExpertParameters = w.Parameters, w.ExpertParameters
+		b.Parameters, b.ExpertParameters, b.FrozenBytes, b.FrozenExpertBytes = w.Parameters, w.ExpertParameters, w.Frozen, w.FrozenExperts
 	}
 	return b, nil
 }
@@ -865,43 +865,27 @@ func (k *trainer) state() (parallel.State, error) {
 
 // memory says what a chip of each stage holds, and refuses what does not fit.
 func (k *trainer) memory() error {
-	t, m, g := k.t, k.r.Machine, k.r.Graph
+	t, m := k.t, k.r.Machine
 	state, err := k.state()
 	if err != nil {
 		return err
 	}
-	held := func(block string, b *parallel.Block) (parallel.Held, error) {
-		h := parallel.Held{Times: 1, Parameters: b.Parameters, ExpertParameters: b.ExpertParameters}
-		if at, ok := k.sections[block]; ok && t.AdaptersOnly {
-			w, err := plan.ShareOf(&g.Blocks[g.Runs[at].Block], t.Degrees.Or1().TP, t.Degrees.Or1().EP, true)
-			if err != nil {
-				return h, err
-			}
-			h.Frozen, h.FrozenExperts = w.Frozen, w.FrozenExperts
-		}
-		return h, nil
+	held := func(b *parallel.Block) parallel.Held {
+		return parallel.Held{Times: 1, Parameters: b.Parameters, ExpertParameters: b.ExpertParameters, Frozen: b.FrozenBytes, FrozenExperts: b.FrozenExpertBytes}
 	}
 	f := parallel.Footprint{Degrees: t.Degrees, Schedule: t.Schedule, Microbatches: t.Microbatches(), Split: t.Split, CountEnds: k.how.Ends, Tied: k.step.Tied,
 		Seq: t.SeqLen, Batch: t.MicroBatch, Vocabulary: t.Vocabulary, Recompute: parallel.Recompute(t.Recompute), Recomputed: t.Recomputed, State: state, Sharding: k.step.Sharding}
 	if t.Recomputed == 0 {
 		f.Recompute = parallel.RecomputeNone
 	}
-	if f.Embedding, err = held(llm.EmbeddingBlock, &k.step.Embedding); err != nil {
-		return err
-	}
-	if f.Head, err = held(llm.HeadBlock, &k.step.Head); err != nil {
-		return err
-	}
+	f.Embedding, f.Head = held(&k.step.Embedding), held(&k.step.Head)
 	if t.Tied && t.Degrees.Or1().PP == 1 { // the embedding's table is there already
 		f.Head.Parameters, f.Head.Frozen = 0, 0
 	}
 	for _, run := range t.Layers {
 		for i := range k.step.Layers {
 			if b := &k.step.Layers[i].Block; b.Forward.Name == run.Block {
-				h, err := held(run.Block, b)
-				if err != nil {
-					return err
-				}
+				h := held(b)
 				h.Times, h.Shape = run.Times, run.Shape
 				f.Layers = append(f.Layers, h)
 				break

@@ -224,6 +224,31 @@ func (f *Footprint) Stages() ([]Memory, error) {
 		}
 		return n/ranks + experts/expertRanks
 	}
+	z := &f.Sharding
+	w, g := float64(z.WeightBytes), float64(z.GradientBytes)
+	per := 2*w + g // weights, gradients as kernels leave them, and as they are reduced
+	if w == g {
+		per = 2 * w
+	}
+	switch {
+	case z.Stage < 3:
+		per = g
+	case z.KeepGathered: // the weights of all blocks are there
+		per -= w
+	}
+	gathered := func(frozen, experts float64) float64 { // of frozen weights, what other ranks have parts of
+		if expertRanks > 1 {
+			return frozen + experts
+		}
+		return frozen
+	}
+	whole := func(h *Held) float64 { // what a block takes while it is not divided
+		n := float64((float64(h.Parameters) + float64(h.ExpertParameters)) * per)
+		if z.Stage == 3 && !z.KeepGathered {
+			n += gathered(float64(h.Frozen), float64(h.FrozenExperts))
+		}
+		return n
+	}
 	out := make([]Memory, d.PP)
 	for st := range d.PP {
 		m := &out[st]
@@ -242,20 +267,20 @@ func (f *Footprint) Stages() ([]Memory, error) {
 				add(h, times)
 				activations += kept[i] * float64(times)
 				live = max(live, again[i])
-				largest = max(largest, float64(h.Parameters)+float64(h.ExpertParameters))
+				largest = max(largest, whole(h))
 			}
 		}
-		ends := 0.0 // parameters of the embedding and the head, which stay gathered
+		ends := 0.0 // of the embedding and the head, which stay gathered
 		if st == 0 {
 			add(&f.Embedding, 1)
-			ends += float64(f.Embedding.Parameters)
+			ends += whole(&f.Embedding)
 		}
 		if st == d.PP-1 {
 			add(&f.Head, 1)
-			ends += float64(f.Head.Parameters)
+			ends += whole(&f.Head)
 			if f.Tied && d.PP > 1 {
 				add(&f.Embedding, 1)
-				ends += float64(f.Embedding.Parameters)
+				ends += whole(&f.Embedding)
 			}
 			b := f.LogitBytes
 			if b == 0 {
@@ -272,19 +297,15 @@ func (f *Footprint) Stages() ([]Memory, error) {
 		} else {
 			m.Optimizer = optimizer
 		}
-		if z := &f.Sharding; z.Stage == 3 && ranks > 1 {
-			blocks := float64(z.blocks())
-			w, g := float64(z.WeightBytes), float64(z.GradientBytes)
-			whole := 2*w + g // weights, gradients as kernels leave them, and as they are reduced
-			if w == g {
-				whole = 2 * w
-			}
-			m.Gathered = roundUp(blocks*float64(largest*whole) + float64(ends*whole))
+		switch {
+		case z.Stage == 3 && ranks > 1:
+			all := 0.0
 			if z.KeepGathered {
-				m.Gathered = roundUp(float64((n+experts)*w) + blocks*float64(largest*(whole-w)) + float64(ends*(whole-w)))
+				all = float64((n+experts)*w) + gathered(frozen, frozenExperts)
 			}
-		} else if z.Stage == 2 && ranks > 1 {
-			m.Gathered = roundUp(float64((largest + ends) * float64(z.GradientBytes)))
+			m.Gathered = roundUp(all + float64(float64(z.blocks())*largest) + ends)
+		case z.Stage == 2 && ranks > 1:
+			m.Gathered = roundUp(largest + ends)
 		}
 		held := float64(InFlight(schedule, d.PP, v, f.Microbatches, st)) / float64(v)
 		m.Activations = roundUp(float64(held*activations) + live)

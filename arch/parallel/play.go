@@ -406,9 +406,14 @@ func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 		for _, e := range []struct {
 			experts bool
 			n       int64
-		}{{false, weights}, {true, bl.ExpertParameters}} {
+			frozen  units.Bytes
+		}{{false, weights, bl.FrozenBytes}, {true, bl.ExpertParameters, bl.FrozenExpertBytes}} {
 			within, _ := p.shard(e.experts)
-			c, err := p.collective(st.nets, interconnect.AllGather, within, units.Bytes(e.n*z.WeightBytes))
+			bytes := units.Bytes(e.n * z.WeightBytes)
+			if z.Stage == 3 { // the update leaves frozen weights as they are: other stages divide none
+				bytes += e.frozen
+			}
+			c, err := p.collective(st.nets, interconnect.AllGather, within, bytes)
 			if err != nil {
 				return err
 			}

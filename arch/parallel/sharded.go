@@ -141,7 +141,8 @@ func (p *play) gathered(s int64, finish units.Time) units.Time {
 }
 
 // ask moves to the next block whose weights are asked for, and reports whether they have to be gathered: a backward pass finds
-// those of its first block as the forward pass left them, and all of them if they are kept. Blocks without weights are passed over.
+// those of its first block as the forward pass left them, and all of them if they are kept, and needs none of a block that has
+// no backward pass, as a frozen embedding. Blocks without weights are passed over.
 func (p *play) ask(s int64) (b *blockCost, needs, ok bool) {
 	st := &p.stages[s]
 	for at := &st.ahead; at.slot < p.o.len(s); at.slot, at.index = at.slot+1, 0 {
@@ -158,7 +159,7 @@ func (p *play) ask(s int64) (b *blockCost, needs, ok bool) {
 			if b = ch.block(pos); b.gather.Time == 0 {
 				continue
 			}
-			needs = sl.Pass == ForwardPass || !p.Sharding.KeepGathered && !(at.forwarded && at.chunk == sl.Chunk && at.block == pos)
+			needs = sl.Pass == ForwardPass || b.passes[BackwardPass][0].time > 0 && !p.Sharding.KeepGathered && !(at.forwarded && at.chunk == sl.Chunk && at.block == pos)
 			at.chunk, at.block, at.forwarded = sl.Chunk, pos, sl.Pass == ForwardPass
 			return b, needs, true
 		}

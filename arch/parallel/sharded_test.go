@@ -182,6 +182,54 @@ func TestReductions(t *testing.T) {
 	}
 }
 
+// Frozen weights are gathered with those that are trained, and not scattered; those of experts by the ranks that have copies of
+// them. A layer has 10 trained weights (20 B, gradients of 40), and 80 B that are frozen beside 320 of experts; an embedding of
+// 160 B has no backward pass. Four ranks send 3/4 of each byte, two 1/2.
+func TestFrozenWeightsGathered(t *testing.T) {
+	for _, tt := range []struct {
+		name              string
+		zero, ep          int64
+		keep              bool
+		gathers           []units.Time
+		weights, gathered units.Bytes
+	}{
+		{"all divided", 3, 1, false, []units.Time{120, 315, 315, 315, 315, 315}, (160 + 3*(80+320)) / 4, 2*(10*8+80+320) + 160},
+		{"two copies of experts", 3, 2, false, []units.Time{120, 235, 235, 235, 235, 235}, (160+3*80)/4 + 3*320/2, 2*(10*8+80+320) + 160},
+		{"one copy of experts", 3, 4, false, []units.Time{120, 75, 75, 75, 75, 75}, (160+3*80)/4 + 3*320, 2*(10*8+80) + 160},
+		{"kept for the backward pass", 3, 1, true, []units.Time{120, 315, 315, 315}, (160 + 3*(80+320)) / 4, 3*20 + 160 + 3*(80+320) + 2*10*6},
+		{"not divided", 2, 1, false, nil, 160 + 3*(80+320), 10 * 4},
+	} {
+		l := layer(1000, 2000, 0)
+		l.Parameters, l.FrozenBytes, l.FrozenExpertBytes = 10, 80, 320
+		d, z := Degrees{DP: 4, EP: tt.ep}, Sharding{Stage: tt.zero, KeepGathered: tt.keep, GradientBytes: 4, WeightBytes: 2}
+		s := &Step{Degrees: d, Network: wire{0, 1}, Microbatches: 1, Embedding: Block{Forward: unit("embedding", 1000), FrozenBytes: 160}, Layers: []Run{{l, 3}}, Sharding: z, Record: true}
+		res, err := s.Play()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gathers, scatters []units.Time
+		for _, sp := range res.Spans {
+			switch sp.Name {
+			case "all-gather":
+				gathers = append(gathers, sp.End-sp.Start)
+			case "reduce-scatter":
+				scatters = append(scatters, sp.End-sp.Start)
+			}
+		}
+		if !slices.Equal(gathers, tt.gathers) || !slices.Equal(scatters, []units.Time{30, 30, 30}) {
+			t.Errorf("%s: gathers of %v, scatters of %v, want %v and three of 30", tt.name, gathers, scatters, tt.gathers)
+		}
+		f := Footprint{Degrees: d, Microbatches: 1, Embedding: Held{Frozen: 160}, Layers: []Held{{Times: 3, Parameters: 10, Frozen: 80, FrozenExperts: 320}}, Sharding: z}
+		ms, err := f.Stages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := &ms[0]; m.Weights != tt.weights || m.Gathered != tt.gathered {
+			t.Errorf("%s: %d B of weights and %d gathered, want %d and %d", tt.name, m.Weights, m.Gathered, tt.weights, tt.gathered)
+		}
+	}
+}
+
 // Rings and exchanges, by hand: on a ring of 4 each rank hands on three times; tokens go and come back.
 func TestRingAndExchange(t *testing.T) {
 	c, err := Ring(wire{10, 2}, Degrees{TP: 2, CP: 4}, 100, 5000)

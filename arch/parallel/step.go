@@ -47,6 +47,8 @@ type Block struct {
 	Accumulate Unit
 	// Parameters of a rank of the tensor group, experts apart; ExpertParameters those of its experts, which have fewer copies.
 	Parameters, ExpertParameters int64
+	// FrozenBytes are those of its weights that are not trained, experts apart, and FrozenExpertBytes those of its experts.
+	FrozenBytes, FrozenExpertBytes units.Bytes
 }
 
 // units lists those of a block in the order in which they are run.
@@ -270,6 +272,9 @@ func (s *Step) check() error {
 		}
 		if b.Parameters < 0 || b.ExpertParameters < 0 || b.Parameters > maxParameters || b.ExpertParameters > maxParameters {
 			return fmt.Errorf("%s: %d parameters, %d of experts: must be between 0 and %d", b.Forward.Name, b.Parameters, b.ExpertParameters, maxParameters)
+		}
+		if b.FrozenBytes < 0 || b.FrozenExpertBytes < 0 || b.FrozenBytes > maxBytes || b.FrozenExpertBytes > maxBytes {
+			return fmt.Errorf("%s: %d bytes of frozen weights, %d of experts: must be between 0 and %d", b.Forward.Name, b.FrozenBytes, b.FrozenExpertBytes, maxBytes)
 		}
 	}
 	if s.Update.Elements < 0 {
