@@ -143,7 +143,7 @@ func (p *Point) trainingRequest() (eval.Request, error) {
 		bad("master-dtype", "fp32 or bf16", "gradients in %s", w.Main)
 	}
 	s := &eval.Training{Degrees: degrees, GlobalBatch: t.GlobalBatch, MicroBatch: t.MicroBatch, SeqLen: t.SeqLen, ZeRO: t.ZeRO, KeepGathered: t.KeepGathered, Shard: t.Shard,
-		Schedule: parallel.Schedule(t.Schedule), Split: t.Stages, Tied: m.TiedEmbeddings, Hidden: m.Hidden, Vocabulary: m.Vocab, AdaptersOnly: p.LoRA != nil, Master: t.MasterDType}
+		Schedule: parallel.Schedule(t.Schedule), Split: t.Stages, Hidden: m.Hidden, Vocabulary: m.Vocab, AdaptersOnly: p.LoRA != nil, Master: t.MasterDType}
 	if t.Schedule != "" && !slices.Contains(parallel.Schedules(), s.Schedule) {
 		bad("schedule", "gpipe, 1f1b, interleaved or zero-bubble", "%.40q is unknown", t.Schedule)
 	}

@@ -41,8 +41,6 @@ type Training struct {
 	Split    []int64           `json:"split,omitempty"`
 	// Layers are the model's layers in order, by the block of the graph that they are.
 	Layers []LayerRun `json:"layers"`
-	// Tied says that the head has the weights of the embedding. Vocab is their rows, padded to a multiple of the tensor group.
-	Tied bool `json:"tied,omitempty"`
 	// Hidden is the width of what stages hand on, Vocabulary the padded rows of the head.
 	Hidden     int64 `json:"hidden"`
 	Vocabulary int64 `json:"vocabulary"`
@@ -309,22 +307,43 @@ func (k *trainer) block(name string, again bool) (parallel.Block, error) {
 	if i, ok := k.sections[name+llm.BackwardSuffix]; ok && k.t.Schedule == parallel.ZeroBubble {
 		b.Backward, b.Weight = k.apart(b.Backward, i)
 	}
-	if i, ok := k.sections[name]; ok {
-		g := k.r.Graph
-		w, err := plan.ShareOf(&g.Blocks[g.Runs[i].Block], k.t.Degrees.Or1().TP, k.t.Degrees.Or1().EP, k.t.AdaptersOnly)
-		if err != nil {
-			return b, err
-		}
-		b.Parameters, b.ExpertParameters, b.FrozenBytes, b.FrozenExpertBytes = w.Parameters, w.ExpertParameters, w.Frozen, w.FrozenExperts
+	w, err := k.share(name, nil)
+	b.Parameters, b.ExpertParameters, b.FrozenBytes, b.FrozenExpertBytes = w.Parameters, w.ExpertParameters, w.Frozen, w.FrozenExperts
+	return b, err
+}
+
+// share is what a chip has of the weights of a block that another (nil: none) does not have too.
+func (k *trainer) share(name string, other *traces.Block) (plan.Share, error) {
+	blk := k.blockOf(name)
+	if blk == nil {
+		return plan.Share{}, nil
 	}
-	return b, nil
+	d := k.t.Degrees.Or1()
+	return plan.ShareOf(blk, other, d.TP, d.EP, k.t.AdaptersOnly)
+}
+
+// blockOf is a block of the graph, nil if it has none of that name.
+func (k *trainer) blockOf(name string) *traces.Block {
+	i, ok := k.sections[name]
+	if !ok {
+		return nil
+	}
+	return &k.r.Graph.Blocks[k.r.Graph.Runs[i].Block]
+}
+
+// tie takes a table that the head has in common with the embedding from the head's weights.
+func (k *trainer) tie(s *parallel.Step) error {
+	own, err := k.share(llm.HeadBlock, k.blockOf(llm.EmbeddingBlock))
+	s.Tied, s.TiedFrozen = s.Head.Parameters-own.Parameters, s.Head.FrozenBytes-own.Frozen
+	s.Head.Parameters, s.Head.FrozenBytes = own.Parameters, own.Frozen
+	return err
 }
 
 // assemble makes the step of the parts.
 func (k *trainer) assemble() (*parallel.Step, error) {
 	t, m := k.t, k.r.Machine
 	d := t.Degrees.Or1()
-	s := &parallel.Step{Degrees: t.Degrees, Split: t.Split, CountEnds: k.how.Ends, Microbatches: t.Microbatches(), Schedule: t.Schedule, Tied: t.Tied && !t.AdaptersOnly, Norm: true,
+	s := &parallel.Step{Degrees: t.Degrees, Split: t.Split, CountEnds: k.how.Ends, Microbatches: t.Microbatches(), Schedule: t.Schedule, Norm: true,
 		Faults: t.Faults, Exact: t.Exact || k.r.Exact, Record: t.Record}
 	if !t.Even {
 		s.Spread = k.how.Straggler
@@ -349,6 +368,9 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 		return nil, err
 	}
 	if s.Head, err = k.block(llm.HeadBlock, false); err != nil {
+		return nil, err
+	}
+	if err := k.tie(s); err != nil {
 		return nil, err
 	}
 	for _, run := range t.Layers {
@@ -687,12 +709,9 @@ func (k *trainer) sorted(c *parallel.Class) func(yield func(int, float64) bool) 
 func (k *trainer) parameters() int64 {
 	d := k.t.Degrees.Or1()
 	s := k.step
-	n := s.Embedding.Parameters + s.Embedding.ExpertParameters
+	n := s.Embedding.Parameters + s.Embedding.ExpertParameters + s.Head.Parameters
 	for _, run := range s.Layers {
 		n += run.Times * (run.Parameters + run.ExpertParameters*d.EP)
-	}
-	if !k.t.Tied {
-		n += s.Head.Parameters
 	}
 	return n * d.TP
 }
@@ -873,15 +892,12 @@ func (k *trainer) memory() error {
 	held := func(b *parallel.Block) parallel.Held {
 		return parallel.Held{Times: 1, Parameters: b.Parameters, ExpertParameters: b.ExpertParameters, Frozen: b.FrozenBytes, FrozenExperts: b.FrozenExpertBytes}
 	}
-	f := parallel.Footprint{Degrees: t.Degrees, Schedule: t.Schedule, Microbatches: t.Microbatches(), Split: t.Split, CountEnds: k.how.Ends, Tied: k.step.Tied,
+	f := parallel.Footprint{Degrees: t.Degrees, Schedule: t.Schedule, Microbatches: t.Microbatches(), Split: t.Split, CountEnds: k.how.Ends, Tied: k.step.Tied, TiedFrozen: k.step.TiedFrozen,
 		Seq: t.SeqLen, Batch: t.MicroBatch, Vocabulary: t.Vocabulary, Recompute: parallel.Recompute(t.Recompute), Recomputed: t.Recomputed, State: state, Sharding: k.step.Sharding}
 	if t.Recomputed == 0 {
 		f.Recompute = parallel.RecomputeNone
 	}
 	f.Embedding, f.Head = held(&k.step.Embedding), held(&k.step.Head)
-	if t.Tied && t.Degrees.Or1().PP == 1 { // the embedding's table is there already
-		f.Head.Parameters, f.Head.Frozen = 0, 0
-	}
 	for _, run := range t.Layers {
 		for i := range k.step.Layers {
 			if b := &k.step.Layers[i].Block; b.Forward.Name == run.Block {

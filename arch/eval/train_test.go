@@ -31,7 +31,7 @@ func step(t interface{ Fatal(...any) }, d parallel.Degrees, fidelity string, cha
 	}
 	d = d.Or1()
 	model.Vocab = (model.Vocab + 128*d.TP - 1) / (128 * d.TP) * 128 * d.TP
-	s := &eval.Training{Degrees: d, MicroBatch: 2, SeqLen: 512, GlobalBatch: 2 * d.DP * 2 * d.PP, Recompute: eval.RecomputeNone, Tied: true, Hidden: model.Hidden, Vocabulary: model.Vocab}
+	s := &eval.Training{Degrees: d, MicroBatch: 2, SeqLen: 512, GlobalBatch: 2 * d.DP * 2 * d.PP, Recompute: eval.RecomputeNone, Hidden: model.Hidden, Vocabulary: model.Vocab}
 	w := llm.Training{Batch: 2, SeqLen: 512, DType: traces.BF16, Main: traces.FP32, Contexts: d.CP, Update: eval.UpdateElements}
 	if change != nil {
 		change(s, &w)
@@ -246,6 +246,41 @@ func TestAdviceOfLinks(t *testing.T) {
 		}
 		if got := res.Advice[i].Seconds; math.Abs(got/faster.Seconds-1) > 1e-4 || got > 0.99*res.Seconds {
 			t.Errorf("%+v: %v s, with faster links %v s, now %v s", d, got, faster.Seconds, res.Seconds)
+		}
+	}
+}
+
+// TestTiedTable: the table that gpt2-xl's head has in common with its embedding is there once, and once more on the last stage of a
+// pipeline, and the update is of as many parameters: h = 1600, 12h² + 13h a layer, 50304 tokens, 1024 positions, a norm of 2h.
+func TestTiedTable(t *testing.T) {
+	const layer, table, positions, norm = 12*1600*1600 + 13*1600, 50304 * 1600, 1024 * 1600, 2 * 1600
+	for _, tt := range []struct {
+		pp      int64
+		want    []int64
+		updates int64 // 23.2, and 12.2 on both stages
+	}{
+		{1, []int64{48*layer + table + positions + norm}, 23},
+		{2, []int64{24*layer + table + positions, 24*layer + table + norm}, 12},
+	} {
+		res, err := eval.Run(context.Background(), step(t, parallel.Degrees{PP: tt.pp}, eval.Analytic, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &res.Answer
+		if want := int64(1_557_686_400); a.Training.Parameters != want {
+			t.Errorf("%d stages: %d parameters are trained, want %d", tt.pp, a.Training.Parameters, want)
+		}
+		for st, n := range tt.want {
+			for _, p := range a.Training.Stages[st].Memory {
+				if each := map[string]int64{plan.Weights: 2, plan.Gradients: 4, plan.Optimizer: 12}[p.Class]; each > 0 && p.Bytes != each*n {
+					t.Errorf("stage %d of %d: %s of %d B, want %d for each of %d", st, tt.pp, p.Class, p.Bytes, each, n)
+				}
+			}
+		}
+		for i := range a.Operators {
+			if op := &a.Operators[i]; op.Name == "adam" && op.Calls != tt.updates {
+				t.Errorf("%d stages: the update is of %d times %d, want %d", tt.pp, op.Calls, eval.UpdateElements, tt.updates)
+			}
 		}
 	}
 }

@@ -150,14 +150,14 @@ func (p *play) reduceAll(s int64) error {
 	return nil
 }
 
-// tie adds the gradients of a tied embedding.
+// tie adds the gradients of a tied table.
 func (p *play) tie() error {
-	if !p.Tied || p.d.PP == 1 {
+	if p.Tied == 0 || p.d.PP == 1 {
 		return nil
 	}
 	first, last := 0, len(p.stages)-1
 	c, err := p.collective(append(p.stages[first].nets, p.stages[last].nets[1:]...), interconnect.AllReduce, p.d.Ends(),
-		units.Bytes(p.Embedding.Parameters*p.Sharding.GradientBytes))
+		units.Bytes(p.Tied*p.Sharding.GradientBytes))
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,8 @@ func (p *play) updateAll(s int64, update []cost) error {
 	var own, gather [2]int64 // parameters that a rank updates and that it gathers; of experts second
 	for c := range st.chunks {
 		for _, part := range st.chunks[c].parts {
-			gather[0] += p.parameters(part.block) * part.times
+			weights, _ := p.weights(part.block)
+			gather[0] += weights * part.times
 			gather[1] += p.all[part.block].ExpertParameters * part.times
 		}
 	}

@@ -122,8 +122,9 @@ type Footprint struct {
 	Split        []int64 // as in Step
 	CountEnds    bool
 
-	Embedding, Head Held // of one each; Shape is not looked at
-	Tied            bool
+	Embedding, Head Held        // of one each; Shape is not looked at
+	Tied            int64       // as in Step
+	TiedFrozen      units.Bytes // as in Step
 	Layers          []Held
 
 	Seq, Batch int64 // tokens of a sequence, sequences of a micro-batch
@@ -278,9 +279,10 @@ func (f *Footprint) Stages() ([]Memory, error) {
 		if st == d.PP-1 {
 			add(&f.Head, 1)
 			ends += whole(&f.Head)
-			if f.Tied && d.PP > 1 {
-				add(&f.Embedding, 1)
-				ends += whole(&f.Embedding)
+			if d.PP > 1 {
+				table := Held{Parameters: f.Tied, Frozen: f.TiedFrozen}
+				add(&table, 1)
+				ends += whole(&table)
 			}
 			b := f.LogitBytes
 			if b == 0 {

@@ -154,7 +154,7 @@ func TestFrozenWeightsDivided(t *testing.T) {
 // Tensor and expert parallelism divide what the caller counts for a rank; here stages, tied embeddings and uneven layers.
 func TestStagesOfMemory(t *testing.T) {
 	f := Footprint{
-		Degrees: Degrees{PP: 12, TP: 4, DP: 8}, Microbatches: 256, CountEnds: true, Tied: true,
+		Degrees: Degrees{PP: 12, TP: 4, DP: 8}, Microbatches: 256, CountEnds: true, Tied: 250880 * 14336 / 4,
 		Layers: []Held{{Times: 70, Shape: gpt(14336, 112), Parameters: 12 * 14336 * 14336 / 4}}, Embedding: Held{Parameters: 250880 * 14336 / 4},
 		Seq: 2048, Batch: 2, Vocabulary: 250880, Recompute: RecomputeFull, State: AdamMixed32, Sharding: Sharding{Stage: 1},
 	}
@@ -201,7 +201,7 @@ func TestMemoryOfBloom(t *testing.T) {
 			continue
 		}
 		f := Footprint{
-			Degrees: Degrees{TP: tp, PP: pp, DP: dp}, Microbatches: max(1, global/dp/batch), Seq: 2048, Batch: batch, Vocabulary: 250880, Tied: true,
+			Degrees: Degrees{TP: tp, PP: pp, DP: dp}, Microbatches: max(1, global/dp/batch), Seq: 2048, Batch: batch, Vocabulary: 250880, Tied: 250880 * h / tp,
 			Layers:    []Held{{Times: layers, Parameters: 12 * h * h / tp, Shape: Shape{Hidden: h, Heads: 64, Intermediate: 4 * h}}},
 			Embedding: Held{Parameters: 250880 * h / tp}, State: AdamMixed32, Sharding: Sharding{Stage: 1}, Recompute: RecomputeFull,
 		}
@@ -303,5 +303,59 @@ func TestMeasuredRunsFit(t *testing.T) {
 	// Their users filled the GPUs.
 	if median < 0.6 {
 		t.Errorf("runs fill %.0f %% in the median: something is missing", 100*median)
+	}
+}
+
+// A table that the head has in common with the embedding is there once, and once more on the last stage of a pipeline. The embedding
+// has 100 parameters, of which 60 are the table, each of four layers 10, the head 5 of its own; an update takes 10 for each.
+func TestTiedTable(t *testing.T) {
+	for _, tt := range []struct {
+		pp   int64
+		want []int64
+	}{
+		{1, []int64{100 + 4*10 + 5}},
+		{2, []int64{100 + 2*10, 2*10 + 60 + 5}},
+		{4, []int64{100 + 10, 10, 10, 10 + 60 + 5}},
+	} {
+		d, l := Degrees{PP: tt.pp}, layer(1000, 2000, 0)
+		l.Parameters = 10
+		s := &Step{Degrees: d, Network: wire{0, 1}, Microbatches: 1, Embedding: Block{Parameters: 100}, Head: Block{Parameters: 5}, Layers: []Run{{l, 4}}, Tied: 60,
+			Sharding: Sharding{GradientBytes: 4, WeightBytes: 2}, Update: PerElement{unit("update", 1000), 100}, Record: true}
+		res, err := s.Play()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tied []units.Time
+		for _, sp := range res.Spans {
+			if sp.Name == "embedding gradients" {
+				tied = append(tied, sp.End-sp.Start)
+			}
+		}
+		if want := []units.Time{240, 240}; tt.pp > 1 && !slices.Equal(tied, want) || tt.pp == 1 && tied != nil { // 2·1/2 of 60 of 4 B
+			t.Errorf("%d stages add up gradients of the table in %v", tt.pp, tied)
+		}
+		held := Footprint{Degrees: d, Microbatches: 1, Embedding: Held{Parameters: 100}, Head: Held{Parameters: 5}, Layers: []Held{{Times: 4, Parameters: 10}}, Tied: 60, State: AdamMixed32}
+		// The same with weights that are frozen, of 1 B each.
+		frozen := Footprint{Degrees: d, Microbatches: 1, Embedding: Held{Frozen: 100}, Head: Held{Frozen: 5}, Layers: []Held{{Times: 4, Frozen: 10}}, TiedFrozen: 60, State: AdamMixed32}
+		ms, err := held.Stages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs, err := frozen.Stages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for st, n := range tt.want {
+			if m := &ms[st]; m.Weights != units.Bytes(2*n) || m.Gradients != units.Bytes(4*n) || m.Optimizer != units.Bytes(12*n) {
+				t.Errorf("stage %d of %d: %v, want %d parameters", st, tt.pp, m, n)
+			}
+			if m := &fs[st]; m.Weights != units.Bytes(n) || m.Total() != m.Weights {
+				t.Errorf("stage %d of %d: %v, want %d B that are frozen", st, tt.pp, m, n)
+			}
+			uses := res.Classes[st].Uses
+			if u := uses[len(uses)-1]; u.Name != "update" || u.Time != units.Time(10*n) {
+				t.Errorf("stage %d of %d: %+v, want an update of %d", st, tt.pp, u, 10*n)
+			}
+		}
 	}
 }

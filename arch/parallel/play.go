@@ -370,19 +370,20 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// parameters returns those of a block on a rank, experts apart. The last stage has a copy of a tied embedding.
-func (p *play) parameters(block int) int64 {
-	n := p.all[block].Parameters
-	if p.Tied && p.d.PP > 1 && block == len(p.all)-1 {
-		n += p.Embedding.Parameters
+// weights returns the parameters of a block on a rank and the bytes of those that are frozen, experts apart. The last stage has a
+// copy of a tied table.
+func (p *play) weights(block int) (parameters int64, frozen units.Bytes) {
+	b := p.all[block]
+	if p.d.PP > 1 && block == len(p.all)-1 {
+		return b.Parameters + p.Tied, b.FrozenBytes + p.TiedFrozen
 	}
-	return n
+	return b.Parameters, b.FrozenBytes
 }
 
 // costs works out what the passes and collectives of a block take.
 func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 	bl := p.all[block]
-	weights := p.parameters(block)
+	weights, frozen := p.weights(block)
 	all := make([]cost, (len(b.units)+numPasses)*len(f))
 	part := func() (cs []cost) { cs, all = all[:len(f)], all[len(f):]; return cs }
 	for k := range numPasses {
@@ -407,7 +408,7 @@ func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 			experts bool
 			n       int64
 			frozen  units.Bytes
-		}{{false, weights, bl.FrozenBytes}, {true, bl.ExpertParameters, bl.FrozenExpertBytes}} {
+		}{{false, weights, frozen}, {true, bl.ExpertParameters, bl.FrozenExpertBytes}} {
 			within, _ := p.shard(e.experts)
 			bytes := units.Bytes(e.n * z.WeightBytes)
 			if z.Stage == 3 { // the update leaves frozen weights as they are: other stages divide none

@@ -159,9 +159,10 @@ func randomStep(t *rapid.T) *Step {
 		Sharding: Sharding{Stage: rapid.Int64Range(0, 3).Draw(t, "zero"), KeepGathered: rapid.Bool().Draw(t, "keep"), GradientBytes: 4, WeightBytes: 2,
 			Overlap: rapid.Bool().Draw(t, "overlap"), OverlapGather: rapid.Bool().Draw(t, "overlap gather"), Bucket: units.Bytes(rapid.Int64Range(0, 3000).Draw(t, "bucket")), Gathered: rapid.Int64Range(0, 3).Draw(t, "gathered")},
 		Update: PerElement{unit("update", 1000), 100},
-		Tied:   rapid.Bool().Draw(t, "tied"), Norm: rapid.Bool().Draw(t, "norm"),
+		Norm:   rapid.Bool().Draw(t, "norm"),
 		Spread: 0.02 * float64(rapid.IntRange(0, 1).Draw(t, "spread")),
 	}
+	s.Tied = rapid.Int64Range(0, s.Embedding.Parameters).Draw(t, "tied")
 	all := append(Schedules(), Forward)
 	s.Schedule = all[rapid.IntRange(0, len(all)-1).Draw(t, "schedule")]
 	if s.Schedule != Interleaved && s.Schedule != Forward {
@@ -279,7 +280,7 @@ func BenchmarkPaLM(b *testing.B) {
 	l := layer(40e9, 80e9, 0)
 	l.Parameters = 4_560_000_000 / 12
 	s := &Step{Degrees: Degrees{TP: 12, DP: 512}, Network: wire{1000000, 20}, Chip: Chip{Bandwidth: 1.2e12}, Layers: []Run{{l, 118}}, Microbatches: 1,
-		Embedding: Block{Parameters: 256000 * 18432 / 12}, Sharding: Sharding{Stage: 3, GradientBytes: 4, WeightBytes: 2, Ranks: 256}, Tied: true, Norm: true}
+		Embedding: Block{Parameters: 256000 * 18432 / 12}, Sharding: Sharding{Stage: 3, GradientBytes: 4, WeightBytes: 2, Ranks: 256}, Tied: 256000 * 18432 / 12, Norm: true}
 	for b.Loop() {
 		if _, err := s.Play(); err != nil {
 			b.Fatal(err)

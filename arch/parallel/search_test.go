@@ -20,7 +20,7 @@ func gpt3Memory(m *Mapping) (units.Bytes, error) {
 	tp := m.Degrees.TP
 	f := Footprint{
 		Degrees: m.Degrees, Microbatches: m.Microbatches, Schedule: m.Schedule, Seq: 2048, Batch: m.MicroBatch, Vocabulary: 51200, Recompute: m.Recompute,
-		Layers: []Held{{Times: 96, Shape: gpt(12288, 96), Parameters: 12 * 12288 * 12288 / tp}}, Embedding: Held{Parameters: 51200 * 12288 / tp}, Tied: true,
+		Layers: []Held{{Times: 96, Shape: gpt(12288, 96), Parameters: 12 * 12288 * 12288 / tp}}, Embedding: Held{Parameters: 51200 * 12288 / tp}, Tied: 51200 * 12288 / tp,
 		State: AdamMixed32, Sharding: Sharding{Stage: m.ZeRO, GradientBytes: 4, WeightBytes: 2},
 	}
 	ms, err := f.Stages()
@@ -50,7 +50,7 @@ func gpt3Time(m *Mapping) (units.Time, error) {
 	head := 2 * tokens * 12288 * 51200 / tp / 150
 	s := Step{
 		Degrees: m.Degrees, Network: wire{2_000_000, 40}, Chip: Chip{Cores: 108, Bandwidth: 2e12, Channels: [NumKinds]int64{Data: 16, Pipeline: 2}},
-		Embedding: Block{Parameters: 51200 * 12288 / tp}, Tied: true, Layers: []Run{{l, 96}},
+		Embedding: Block{Parameters: 51200 * 12288 / tp}, Tied: 51200 * 12288 / tp, Layers: []Run{{l, 96}},
 		Head:         Block{Forward: unit("head forward", units.Time(head)), Backward: unit("head backward", units.Time(2*head))},
 		Microbatches: m.Microbatches, Schedule: m.Schedule, Boundary: Boundary{Bytes: units.Bytes(tokens * 12288 * 2 / tp)},
 		Sharding: Sharding{Stage: m.ZeRO, GradientBytes: 4, WeightBytes: 2, Overlap: true}, Spread: 0.02,

@@ -191,8 +191,11 @@ type Step struct {
 	Sharding Sharding
 	// Update is the optimizer's step; its Elements are parameters of a rank.
 	Update PerElement
-	// Tied says that the head's weights are the embedding's: first and last stage add up their gradients.
-	Tied bool
+	// Tied is the parameters of a table that the embedding and the head have in common, and TiedFrozen the bytes of one that is
+	// not trained. Embedding counts them, and Head does not; a last stage that is not the first has a copy, and both add up
+	// their gradients.
+	Tied       int64
+	TiedFrozen units.Bytes
 	// Norm takes the norm of all gradients before the update, for which all ranks wait.
 	Norm bool
 
@@ -276,6 +279,9 @@ func (s *Step) check() error {
 		if b.FrozenBytes < 0 || b.FrozenExpertBytes < 0 || b.FrozenBytes > maxBytes || b.FrozenExpertBytes > maxBytes {
 			return fmt.Errorf("%s: %d bytes of frozen weights, %d of experts: must be between 0 and %d", b.Forward.Name, b.FrozenBytes, b.FrozenExpertBytes, maxBytes)
 		}
+	}
+	if s.Tied < 0 || s.Tied > s.Embedding.Parameters || s.TiedFrozen < 0 || s.TiedFrozen > s.Embedding.FrozenBytes {
+		return fmt.Errorf("the head has %d parameters and %d frozen bytes of the embedding's %d and %d", s.Tied, s.TiedFrozen, s.Embedding.Parameters, s.Embedding.FrozenBytes)
 	}
 	if s.Update.Elements < 0 {
 		return fmt.Errorf("unit %s: is that of %d parameters", s.Update.Name, s.Update.Elements)

@@ -74,11 +74,17 @@ type Share struct {
 }
 
 // ShareOf adds up what one chip of a tensor group has of the weights of a block, where one rank of ep has its part of the
-// experts. With adapters only, the weights that are trained are those of low-rank adapters.
-func ShareOf(blk *traces.Block, tp, ep int64, adapters bool) (Share, error) {
+// experts. With adapters only, the weights that are trained are those of low-rank adapters. Those that another block has too,
+// as the head a tied table, are not counted (nil: all are).
+func ShareOf(blk, other *traces.Block, tp, ep int64, adapters bool) (Share, error) {
 	var s Share
 	p := Mapping{TP: max(tp, 1), EP: max(ep, 1), AttnDP: max(ep, 1), MoETP: max(tp, 1)}
 	seen := map[string]bool{}
+	if other != nil {
+		for i := range other.Tensors {
+			seen[other.Tensors[i].Name] = other.Tensors[i].Role == traces.Weight
+		}
+	}
 	for i := range blk.Ops {
 		op := &blk.Ops[i]
 		for _, id := range op.Inputs {

@@ -93,7 +93,7 @@ func TestFootprintOfFrozenWeights(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := plan.ShareOf(&g.Blocks[g.Runs[1].Block], c.tp, c.ep, adapters != nil)
+			got, err := plan.ShareOf(&g.Blocks[g.Runs[1].Block], nil, c.tp, c.ep, adapters != nil)
 			if err != nil {
 				t.Fatal(err)
 			}
