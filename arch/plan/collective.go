@@ -99,7 +99,12 @@ func (b *builder) flow(c *interconnect.Cluster, op interconnect.Op, g interconne
 	lib := b.m.CollectiveLibrary(b.profile)
 	if span, ok := units.Mul(g.Ranks, g.Stride); c.Up != nil && ok && g.Stride == 1 && (c.Out == nil || span <= c.Chips && c.Chips%span == 0) {
 		s, err := c.Up.ScheduleBy(lib, protocol, op, g.Ranks, bytes)
-		return flow{s.Protocol, s.Latency, s.Sent, 0, float64(s.Sent) / float64(max(s.Occupied, 1)), 1}, s.Protocol == "" && bytes > 0, err
+		// Of the rate at which the links reach the group, which may be less than that to all chips.
+		share := float64(s.Sent) / float64(max(s.Occupied, 1))
+		if r, ok := b.res[LinkResource]; ok {
+			share *= min(1, float64(c.Up.Rate(lib, g.Ranks))/float64(b.p.Resources[r].Rate))
+		}
+		return flow{s.Protocol, s.Latency, s.Sent, 0, share, 1}, s.Protocol == "" && bytes > 0, err
 	}
 	cost, err := c.Collective(lib, op, g, bytes, protocol)
 	if err != nil {

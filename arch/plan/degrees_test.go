@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -123,6 +124,49 @@ func TestExchangedBytes(t *testing.T) {
 	// Two nodes: bytes leave them.
 	if got := sent(plan.Mapping{EP: 8, AttnDP: 16, MoETP: 2}, 64); got["nic"] == 0 {
 		t.Errorf("two nodes: %v", got)
+	}
+}
+
+// TestRateOfAGroup: an all-reduce over two chips takes the links that lead to the other one, whatever else the eight chips of the mapping
+// do; through a switch all links lead everywhere.
+func TestRateOfAGroup(t *testing.T) {
+	for _, name := range []string{"mi300x", "h100-sxm", "tpu-v6e"} {
+		m := preset(t, name)
+		rates := func(p plan.Mapping, batch int64) (slowest, fastest float64) {
+			g := model(t, "mixtral-8x7b", llm.Workload{Phase: "decode", Batch: batch, Prompt: 64, Groups: p.Degrees().AttnDP})
+			p.Overfull = true
+			prog, err := plan.Build(m, g, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slowest = math.Inf(1)
+			var walk func(*plan.Body)
+			walk = func(b *plan.Body) {
+				for i := range b.Nodes {
+					n := &b.Nodes[i]
+					if n.Body != nil {
+						walk(n.Body)
+						continue
+					}
+					if k := b.Kernel(); k < 0 || prog.Ops[k].Kind != "all-reduce" {
+						continue
+					}
+					for _, u := range n.Step.Uses {
+						if r := &prog.Resources[u.Resource]; r.Name == plan.LinkResource {
+							rate := float64(u.Amount) * float64(r.Rate) / float64(u.Occupied())
+							slowest, fastest = min(slowest, rate), max(fastest, rate)
+						}
+					}
+				}
+			}
+			walk(prog.Entry)
+			return slowest, fastest
+		}
+		least, most := rates(plan.Mapping{TP: 2}, 8)
+		a, b := rates(plan.Mapping{TP: 2, EP: 8}, 32) // as many tokens for each two chips
+		if most == 0 || math.Abs(a/least-1) > 1e-3 || math.Abs(b/most-1) > 1e-3 {
+			t.Errorf("%s: %.4g to %.4g B/s over two chips, of eight %.4g to %.4g", name, least, most, a, b)
+		}
 	}
 }
 
