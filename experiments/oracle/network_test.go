@@ -71,6 +71,7 @@ func TestNetworks(t *testing.T) {
 		{"a rank twice", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1,0]]}}`, `"path":"/network/groups","message":"group [0 1 0]: rank 0 is in it twice`},
 		{"a rank in two groups", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1],[1,2]]}}`, `"message":"rank 1 is in group [0 1] and in group [1 2] at the same time`},
 		{"uneven groups", `{"network":{"topology":"switch","dims":6,` + links + `,"bytes":1,"algorithm":"ring","groups":{"ranks":4}}}`, `"path":"/network/groups","message":"6 ranks are not groups of 4, 1 apart"`},
+		{"groups of two and of eight", `{"network":{"topology":"switch","dims":10,` + links + `,"bytes":1e9,"algorithm":"ring","groups":[[0,1],[2,3,4,5,6,7,8,9]]}}`, `"path":"/network/groups","message":"group [0 1] has 2 ranks and group [2 3 4 5 6 7 8 9] 8: groups side by side are of one size"`},
 		{"no power of two", `{"network":{"topology":"switch","dims":6,` + links + `,"bytes":1,"algorithm":"halving-doubling"}}`, `"path":"/network/algorithm"`},
 		{"unknown topology", `{"network":{"topology":"star","dims":6,` + links + `,"bytes":1}}`, `"path":"/network/topology"`},
 		{"unknown algorithm", `{"network":{"topology":"ring","dims":6,` + links + `,"bytes":1,"algorithm":"gossip"}}`, `"path":"/network/algorithm"`},

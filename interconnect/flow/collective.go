@@ -468,6 +468,9 @@ func (n *Network) check(c *Collective) error {
 			}
 			seen[rank] = i + 1
 		}
+		if first := c.Groups[0]; len(g) != len(first) {
+			return wrong("groups", "groups of one size at a time, or jobs", "group %s has %d ranks and group %s %d: groups side by side are of one size", name(first), len(first), name(g), len(g))
+		}
 		switch c.Algorithm {
 		case Direct, OneShot:
 			flows += len(g) * len(g)
