@@ -53,6 +53,8 @@ func TestNetworks(t *testing.T) {
 		{"a slow link", `{"network":{"topology":"ring","dims":4,` + links + `,"bytes":1e9,"algorithm":"ring","faults":[{"from":0,"to":1,"share":0.5}]}}`, `"busiest_link":{"from":0,"to":1,`},
 		{"a graph", `{"network":{"graph":{"ranks":2,"nodes":3,"links":[[0,2,50,500],[2,1,50,500]]},"bytes":1e9,"algorithm":"ring"}}`, `"seconds":0.020002`},
 		{"jobs share what they meet on", `{"network":{"topology":"switch","dims":4,` + links + `,"jobs":[{"ranks":[0,1],"bytes":1e9},{"ranks":[2,3],"bytes":1e9}]}}`, `"jobs":[{"name":"job 0","start_seconds":0,"end_seconds":0.020002},{"name":"job 1","start_seconds":0,"end_seconds":0.020002}]`},
+		{"a job of rings in two dimensions as by itself", `{"network":{"topology":"torus","dims":[4,4],` + links + `,"jobs":[{"ranks":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15],"bytes":1e9,"algorithm":"multi-ring"}]}}`, `"seconds":0.009381`},
+		{"which are of all ranks", `{"network":{"topology":"torus","dims":[4,4],` + links + `,"jobs":[{"ranks":[0,1],"bytes":1e9,"algorithm":"multi-ring"}]}}`, `"path":"/network/jobs/0","message":"job 0: rings in several dimensions are over all ranks`},
 		{"chunks", `{"network":{"topology":["ring","switch"],"dims":[8,4],` + links + `,"bytes":1e9,"algorithm":["ring","halving-doubling"],"chunks":8,"active_chunks":2}}`, `"status":"ok"`},
 		{"skew by the default algorithm", `{"network":{"topology":"switch","dims":4,"link_gigabytes_per_second":50,"latency_ns":0,"bytes":1000000,"collective":"all-to-all","skew":3}}`, `"seconds":0.00005094`},
 		{"skew of a gather", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1e9,"collective":"all-gather","skew":3}}`, `"path":"/network/skew"`},

@@ -87,12 +87,15 @@ func does(op interconnect.Op, algorithm string, ranks int) string {
 }
 
 // stages lists what a collective sends.
-func (c *Collective) stages(both bool) ([]stage, error) {
+func (n *Network) stages(c *Collective) ([]stage, error) {
 	var list []stage
+	both := n.bothWays()
 	for _, g := range c.Groups {
-		n := len(g)
-		if why := does(c.Op, c.Algorithm, n); why != "" {
+		if why := does(c.Op, c.Algorithm, len(g)); why != "" {
 			return nil, wrong("algorithm", "", "group %s: %s", name(g), why)
+		}
+		if c.Algorithm == MultiRing {
+			return n.multiRing(c)
 		}
 		mine := stagesOf(c.Op, c.Algorithm, c.Bytes, g, c.Skew, both)
 		for i := range mine {
@@ -115,7 +118,8 @@ func name(g []int) string {
 	return fmt.Sprint(g)
 }
 
-// stagesOf lists what a collective of one group sends; both says that a ring is worth going round both ways.
+// stagesOf lists what a collective of one group sends, but for rings in several dimensions; both says that a ring is worth going round
+// both ways.
 func stagesOf(op interconnect.Op, algorithm string, size float64, g []int, skew float64, both bool) []stage {
 	n := len(g)
 	if n < 2 || size <= 0 {
@@ -352,15 +356,7 @@ func (n *Network) time(c *Collective, whole bool) (*Result, error) {
 	if err := n.check(c); err != nil {
 		return nil, err
 	}
-	if c.Algorithm == MultiRing {
-		for _, g := range c.Groups {
-			if why := does(c.Op, c.Algorithm, len(g)); why != "" {
-				return nil, wrong("algorithm", "", "group %s: %s", name(g), why)
-			}
-		}
-		return n.multiRing(c, whole)
-	}
-	list, err := c.stages(n.bothWays())
+	list, err := n.stages(c)
 	if err != nil {
 		return nil, err
 	}
@@ -508,7 +504,7 @@ func Side(ranks int, g interconnect.Group) ([][]int, error) {
 
 // multiRing scatters or gathers in all dimensions at once: of as many parts of the buffer as there are dimensions, each begins with
 // another one and goes on with the next.
-func (n *Network) multiRing(c *Collective, whole bool) (*Result, error) {
+func (n *Network) multiRing(c *Collective) ([]stage, error) {
 	if len(c.Groups) != 1 || len(c.Groups[0]) != n.ranks || n.dims == nil {
 		return nil, wrong("algorithm", "", "rings in several dimensions are over all ranks of a network of dimensions")
 	}
@@ -519,8 +515,7 @@ func (n *Network) multiRing(c *Collective, whole bool) (*Result, error) {
 		}
 	}
 	k := len(dims)
-	r := &Result{Busiest: -1}
-	busy := make([]float64, len(n.links))
+	var list []stage
 	passes := 1.0
 	if c.Op == interconnect.AllReduce {
 		passes = 2
@@ -544,12 +539,9 @@ func (n *Network) multiRing(c *Collective, whole bool) (*Result, error) {
 			}
 			parts[p] /= float64(size)
 		}
-		if _, err := n.stage(&s, r, busy, whole); err != nil {
-			return nil, err
-		}
+		list = append(list, s)
 	}
-	r.busiest(busy)
-	return r, nil
+	return list, nil
 }
 
 type part struct {

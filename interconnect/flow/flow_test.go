@@ -178,7 +178,7 @@ func TestQuotient(t *testing.T) {
 		if err != nil || !near(a.Seconds, b.Seconds) {
 			t.Fatalf("classes: %g s, in full: %g s, %v", a.Seconds, b.Seconds, err)
 		}
-		list, _ := c.stages(n.bothWays())
+		list, _ := n.stages(c)
 		for _, s := range list {
 			paths := n.paths(t, &s)
 			capacity := make([]float64, len(n.links))
@@ -489,7 +489,7 @@ func BenchmarkClosFill(b *testing.B) {
 	n := build(b, rail()...)
 	groups, _ := Side(12288, interconnect.Group{Ranks: 1536, Stride: 8})
 	c := &Collective{Op: interconnect.AllReduce, Algorithm: RingAlgorithm, Bytes: 1e9, Groups: groups}
-	list, err := c.stages(n.bothWays())
+	list, err := n.stages(c)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func (r *running) over() bool { return len(r.stages) == 0 }
 
 func (n *Network) begin(i int, j *Job) (*running, error) {
 	r := &running{job: i}
-	list, err := j.stages(n.bothWays())
+	list, err := n.stages(&j.Collective)
 	if err != nil {
 		e := err.(*Error)
 		return nil, wrong(fmt.Sprintf("jobs/%d", i), e.Hint, "%s: %s", j.Name, e.Message)
