@@ -69,6 +69,7 @@ func TestNetworks(t *testing.T) {
 		{"a link of nothing", `{"network":{"graph":{"ranks":2,"links":[[0,1,0,500]]},"bytes":1}}`, `"path":"/network/graph/links/0","message":"0 to 1 carries 0 B/s"`},
 		{"a dimension of nothing", `{"network":{"topology":["ring","ring"],"dims":[2,2],"link_gigabytes_per_second":[1,0],"latency_ns":1,"bytes":1}}`, `"path":"/network/link_gigabytes_per_second/1"`},
 		{"a cut line", `{"network":{"topology":"mesh","dims":4,` + links + `,"bytes":1,"algorithm":"ring","faults":[{"from":1,"to":2}]}}`, `"message":"group [0 1 2 3]: rank 0 cannot reach rank 3`},
+		{"a cut link to a switch that reduces", `{"network":{"topology":"switch","dims":4,"reduces":true,` + links + `,"bytes":1,"faults":[{"from":0,"to":4}]}}`, `"message":"group [0 1 2 3]: rank 0 cannot reach rank 1`},
 		{"no such link", `{"network":{"topology":"mesh","dims":4,` + links + `,"bytes":1,"faults":[{"from":0,"to":2}]}}`, `"path":"/network/faults/0","message":"there is no link between 0 and 2"`},
 		{"a rank twice", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1,0]]}}`, `"path":"/network/groups","message":"group [0 1 0]: rank 0 is in it twice`},
 		{"a rank in two groups", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"algorithm":"ring","groups":[[0,1],[1,2]]}}`, `"message":"rank 1 is in group [0 1] and in group [1 2] at the same time`},

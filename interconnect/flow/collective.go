@@ -30,7 +30,8 @@ type stage struct {
 	from, to []int
 	bytes    []float64
 	times    float64
-	// toSwitch says that flows go to and from the switch of the rank's first dimension: to is not used.
+	// toSwitch says that flows go to and from the switch of the rank's first dimension: to only says whom a rank without a link
+	// to it cannot reach.
 	toSwitch bool
 }
 
@@ -414,11 +415,14 @@ func (n *Network) stage(s *stage, r *Result, busy []float64, whole bool) (float6
 	for f := range s.from {
 		r.Sent += s.bytes[f] * s.times
 		if s.toSwitch {
-			paths.links = append(paths.links, n.out[0][s.from[f]])
-			paths.end(s.bytes[f])
-			paths.links = append(paths.links, n.in[0][s.from[f]])
-			paths.end(s.bytes[f])
-			continue
+			up, down := n.out[0][s.from[f]], n.in[0][s.from[f]]
+			if n.links[up].Rate > 0 && n.links[down].Rate > 0 {
+				paths.links = append(paths.links, up)
+				paths.end(s.bytes[f])
+				paths.links = append(paths.links, down)
+				paths.end(s.bytes[f])
+				continue
+			}
 		}
 		if err := n.route(paths, s.from[f], s.to[f], s.bytes[f]); err != nil {
 			return 0, err

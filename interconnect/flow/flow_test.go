@@ -332,6 +332,17 @@ func TestFaults(t *testing.T) {
 	if err == nil || err.Error() != "links: group [0 1 2 3]: rank 0 cannot reach rank 3: no links that work lead there" {
 		t.Error(err)
 	}
+	// Behind a switch all ranks need the link that they have to it, also where it reduces.
+	sums := build(t, Dimension{Topology: Switch, Ranks: 4, Rate: 1e9, Reduces: true})
+	if cut, err = sums.Break([]Fault{{2, 4, 0}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, algorithm := range []string{RingAlgorithm, InSwitch} {
+		r, err := cut.Time(&Collective{Op: interconnect.AllReduce, Algorithm: algorithm, Bytes: 1, Groups: everyone(4)})
+		if err == nil || !strings.HasPrefix(err.Error(), "links: group [0 1 2 3]: rank ") || !strings.HasSuffix(err.Error(), ": no links that work lead there") {
+			t.Errorf("%s: %+v, %v", algorithm, r, err)
+		}
+	}
 }
 
 func TestErrors(t *testing.T) {
