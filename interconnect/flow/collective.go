@@ -454,7 +454,7 @@ func (n *Network) stage(s *stage, r *Result, busy []float64, whole bool) (float6
 // check verifies groups: ranks that are there, once each.
 func (n *Network) check(c *Collective) error {
 	seen := make([]int, n.ranks) // group of a rank, from 1
-	flows := 0
+	flows, fewer := 0, "fewer ranks"
 	for i, g := range c.Groups {
 		for _, rank := range g {
 			if rank < 0 || rank >= n.ranks {
@@ -471,15 +471,18 @@ func (n *Network) check(c *Collective) error {
 		if first := c.Groups[0]; len(g) != len(first) {
 			return wrong("groups", "groups of one size at a time, or jobs", "group %s has %d ranks and group %s %d: groups side by side are of one size", name(first), len(first), name(g), len(g))
 		}
-		switch c.Algorithm {
-		case Direct, OneShot:
+		switch {
+		case c.Op == interconnect.AllToAll: // with any algorithm
 			flows += len(g) * len(g)
+		case c.Op != interconnect.SendRecv && (c.Algorithm == Direct || c.Algorithm == OneShot):
+			flows += len(g) * len(g)
+			fewer = "fewer ranks, or a ring"
 		default:
 			flows += 2 * len(g)
 		}
 	}
 	if flows > mostLinks {
-		return wrong("groups", "fewer ranks, or a ring", "%d flows at a time are more than are played", flows)
+		return wrong("groups", fewer, "%d flows at a time are more than are played", flows)
 	}
 	if c.Algorithm == InSwitch && (!n.reduces || len(n.dims) != 1 || !n.dims[0].Reduces) {
 		return wrong("algorithm", `"reduces": true, if the switch does`, "the network has no switch between all ranks that reduces")

@@ -405,6 +405,30 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// However an all-to-all is said to run, all pairs are flows: of too many ranks it is refused, and so is what sends directly, for which there
+// is another way.
+func TestTooManyFlows(t *testing.T) {
+	n := build(t, Dimension{Topology: Switch, Ranks: 1025, Rate: 1e9})
+	for _, c := range []struct {
+		op        interconnect.Op
+		algorithm string
+		hint      string
+	}{
+		{interconnect.AllToAll, RingAlgorithm, "fewer ranks"},
+		{interconnect.AllToAll, Direct, "fewer ranks"},
+		{interconnect.AllReduce, OneShot, "fewer ranks, or a ring"},
+		{interconnect.AllGather, Direct, "fewer ranks, or a ring"},
+		{interconnect.AllGather, RingAlgorithm, ""},
+		{interconnect.SendRecv, Direct, ""},
+	} {
+		_, err := n.Time(&Collective{Op: c.op, Algorithm: c.algorithm, Bytes: 1, Groups: everyone(1025)})
+		e, refused := err.(*Error)
+		if refused != (c.hint != "") || refused && (e.Hint != c.hint || e.Message != "1050625 flows at a time are more than are played") {
+			t.Errorf("%s with %s: %v", c.op, c.algorithm, err)
+		}
+	}
+}
+
 // A graph written link by link is the network that it spells out.
 func TestExplicit(t *testing.T) {
 	built := build(t, Dimension{Topology: Switch, Ranks: 4, Rate: 1e9, Latency: 1e-6})
