@@ -194,7 +194,7 @@ func (c *Cluster) across(lib *Library, op Op, g Group, bytes units.Bytes, algori
 		up = float64(c.Up.rate(lib, Group{local, g.Stride}))
 	}
 	out := float64(c.Out.Bandwidth) * float64(c.Out.NICs) / float64(c.Chips) * c.Out.Efficiency // a rank's part of the NICs
-	out = min(out, c.crossing(g, nodes))
+	out = min(out, c.crossing(op, g, local, nodes))
 	best, least := Cost{}, math.Inf(1)
 	picked := c.Out.Library.picks(algorithm)
 	for i := range c.Out.Library.Protocols {
@@ -227,9 +227,10 @@ func (c *Cluster) across(lib *Library, op Op, g Group, bytes units.Bytes, algori
 	return best, nil
 }
 
-// crossing is the rate that a rank gets where the group's nodes lie in several groups of the network: those that are
-// Stride/Chips nodes apart all cross at once.
-func (c *Cluster) crossing(g Group, nodes int64) float64 {
+// crossing is the rate that a rank gets where the group's nodes lie in several groups of the network. Round a ring those that are
+// Stride/Chips nodes apart all cross at once; of an all-to-all all do, with the part of what leaves their node that leaves the
+// network's group too.
+func (c *Cluster) crossing(op Op, g Group, local, nodes int64) float64 {
 	o := c.Out
 	if o.Group == 0 || o.Oversubscription <= 1 {
 		return math.Inf(1)
@@ -239,6 +240,10 @@ func (c *Cluster) crossing(g Group, nodes int64) float64 {
 		return math.Inf(1)
 	}
 	rank := float64(o.Bandwidth) * float64(o.NICs) / float64(c.Chips) * o.Efficiency
+	if op == AllToAll {
+		near := local * max(1, o.Group/apart) // ranks of the group in one of the network
+		return rank / o.Oversubscription * float64(g.Ranks-local) / float64(g.Ranks-near)
+	}
 	return rank / o.Oversubscription * float64(o.Group) / float64(min(apart, o.Group))
 }
 

@@ -11,15 +11,22 @@ import (
 
 // The closed form of a machine's cluster and flows on the links that it stands for take the same, where each rank has an
 // interface of its own and nothing else uses it: groups inside a node, groups with one rank in each node, and exchanges
-// between all of several nodes.
+// between all of several nodes, with less bandwidth between leaves than below them.
 func TestClusterAgainstFlows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const up, out = 400e9, 50e9
 		chips, nodes := rapid.SampledFrom([]int{2, 4, 8}).Draw(t, "chips"), rapid.SampledFrom([]int{2, 3, 4, 8}).Draw(t, "nodes")
+		var leaves []int
+		for n := 1; n <= nodes; n++ {
+			if nodes%n == 0 {
+				leaves = append(leaves, n)
+			}
+		}
+		leaf, over := rapid.SampledFrom(leaves).Draw(t, "nodes of a leaf"), rapid.SampledFrom([]float64{1, 1.5, 2, 7}).Draw(t, "oversubscription")
 		lib := interconnect.Library{Protocols: []interconnect.Protocol{{Name: "ring", Efficiency: 1}}}
 		c := &interconnect.Cluster{Chips: int64(chips), Up: &interconnect.Spec{Topology: "switch", Bandwidth: up, Library: lib},
-			Out: &interconnect.ScaleOut{Topology: "fat-tree", NICs: int64(chips), Bandwidth: out, Efficiency: 1, Library: lib}}
-		n := build(t, Dimension{Topology: Switch, Ranks: chips, Rate: up}, Dimension{Topology: FatTree, Ranks: nodes, Rate: out})
+			Out: &interconnect.ScaleOut{Topology: "fat-tree", NICs: int64(chips), Bandwidth: out, Efficiency: 1, Group: int64(leaf), Oversubscription: over, Library: lib}}
+		n := build(t, Dimension{Topology: Switch, Ranks: chips, Rate: up}, Dimension{Topology: FatTree, Ranks: nodes, Rate: out, Group: leaf, Oversubscription: over})
 		op := rapid.SampledFrom(ops).Draw(t, "op")
 		g, algorithm := interconnect.Group{Ranks: int64(chips), Stride: 1}, RingAlgorithm
 		switch rapid.IntRange(0, 2).Draw(t, "group") {
@@ -51,7 +58,7 @@ func TestClusterAgainstFlows(t *testing.T) {
 			t.Fatal(err)
 		}
 		if math.Abs(r.Seconds/cost.Time.Seconds()-1) > 1e-5 { // whole bytes and picoseconds
-			t.Fatalf("%s of %d B over %+v of %d nodes of %d: %v in closed form, flows %g s", op, bytes, g, nodes, chips, cost.Time, r.Seconds)
+			t.Fatalf("%s of %d B over %+v of %d nodes of %d, %d to a leaf: %v in closed form, flows %g s", op, bytes, g, nodes, chips, leaf, cost.Time, r.Seconds)
 		}
 		// All ranks of a group but the ends of a chain send what the algorithm has to move.
 		if op != interconnect.Broadcast && op != interconnect.SendRecv {
