@@ -42,6 +42,9 @@ type networkRequest struct {
 // at is the pointer of a field that an error names, dims or dims/2.
 func (n *networkRequest) at(field string) string {
 	name, rest, indexed := strings.Cut(field, "/")
+	if name == "group" { // as the model calls them
+		name, field = "leaf", "leaf/"+rest
+	}
 	switch {
 	case name == "faults", name == "jobs", name == "order":
 	case n.explicit && name == "links" && indexed:
@@ -66,6 +69,9 @@ func (n *networkRequest) failed(err error) *Error {
 	case *astra.Error:
 		return invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
 	case *flow.Error:
+		if e.Field == "closed" {
+			return unsupported("not-simulated", "/fidelity", e.Hint, "%s", e.Message)
+		}
 		return invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
 	}
 	return &Error{Failed, "internal", "/network", shorten(err.Error()), ""}
@@ -91,7 +97,7 @@ func (q *request) readNetwork(f *fields) {
 		n.chunks, n.active = f.integer("chunks", 1, 4096, 1), f.integer("active_chunks", 1, 4096, 1)
 	}
 	if g := f.typed("graph", object); g != nil {
-		for _, name := range []string{"topology", "dims", "link_gigabytes_per_second", "latency_ns", "leaf", "group", "oversubscription", "reduces"} {
+		for _, name := range []string{"topology", "dims", "link_gigabytes_per_second", "latency_ns", "leaf", "oversubscription", "reduces"} {
 			if *f.err == nil && f.get(name) != nil {
 				f.fail(invalid("conflict", "/network/"+name, "leave it out", "a graph takes the place of dimensions"))
 			}
@@ -116,9 +122,18 @@ func (q *request) readNetwork(f *fields) {
 	if c := &n.collective; *f.err == nil && c.Skew > 0 && c.Op != interconnect.AllToAll {
 		f.fail(invalid("conflict", "/network/skew", `"collective":"all-to-all"`, "only an all-to-all has a skew, and this is %s", c.Op))
 	}
-	if *f.err == nil && n.chunks > 1 && (n.explicit || len(n.collective.Groups) > 0) {
-		f.fail(invalid("conflict", "/network/chunks", "leave it out", "chunks follow one another through dimensions, and groups or a graph have none"))
+	if *f.err == nil && n.chunks > 1 && !n.byDims() {
+		f.fail(invalid("conflict", "/network/chunks", "leave it out", "chunks follow one another from dimension to dimension, and groups, a graph, a send-recv, a skew or multi-ring have all at once"))
 	}
+	if *f.err == nil && n.active > n.chunks {
+		f.fail(invalid("conflict", "/network/active_chunks", fmt.Sprintf(`at most %d, or more "chunks"`, n.chunks), "%d of %d chunks cannot be under way", n.active, n.chunks))
+	}
+}
+
+// byDims reports whether a collective goes through one dimension after the other, and not through all at once.
+func (n *networkRequest) byDims() bool {
+	c := &n.collective
+	return !n.explicit && len(c.Groups) == 0 && !slices.Equal(n.algorithms, slices.Repeat([]string{flow.MultiRing}, len(n.algorithms))) && c.Op != interconnect.SendRecv && c.Skew == 0
 }
 
 // opNames are the collectives, the usual one first.
@@ -145,8 +160,18 @@ func (q *request) readAstra(f *fields, mode string) {
 // count refuses a number of ranks that is none.
 func (f *fields) count(name string, i int, x float64) {
 	if x != math.Trunc(x) || x > 1<<31 {
-		f.fail(invalid("range", fmt.Sprintf("%s/%d", pointer(f.at, name), i), "", "%g: must be a whole number", x))
+		f.fail(invalid("range", f.item(name, i), "", "%g: must be a whole number", x))
 	}
+}
+
+// item is the pointer of an entry of a member that is a list or one plain value for all.
+func (f *fields) item(name string, i int) string {
+	for k := range f.members {
+		if m := &f.members[k]; string(m.name) == name && m.value.kind == array {
+			return fmt.Sprintf("%s/%d", pointer(f.at, name), i)
+		}
+	}
+	return pointer(f.at, name)
 }
 
 // readDims reads the dimensions of a network. A torus has rings in all of them, a mesh lines.
@@ -174,19 +199,50 @@ func (n *networkRequest) readDims(f *fields) {
 			d.Topology = flow.Ring
 		case "mesh":
 			d.Topology = flow.Line
-		case flow.FatTree, flow.Dragonfly:
 		case flow.Switch:
 			d.Reduces = reduces
-			fallthrough
-		default:
-			if !slices.Contains(n.lists, "oversubscription") && over[i] > 0 && slices.Contains(topology, flow.FatTree) {
-				d.Oversubscription = 0 // one plain value is for the fat tree alone
-			}
-			if !slices.Contains(n.lists, "leaf") && slices.Contains(topology, flow.FatTree) {
+		}
+		if slices.ContainsFunc(topology, leaved) && !leaved(d.Topology) { // plain values are for dimensions of leaves alone
+			if !slices.Contains(n.lists, "leaf") {
 				d.Group = 0
+			}
+			if !slices.Contains(n.lists, "oversubscription") {
+				d.Oversubscription = 0
 			}
 		}
 		n.dims = append(n.dims, d)
+	}
+	if slices.ContainsFunc(n.dims, func(d flow.Dimension) bool { return !slices.Contains(flow.Topologies, d.Topology) }) {
+		return // said when the network is built
+	}
+	if reduces && !slices.Contains(topology, flow.Switch) {
+		f.fail(invalid("conflict", "/network/reduces", `"topology":"switch"`, "a switch reduces, and there is none"))
+	}
+	n.oversubscribed(f)
+}
+
+// leaved reports whether ranks of a topology are below leaves or in groups.
+func leaved(topology string) bool { return topology == flow.FatTree || topology == flow.Dragonfly }
+
+// oversubscribed refuses an oversubscription of what has no leaves to lie between.
+func (n *networkRequest) oversubscribed(f *fields) {
+	if !f.has("oversubscription") {
+		return
+	}
+	each, none := slices.Contains(n.lists, "oversubscription"), true
+	for i := range n.dims {
+		d := &n.dims[i]
+		has := leaved(d.Topology) && d.Group > 0 && d.Group < d.Ranks
+		none = none && !has
+		switch at := f.item("oversubscription", i); {
+		case d.Oversubscription < 1 && (each || leaved(d.Topology)):
+			f.fail(invalid("range", at, "", "%g: must be at least 1", d.Oversubscription))
+		case each && d.Oversubscription > 1 && !has:
+			f.fail(invalid("conflict", at, `1, or "leaf"`, "it is between leaves of a fat tree or groups of a dragonfly, and dimension %d has no two", i))
+		}
+	}
+	if none && !each {
+		f.fail(invalid("conflict", "/network/oversubscription", `"leaf", e.g. of 4 ranks`, "it is between leaves of a fat tree or groups of a dragonfly, and there are no two"))
 	}
 }
 
@@ -365,11 +421,7 @@ func (f *fields) each(name string, many int, k kind) []*value {
 	}
 	for i, v := range list {
 		if v.kind != k {
-			at := pointer(f.at, name)
-			if len(list) > 1 {
-				at = fmt.Sprintf("%s/%d", at, i)
-			}
-			f.fail(invalid("type", at, "", "must be %s, is %s", k, v.kind))
+			f.fail(invalid("type", f.item(name, i), "", "must be %s, is %s", k, v.kind))
 			return make([]*value, many)
 		}
 	}
@@ -400,7 +452,7 @@ func (f *fields) numbers(name string, many int) []float64 {
 		if v != nil {
 			var err error
 			if x, err = strconv.ParseFloat(string(v.raw), 64); err != nil || x < 0 || x > 1e15 {
-				f.fail(invalid("range", fmt.Sprintf("%s/%d", pointer(f.at, name), i), "", "%s: must be from 0 to 1e15", shorten(string(v.raw))))
+				f.fail(invalid("range", f.item(name, i), "", "%s: must be from 0 to 1e15", shorten(string(v.raw))))
 			}
 		}
 		list = append(list, x)
@@ -498,8 +550,10 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 		return a, nil
 	}
 	c := n.collective
-	byDims := !n.explicit && len(c.Groups) == 0 && !slices.Equal(n.algorithms, slices.Repeat([]string{flow.MultiRing}, len(n.algorithms))) && c.Op != interconnect.SendRecv && c.Skew == 0
-	if !byDims {
+	if !n.byDims() {
+		if closed {
+			return nil, unsupported("not-simulated", "/fidelity", `"fidelity":"event"`, "there is no closed form of this %s: it goes through all of a network at once", c.Op)
+		}
 		if c.Groups == nil {
 			c.Groups = [][]int{everyone(net.Ranks())}
 		}
@@ -511,9 +565,6 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 		r, used, err := fastest(net, &c, n.algorithms[0])
 		if err != nil {
 			return nil, n.failed(err)
-		}
-		if closed {
-			return nil, unsupported("not-simulated", "/fidelity", `"fidelity":"event"`, "there is no closed form of %s with %s over all of a network", c.Op, used)
 		}
 		return answerOf(net, r, c.Op, c.Bytes, float64(len(c.Groups[0])), []string{used}), nil
 	}

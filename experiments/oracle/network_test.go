@@ -1,6 +1,7 @@
 package oracle_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestNetworkModes(t *testing.T) {
 		`{"network":{"mode":"astra-aware","topology":["ring","switch"],"dims":[8],"link_gigabytes_per_second":50,"latency_ns":500,"algorithm":"ring","bytes":1048576}}`:                                `"path":"/network/topology"`,
 		`{"network":{"mode":"astra-aware","topology":"ring","dims":8,"link_gigabytes_per_second":0,"latency_ns":500,"algorithm":"ring","bytes":1048576}}`:                                              `"path":"/network/link_gigabytes_per_second"`,
 		`{"network":{"mode":"astra-aware","topology":"ring","dims":[8.5],"link_gigabytes_per_second":1,"latency_ns":500,"algorithm":"ring","bytes":1048576}}`:                                          `"path":"/network/dims/0"`,
-		`{"network":{"mode":"astra-aware","topology":"ring","dims":["8"],"link_gigabytes_per_second":1,"latency_ns":500,"algorithm":"ring","bytes":1048576}}`:                                          `"path":"/network/dims"`,
+		`{"network":{"mode":"astra-aware","topology":"ring","dims":["8"],"link_gigabytes_per_second":1,"latency_ns":500,"algorithm":"ring","bytes":1048576}}`:                                          `"path":"/network/dims/0"`,
 		`{"network":{"mode":"astra",` + ring8 + `,"bytes":1}}`:                                                                                                                                         `"path":"/network/mode"`,
 		`{"network":{"mode":"astra-aware",` + ring8 + `}}`:                                                                                                                                             `"path":"/network/bytes"`,
 		`{"network":{"mode":"astra-aware",` + ring8 + `,"bytes":1048576,"size":1}}`:                                                                                                                    `"path":"/network/size"`,
@@ -79,7 +80,7 @@ func TestNetworks(t *testing.T) {
 		{"unknown topology", `{"network":{"topology":"star","dims":6,` + links + `,"bytes":1}}`, `"path":"/network/topology"`},
 		{"unknown algorithm", `{"network":{"topology":"ring","dims":6,` + links + `,"bytes":1,"algorithm":"gossip"}}`, `"path":"/network/algorithm"`},
 		{"faults have no closed form", `{"fidelity":"analytic","network":{"topology":"ring","dims":4,` + links + `,"bytes":1,"faults":[{"from":0,"to":1}]}}`, `"status":"unsupported"`},
-		{"half a rank", `{"network":{"topology":"ring","dims":4.5,` + links + `,"bytes":1}}`, `"path":"/network/dims/0"`},
+		{"half a rank", `{"network":{"topology":"ring","dims":4.5,` + links + `,"bytes":1}}`, `"path":"/network/dims"`},
 		{"more ranks than there are", `{"network":{"topology":"ring","dims":[1e6,1e6],` + links + `,"bytes":1}}`, `"path":"/network/dims/0"`},
 		{"chunks of groups", `{"network":{"topology":"switch","dims":4,` + links + `,"bytes":1,"chunks":2,"groups":{"ranks":2}}}`, `"path":"/network/chunks"`},
 		{"a link of three numbers", `{"network":{"graph":{"ranks":2,"links":[[0,1,50]]},"bytes":1}}`, `"path":"/network/graph/links/0"`},
@@ -87,6 +88,78 @@ func TestNetworks(t *testing.T) {
 		got, err := o.Answer(t.Context(), []byte(c.request))
 		if err != nil || !strings.Contains(string(got), c.want) {
 			t.Errorf("%s: %s\n%s, %v\nwant %s", c.name, c.request, got, err, c.want)
+		}
+	}
+}
+
+// What applies to nothing is refused, under the name and in the form that the request has for it; "" is answered.
+func TestNetworkChecks(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	const links = `"link_gigabytes_per_second":50,"latency_ns":500,"bytes":1e6`
+	const rails = `"topology":["switch","fat-tree"],"dims":[4,8],` + links
+	for _, c := range []struct{ name, request, code, path string }{
+		{"a leaf for the tree alone", `"network":{` + rails + `,"leaf":4,"oversubscription":2}`, "", ""},
+		{"a leaf of each", `"network":{` + rails + `,"leaf":[0,4],"oversubscription":[1,2]}`, "", ""},
+		{"a dragonfly", `"network":{"topology":["switch","dragonfly"],"dims":[4,8],` + links + `,"leaf":2,"oversubscription":2}`, "", ""},
+		{"a dragonfly alone", `"network":{"topology":"dragonfly","dims":8,` + links + `,"leaf":2}`, "", ""},
+		{"a tree of trees", `"network":{"topology":"fat-tree","dims":[4,8],` + links + `,"leaf":4,"oversubscription":2}`, "", ""},
+		{"half a leaf", `"network":{` + rails + `,"leaf":2.5}`, "range", "/network/leaf"},
+		{"half a leaf of two", `"network":{` + rails + `,"leaf":[0,2.5]}`, "range", "/network/leaf/1"},
+		{"less than no leaf", `"network":{` + rails + `,"leaf":-1}`, "range", "/network/leaf"},
+		{"a leaf in words", `"network":{` + rails + `,"leaf":[0,"4"]}`, "type", "/network/leaf/1"},
+		{"a leaf that leaves ranks over", `"network":{` + rails + `,"leaf":3}`, "value", "/network/leaf"},
+		{"one of two", `"network":{` + rails + `,"leaf":[0,3]}`, "value", "/network/leaf/1"},
+		{"a leaf of a ring", `"network":{"topology":"ring","dims":8,` + links + `,"leaf":4}`, "value", "/network/leaf"},
+		{"a leaf of the switch", `"network":{` + rails + `,"leaf":[2,4]}`, "value", "/network/leaf/0"},
+		{"too many links between groups", `"network":{"topology":"dragonfly","dims":4096,` + links + `,"leaf":1}`, "value", "/network/leaf"},
+		{"another name of it", `"network":{` + rails + `,"group":4}`, "unknown-member", "/network/group"},
+
+		{"oversubscription without leaves", `"network":{` + rails + `,"oversubscription":2}`, "conflict", "/network/oversubscription"},
+		{"of a ring", `"network":{"topology":"ring","dims":8,` + links + `,"oversubscription":2}`, "conflict", "/network/oversubscription"},
+		{"of a leaf of all", `"network":{` + rails + `,"leaf":8,"oversubscription":2}`, "conflict", "/network/oversubscription"},
+		{"of the switch", `"network":{` + rails + `,"leaf":4,"oversubscription":[2,1]}`, "conflict", "/network/oversubscription/0"},
+		{"of 0", `"network":{` + rails + `,"leaf":4,"oversubscription":0}`, "range", "/network/oversubscription"},
+		{"of 0 in a list", `"network":{` + rails + `,"leaf":4,"oversubscription":[1,0]}`, "range", "/network/oversubscription/1"},
+		{"of half", `"network":{` + rails + `,"leaf":4,"oversubscription":0.5}`, "range", "/network/oversubscription"},
+		{"of an unknown topology", `"network":{"topology":"clos","dims":8,` + links + `,"leaf":4,"oversubscription":2}`, "value", "/network/topology"},
+
+		{"a switch that reduces", `"network":{` + rails + `,"reduces":true}`, "", ""},
+		{"none that does", `"network":{"topology":"fat-tree","dims":8,` + links + `,"reduces":false}`, "", ""},
+		{"a tree that reduces", `"network":{"topology":"fat-tree","dims":8,` + links + `,"reduces":true}`, "conflict", "/network/reduces"},
+		{"a graph that reduces", `"network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"bytes":1,"reduces":true}`, "conflict", "/network/reduces"},
+		{"a graph of leaves", `"network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"bytes":1,"leaf":2}`, "conflict", "/network/leaf"},
+
+		{"chunks", `"network":{` + rails + `,"chunks":8,"active_chunks":8}`, "", ""},
+		{"one chunk of groups", `"network":{` + rails + `,"chunks":1,"groups":{"ranks":4}}`, "", ""},
+		{"chunks of groups", `"network":{` + rails + `,"chunks":2,"groups":{"ranks":4}}`, "conflict", "/network/chunks"},
+		{"of a graph", `"network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"bytes":1,"chunks":2}`, "conflict", "/network/chunks"},
+		{"of a send", `"network":{` + rails + `,"collective":"send-recv","chunks":2}`, "conflict", "/network/chunks"},
+		{"of a skew", `"network":{` + rails + `,"collective":"all-to-all","skew":1,"chunks":2}`, "conflict", "/network/chunks"},
+		{"of rings in all dimensions", `"network":{"topology":"torus","dims":[4,4],` + links + `,"algorithm":"multi-ring","chunks":2}`, "conflict", "/network/chunks"},
+		{"of jobs", `"network":{"topology":"switch","dims":4,"link_gigabytes_per_second":50,"latency_ns":500,"jobs":[{"ranks":[0,1],"bytes":1}],"chunks":2}`, "unknown-member", "/network/chunks"},
+		{"more under way than there are", `"network":{` + rails + `,"chunks":2,"active_chunks":3}`, "conflict", "/network/active_chunks"},
+		{"more than one", `"network":{` + rails + `,"active_chunks":2}`, "conflict", "/network/active_chunks"},
+
+		{"a closed form", `"fidelity":"analytic","network":{"topology":["switch","ring"],"dims":[4,8],` + links + `,"chunks":2}`, "", ""},
+		{"none of leaves", `"fidelity":"analytic","network":{` + rails + `,"leaf":4}`, "not-simulated", "/fidelity"},
+		{"none of a line", `"fidelity":"analytic","network":{"topology":"mesh","dims":4,` + links + `,"algorithm":"ring"}`, "not-simulated", "/fidelity"},
+		{"none of a send", `"fidelity":"analytic","network":{"topology":"switch","dims":131072,` + links + `,"collective":"send-recv"}`, "not-simulated", "/fidelity"},
+		{"none of a skew", `"fidelity":"analytic","network":{` + rails + `,"collective":"all-to-all","skew":1}`, "not-simulated", "/fidelity"},
+		{"none of rings in all dimensions", `"fidelity":"analytic","network":{"topology":"torus","dims":[4,4],` + links + `,"algorithm":"multi-ring"}`, "not-simulated", "/fidelity"},
+		{"none of a graph", `"fidelity":"analytic","network":{"graph":{"ranks":2,"links":[[0,1,50,0]]},"bytes":1}`, "not-simulated", "/fidelity"},
+		{"none of groups", `"fidelity":"analytic","network":{` + rails + `,"groups":{"ranks":4}}`, "not-simulated", "/fidelity"},
+		{"an unknown algorithm", `"fidelity":"analytic","network":{` + rails + `,"algorithm":["ring","gossip"]}`, "value", "/network/algorithm/1"},
+	} {
+		line, err := o.Answer(t.Context(), []byte("{"+c.request+"}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Status string
+			Error  struct{ Code, Path string }
+		}
+		if err := json.Unmarshal(line, &got); err != nil || got.Error.Code != c.code || got.Error.Path != c.path || (got.Status == "ok") != (c.code == "") {
+			t.Errorf("%s: {%s}\n%s\nwant %q at %q", c.name, c.request, line, c.code, c.path)
 		}
 	}
 }

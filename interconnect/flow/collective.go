@@ -770,7 +770,7 @@ func (n *Network) closed(p part, algorithm string) (*Result, error) {
 	}
 	t, ok := Closed(&d, p.op, algorithm, p.bytes)
 	if !ok {
-		return nil, wrong("algorithm", `flows, "fidelity":"event"`, "there is no closed form of %s with %s on a %s of %d", p.op, algorithm, d.Topology, d.Ranks)
+		return nil, wrong("closed", `flows, "fidelity":"event"`, "there is no closed form of %s with %s on a %s of %d", p.op, algorithm, d.Topology, d.Ranks)
 	}
 	latency, _ := Closed(&d, p.op, algorithm, 0)
 	return &Result{Seconds: t, Latency: latency, Busiest: -1, wire: t - latency}, nil
