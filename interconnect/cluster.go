@@ -21,12 +21,9 @@ type Cluster struct {
 	Out   *ScaleOut // between the nodes; nil if there is one node only
 }
 
-// ScaleOut is the network between nodes.
+// ScaleOut is the network between nodes: switches that any node reaches any other through, at the rate of its NICs, or groups of nodes
+// with less between them.
 type ScaleOut struct {
-	// Topology of the network: a fat tree of switches, of rails where each chip has a NIC of its own.
-	Topology string `yaml:"topology" spec:"required,oneof=fat-tree|switch|dragonfly|torus|mesh|ring|fully-connected"`
-	// Dimensions of a torus or mesh, in nodes.
-	Dimensions []int64 `yaml:"dimensions,omitempty" spec:"max=8,gt=0"`
 	// Nodes is the most that it connects; 0 is no bound.
 	Nodes int64 `yaml:"nodes,omitempty" spec:"min=0,max=10000000"`
 	// NICs of a node, which its chips share.
@@ -45,23 +42,9 @@ type ScaleOut struct {
 	Library Library `yaml:"library" spec:"required"`
 }
 
-// Validate reports dimensions that the topology lacks or does not have, and groups that do not suit it.
+// Validate reports an oversubscription that applies to nothing.
 func (o ScaleOut) Validate(report func(path, message, hint string)) {
-	grid := o.Topology == "torus" || o.Topology == "mesh"
-	if grid && len(o.Dimensions) == 0 {
-		report("dimensions", "a "+o.Topology+" needs them", "e.g. [8, 8], in nodes")
-	}
-	if !grid && len(o.Dimensions) > 0 {
-		report("dimensions", "belong to a torus or a mesh", "remove them")
-	}
-	if o.Topology != "fat-tree" && o.Topology != "dragonfly" {
-		if o.Group > 0 {
-			report("group", "belongs to a fat tree or a dragonfly", "remove it")
-		}
-		if o.Oversubscription > 0 {
-			report("oversubscription", "belongs to a fat tree or a dragonfly", "remove it")
-		}
-	} else if o.Oversubscription > 0 && (o.Oversubscription < 1 || o.Group == 0) {
+	if o.Oversubscription > 0 && (o.Oversubscription < 1 || o.Group == 0) {
 		report("oversubscription", "is at least 1, of groups of nodes", "e.g. group: 32, oversubscription: 2")
 	}
 }

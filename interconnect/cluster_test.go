@@ -15,7 +15,7 @@ func two() *interconnect.Cluster {
 	ring := interconnect.Library{Protocols: []interconnect.Protocol{{Name: "ring", Efficiency: 1}}}
 	return &interconnect.Cluster{Chips: 8,
 		Up:  &interconnect.Spec{Topology: "switch", Bandwidth: 100e9, Library: ring},
-		Out: &interconnect.ScaleOut{Topology: "switch", NICs: 8, Bandwidth: 10e9, Efficiency: 1, Library: ring}}
+		Out: &interconnect.ScaleOut{NICs: 8, Bandwidth: 10e9, Efficiency: 1, Library: ring}}
 }
 
 // By hand: a ring of r ranks, g of them in a node, takes w·S over g of the node's NICs or w·S·(g−1)/g over the links of a rank.

@@ -333,6 +333,24 @@ n.yaml:1: library.protocols: 0 elements: must be at least 1`},
 	}
 }
 
+func TestValidateScaleOut(t *testing.T) {
+	for members, want := range map[string]string{
+		"":                                   "",
+		", group: 32":                        "",
+		", group: 32, oversubscription: 2":   "",
+		", group: 32, oversubscription: 1":   "",
+		", oversubscription: 2":              "oversubscription: is at least 1, of groups of nodes (e.g. group: 32, oversubscription: 2)",
+		", group: 32, oversubscription: 0.5": "oversubscription: is at least 1, of groups of nodes (e.g. group: 32, oversubscription: 2)",
+		", topology: fat-tree":               "topology: unknown field",
+	} {
+		var o interconnect.ScaleOut
+		err := spec.Decode("n.yaml", []byte("{nics: 8, bandwidth: 50 GB/s, efficiency: 1, library: {protocols: [{name: p, base: 1 us, step: 1 us, chunk: 0 ns, efficiency: 0.9}]}"+members+"}"), &o)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", members, err, want)
+		}
+	}
+}
+
 // TestReach: a group of a torus uses the links of the dimensions that it fills. Two of 2×2×2 chips have
 // one of their three links between them, four have two; in 4×4×4 a line of four has two of six, in a mesh of 4×8 one of four.
 // Two chips of a full mesh of seven have one of the six links of each.

@@ -117,11 +117,7 @@ func (d *machineReport) nodes() {
 	if o == nil {
 		return
 	}
-	shape := o.Topology
-	if len(o.Dimensions) > 0 {
-		shape += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Dimensions), " ", "×"), "[]")
-	}
-	text := fmt.Sprintf("between nodes: %s, %d × %s out of each node and as much into it, %.3g %% of it sustained", shape, o.NICs, Rate(float64(o.Bandwidth)), 100*o.Efficiency)
+	text := fmt.Sprintf("between nodes: %d × %s out of each node and as much into it, %.3g %% of it sustained", o.NICs, Rate(float64(o.Bandwidth)), 100*o.Efficiency)
 	if o.Group > 0 {
 		text += fmt.Sprintf(", groups of %d nodes", o.Group)
 	}

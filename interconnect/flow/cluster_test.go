@@ -25,7 +25,7 @@ func TestClusterAgainstFlows(t *testing.T) {
 		leaf, over := rapid.SampledFrom(leaves).Draw(t, "nodes of a leaf"), rapid.SampledFrom([]float64{1, 1.5, 2, 7}).Draw(t, "oversubscription")
 		lib := interconnect.Library{Protocols: []interconnect.Protocol{{Name: "ring", Efficiency: 1}}}
 		c := &interconnect.Cluster{Chips: int64(chips), Up: &interconnect.Spec{Topology: "switch", Bandwidth: up, Library: lib},
-			Out: &interconnect.ScaleOut{Topology: "fat-tree", NICs: int64(chips), Bandwidth: out, Efficiency: 1, Group: int64(leaf), Oversubscription: over, Library: lib}}
+			Out: &interconnect.ScaleOut{NICs: int64(chips), Bandwidth: out, Efficiency: 1, Group: int64(leaf), Oversubscription: over, Library: lib}}
 		n := build(t, Dimension{Topology: Switch, Ranks: chips, Rate: up}, Dimension{Topology: FatTree, Ranks: nodes, Rate: out, Group: leaf, Oversubscription: over})
 		op := rapid.SampledFrom(ops).Draw(t, "op")
 		g, algorithm := interconnect.Group{Ranks: int64(chips), Stride: 1}, RingAlgorithm
