@@ -1,6 +1,11 @@
 package oracle
 
-import "testing"
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"unsafe"
+)
 
 func TestLRUForgetsWhatWasNotUsed(t *testing.T) {
 	c := newLRU[string, int](3)
@@ -21,4 +26,32 @@ func TestLRUForgetsWhatWasNotUsed(t *testing.T) {
 	if _, ok := c.get("huge"); !ok || c.order.Len() != 1 || c.taken != 100 {
 		t.Errorf("%d entries of %d", c.order.Len(), c.taken)
 	}
+}
+
+// Whatever of a job may be long counts: a network of many links, a model in the request.
+func TestJobSize(t *testing.T) {
+	var j job
+	plain, long := jobSize(&j), strings.Repeat("x", 1<<20)
+	if size := int64(unsafe.Sizeof(j)); plain < 2*size || plain > 3*size {
+		t.Errorf("%d bytes, and a job is %d", plain, size)
+	}
+	var walk func(v reflect.Value, name string)
+	walk = func(v reflect.Value, name string) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				walk(v.Field(i), name+"."+v.Type().Field(i).Name)
+			}
+		case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface:
+			t.Errorf("job%s: a %s is not counted", name, v.Kind())
+		case reflect.String:
+			s := (*string)(unsafe.Pointer(v.UnsafeAddr()))
+			*s = long
+			if got := jobSize(&j); got != plain+1<<20 {
+				t.Errorf("job%s of a mebibyte: %d bytes, %d without it", name, got, plain)
+			}
+			*s = ""
+		}
+	}
+	walk(reflect.ValueOf(&j).Elem(), "")
 }

@@ -105,9 +105,16 @@ func statusOf(a *answer) Status {
 	return OK
 }
 
-// jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache.
+// jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache: twice itself, in the map and in the list,
+// and its texts once.
 func jobSize(j *job) int64 {
-	return 900 + int64(len(j.arch)+len(j.model)+len(j.framework)+len(j.kernel)+len(j.mapping)+len(j.draft)+len(j.acceptance)+len(j.lora)+len(j.array.keep))
+	size := int64(2300)
+	for _, s := range []string{j.arch, j.model, j.network, j.train, j.mapping, j.draft, j.acceptance, j.lora, j.framework, j.kernel, j.fusion, j.exchange, j.offload, j.placement,
+		j.arrivals, j.phase, j.fidelity, j.op.Algorithm, j.op.Form, j.array.keep, j.array.dataflow, j.array.mode,
+		j.dram.Controller, j.dram.Standard, j.dram.Mapping, j.dram.Refresh, j.dram.Kind} {
+		size += int64(len(s))
+	}
+	return size
 }
 
 // batch answers the requests of an array, several at a time, in their order.
