@@ -76,7 +76,7 @@ func (c *Cluster) Collective(lib *Library, op Op, g Group, bytes units.Bytes, al
 	}
 	span, ok := units.Mul(g.Ranks, g.Stride)
 	if !ok {
-		return fail("overflow")
+		return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: %w", op, bytes, g.Ranks, g.Stride, units.ErrTooLarge)
 	}
 	if c.Inside(g) {
 		return c.inside(lib, op, g, bytes, algorithm)
@@ -114,7 +114,7 @@ func (c *Cluster) inside(lib *Library, op Op, g Group, bytes units.Bytes, algori
 	}
 	t := s.Latency + s.Occupied.Over(units.BytesPerSecond(c.Up.rate(lib, g)))
 	if t > units.MaxTime {
-		return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: overflow", op, bytes, g.Ranks, g.Stride)
+		return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: %w", op, bytes, g.Ranks, g.Stride, units.ErrTooLarge)
 	}
 	cost := Cost{Time: t, Latency: s.Latency, Local: s.Sent, Protocol: s.Protocol, Algorithm: "ring"}
 	for i := range lib.Protocols {
@@ -203,7 +203,7 @@ func (c *Cluster) across(lib *Library, op Op, g Group, bytes units.Bytes, algori
 	}
 	if math.IsInf(least, 1) {
 		if algorithm == "" {
-			return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: overflow", op, bytes, g.Ranks, g.Stride)
+			return Cost{}, fmt.Errorf("%s of %v over %d ranks, %d apart: %w", op, bytes, g.Ranks, g.Stride, units.ErrTooLarge)
 		}
 		return Cost{}, fmt.Errorf("%s over %d ranks, %d apart: the collective library has no %q for it across nodes", op, g.Ranks, g.Stride, strings.TrimPrefix(algorithm, byAlgorithm))
 	}

@@ -63,7 +63,7 @@ func TestCollectiveErrors(t *testing.T) {
 		{few, 4, 8, "", "4 nodes of 8 chips are needed, the network connects 2"},
 		{two(), 4, 1, "tree", `the collective library has no "tree" for it inside a node`},
 		{two(), 16, 1, "tree", `the collective library has no "tree" for it across nodes`},
-		{two(), math.MaxInt64, 2, "", "overflow"},
+		{two(), math.MaxInt64, 2, "", "too large"},
 		{&interconnect.Cluster{Chips: 8}, 4, 1, "", "no network inside a node (system.scale_up)"},
 	} {
 		got, err := c.cluster.Collective(nil, interconnect.AllReduce, interconnect.Group{Ranks: c.ranks, Stride: c.stride}, 1e6, c.algorithm)

@@ -245,7 +245,7 @@ func (s Spec) schedule(l *Library, protocol string, op Op, g Group, bytes units.
 	if ranks == 1 || bytes == 0 {
 		return Schedule{}, nil
 	}
-	overflow := fmt.Errorf("collective %s of %v over %d ranks: overflow", op, bytes, ranks)
+	overflow := fmt.Errorf("collective %s of %v over %d ranks: %w", op, bytes, ranks, units.ErrTooLarge)
 	sent, ok := units.MulDivCeil(int64(bytes), num, den)
 	if !ok {
 		return Schedule{}, overflow // and more so for a direct protocol, which sends no less

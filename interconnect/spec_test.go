@@ -152,12 +152,12 @@ func TestErrors(t *testing.T) {
 		{"negative", &s.Library, interconnect.AllReduce, 2, -1, "collective all-reduce over 2 ranks of -1 bytes: there must be a rank and no negative size"},
 		{"unknown", &s.Library, "gather", 2, 1, `unknown collective "gather"`},
 		{"unknown, alone", &s.Library, "gather", 1, 1, `unknown collective "gather"`},
-		{"bytes", &s.Library, interconnect.AllReduce, 4, math.MaxInt64, "overflow"},
-		{"ranks", &s.Library, interconnect.AllReduce, math.MaxInt64, 1, "overflow"},
-		{"steps", &slow, interconnect.AllGather, 1 << 40, 1, "overflow"},
-		{"pipeline fill", &slow, interconnect.SendRecv, 2, 1 << 62, "overflow"},
-		{"both protocols", &tiny, interconnect.AllGather, 1 << 40, 1 << 40, "overflow"},
-		{"no protocol", &interconnect.Library{}, interconnect.SendRecv, 2, 1, "overflow"},
+		{"bytes", &s.Library, interconnect.AllReduce, 4, math.MaxInt64, "too large"},
+		{"ranks", &s.Library, interconnect.AllReduce, math.MaxInt64, 1, "too large"},
+		{"steps", &slow, interconnect.AllGather, 1 << 40, 1, "too large"},
+		{"pipeline fill", &slow, interconnect.SendRecv, 2, 1 << 62, "too large"},
+		{"both protocols", &tiny, interconnect.AllGather, 1 << 40, 1 << 40, "too large"},
+		{"no protocol", &interconnect.Library{}, interconnect.SendRecv, 2, 1, "too large"},
 	} {
 		got, err := s.Schedule(c.library, c.op, c.ranks, c.bytes)
 		if err == nil || !strings.Contains(err.Error(), c.want) || got != (interconnect.Schedule{}) {

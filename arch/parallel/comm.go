@@ -21,7 +21,7 @@ func Ring(n Network, d Degrees, bytes units.Bytes, attention units.Time) (Comm, 
 	}
 	total, ok := units.Mul(int64(bytes), g.Ranks)
 	if !ok {
-		return Comm{}, fmt.Errorf("%d ranks of %v: overflow", g.Ranks, bytes)
+		return Comm{}, fmt.Errorf("%d ranks of %v: %w", g.Ranks, bytes, units.ErrTooLarge)
 	}
 	around, err := n.Collective(interconnect.AllGather, g, units.Bytes(total)) // all hops at once, those between nodes among them
 	if err != nil {

@@ -223,7 +223,7 @@ func (s *Step) collective(nets []Network, op interconnect.Op, g interconnect.Gro
 		}
 	}
 	if worst.Time > units.MaxTime {
-		return worst, fmt.Errorf("%s of %v over %d ranks, %d apart: takes longer than %v", op, bytes, g.Ranks, g.Stride, units.MaxTime)
+		return worst, fmt.Errorf("%s of %v over %d ranks, %d apart: takes longer than %v: %w", op, bytes, g.Ranks, g.Stride, units.MaxTime, units.ErrTooLarge)
 	}
 	return worst, nil
 }

@@ -59,7 +59,7 @@ func (p *play) finish() (*Result, error) {
 		}
 	}
 	if res.Time > units.MaxTime {
-		return nil, fmt.Errorf("the step takes longer than %v", units.MaxTime)
+		return nil, fmt.Errorf("the step takes longer than %v: %w", units.MaxTime, units.ErrTooLarge)
 	}
 	res.Slots = p.slots
 	least := units.Time(-1)

@@ -306,7 +306,7 @@ func (p *play) prepareStage(i int64) error {
 				for r := range f {
 					one := &part.cost.passes[k][r]
 					if one.time > units.MaxTime/units.Time(part.times) {
-						return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
+						return fmt.Errorf("stage %d: a %s pass takes longer than %v: %w", i, Pass(k), units.MaxTime, units.ErrTooLarge)
 					}
 					ch.passes[k][r].add(one, part.times)
 				}
@@ -316,7 +316,7 @@ func (p *play) prepareStage(i int64) error {
 			ch.mixes[k] = mixesOf(ch.passes[k])
 			for r := range f {
 				if ch.passes[k][r].time > units.MaxTime {
-					return fmt.Errorf("stage %d: a %s pass takes longer than %v", i, Pass(k), units.MaxTime)
+					return fmt.Errorf("stage %d: a %s pass takes longer than %v: %w", i, Pass(k), units.MaxTime, units.ErrTooLarge)
 				}
 			}
 		}
@@ -669,7 +669,7 @@ func (p *play) try(s int64) (bool, error) {
 	}
 	for r := range st.lanes {
 		if st.lanes[r].now > units.MaxTime {
-			return false, fmt.Errorf("the step takes longer than %v", units.MaxTime)
+			return false, fmt.Errorf("the step takes longer than %v: %w", units.MaxTime, units.ErrTooLarge)
 		}
 	}
 	p.count(s, st, sl)

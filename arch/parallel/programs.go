@@ -143,7 +143,7 @@ func PlayPrograms(programs [][]Op, network Network) ([]units.Time, error) {
 				moved = true
 			}
 			if now[r] > units.MaxTime {
-				return nil, fmt.Errorf("rank %d: takes longer than %v", r, units.MaxTime)
+				return nil, fmt.Errorf("rank %d: takes longer than %v: %w", r, units.MaxTime, units.ErrTooLarge)
 			}
 		}
 	}

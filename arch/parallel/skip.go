@@ -45,7 +45,7 @@ func (p *play) skip(r region) error {
 			every := round - int64(at)
 			if times := (r.rounds - round) / every; times > 0 {
 				if shift := snap.base - seen[at].base; shift > units.MaxTime/units.Time(times) {
-					return fmt.Errorf("the step takes longer than %v", units.MaxTime)
+					return fmt.Errorf("the step takes longer than %v: %w", units.MaxTime, units.ErrTooLarge)
 				}
 				p.forward(&r, &seen[at], &snap, every, times)
 			}

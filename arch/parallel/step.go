@@ -299,8 +299,11 @@ func (s *Step) blocks() []*Block {
 }
 
 func (u *Unit) check() error {
-	if u.Time < 0 || u.Time > units.MaxTime {
-		return fmt.Errorf("unit %s: a time of %v: must be between 0 and %v", u.Name, u.Time, units.MaxTime)
+	if u.Time < 0 {
+		return fmt.Errorf("unit %s: a negative time of %v", u.Name, u.Time)
+	}
+	if u.Time > units.MaxTime {
+		return fmt.Errorf("unit %s: takes longer than %v: %w", u.Name, units.MaxTime, units.ErrTooLarge)
 	}
 	if t := u.Stalls.Total(); t != u.Time {
 		return fmt.Errorf("unit %s: stalls sum to %v, its time is %v", u.Name, t, u.Time)

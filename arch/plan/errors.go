@@ -12,8 +12,8 @@ import (
 // ErrUnsupported says that the machine or the planner cannot do what the graph asks for.
 var ErrUnsupported = errors.New("unsupported")
 
-// ErrTooLarge says that a count or a time leaves the range of a 64-bit integer.
-var ErrTooLarge = errors.New("too large")
+// ErrTooLarge says that a count or a time leaves its range.
+var ErrTooLarge = units.ErrTooLarge
 
 // DoesNotFit says that the model does not fit into the memory of the machine.
 type DoesNotFit struct {

@@ -163,7 +163,7 @@ func errorText(err error, code int) string {
 	case errors.As(err, &better):
 		text += " (" + better.hint + ")"
 	case errors.Is(err, plan.ErrTooLarge):
-		text += " (a smaller --prompt or --batch, or a faster machine)"
+		text += " (a smaller prompt or batch, or a faster machine)"
 	case errors.As(err, &unfit):
 		text = unfitText(unfit)
 	case errors.As(err, &mapping):

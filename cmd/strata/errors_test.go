@@ -43,7 +43,7 @@ func TestPrintError(t *testing.T) {
 		{llm.Errors{{File: "c", Line: 2, Path: "hidden_size", Message: "bad"}}, 2, "strata: c:2: hidden_size: bad\n"},
 		{&llm.Unknown{Name: "x"}, 2, "strata: unknown model \"x\"\n"},
 		{&presets.Unknown{Name: "x", Near: "y"}, 2, "strata: unknown machine \"x\"; did you mean \"y\"?\n"},
-		{fmt.Errorf("tensor t: %w", plan.ErrTooLarge), 2, "strata: tensor t: too large (a smaller --prompt or --batch, or a faster machine)\n"},
+		{fmt.Errorf("tensor t: %w", plan.ErrTooLarge), 2, "strata: tensor t: too large (a smaller prompt or batch, or a faster machine)\n"},
 		{&hinted{fmt.Errorf("op: %w", plan.ErrTooLarge), "a smaller operator"}, 2, "strata: op: too large (a smaller operator)\n"},
 		{fmt.Errorf("qkv: %w: %w", &compute.UnsupportedType{Type: traces.FP8, Known: []string{"bf16", "int8"}}, plan.ErrUnsupported), 2,
 			"strata: --dtype/--weight-dtype: the matrix unit has no rate for fp8 (it knows bf16, int8)\n"},

@@ -30,6 +30,8 @@ func FuzzEstimate(f *testing.F) {
 		`{"arch":"tpu-v4","model":"mixtral-8x7b","phase":"prefill","layers":1,"batch":64,"prompt":3,"parallel":{"tp":8,"ep":64}}`,
 		`{"arch":"tpu-v4","op":{"kind":"ffn","tokens":3,"hidden":64,"intermediate":96,"gated":false}}`,
 		`{"systolic":{"rows":3,"cols":2,"arrays":2,"ifmap_h":9,"ifmap_w":7,"filter_h":3,"filter_w":2,"channels":5,"filters":4,"stride":2,"padding":1,"sparsity":{"n":2,"m":4},"dtype":"fp16"}}`,
+		`{"arch":"dgx-h100-superpod","model":"gpt2-xl","phase":"train","seq_len":64,"global_batch":96,"micro_batch":1,"parallel":{"tp":5,"pp":2,"dp":2},"zero":1,"recompute":"full","layers":4}`,
+		`{"arch":"h100-sxm","model":"gpt2-xl","phase":"finetune","seq_len":64,"global_batch":1000000,"micro_batch":1,"lora":{"rank":4},"layers":2}`,
 		`{"systolic":{"rows":3,"cols":2,"m":7,"n":3,"k":11,"dataflow":"is","mode":"chained","sparsity":{"n":[1,2,3],"m":4}}}`,
 		`{"systolic":{"rows":1,"cols":1,"dataflow":"os","ifmap_h":8,"ifmap_w":8,"filter_h":3,"filter_w":3,"channels":1,"filters":1,"stride":2,"mode":"scalesim","sram_kb":[1,1,1]}}`,
 		`{"network":{"mode":"astra-aware","topology":"ring","dims":4,"link_gigabytes_per_second":50,"latency_ns":500,"algorithm":"direct","bytes":1000,"chunks":2,"active_chunks":2}}`,

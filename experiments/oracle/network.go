@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/interconnect/astra"
 	"github.com/stratasim/strata/interconnect/flow"
+	"github.com/stratasim/strata/sim/units"
 )
 
 // Modes of a network request: whose picture of a network answers it.
@@ -73,6 +75,9 @@ func (n *networkRequest) failed(err error) *Error {
 			return unsupported("not-simulated", "/fidelity", e.Hint, "%s", e.Message)
 		}
 		return invalid("value", n.at(e.Field), e.Hint, "%s", e.Message)
+	}
+	if errors.Is(err, units.ErrTooLarge) {
+		return invalid("too-large", "/network", "fewer bytes, or faster links", "%v", err)
 	}
 	return &Error{Failed, "internal", "/network", shorten(err.Error()), ""}
 }

@@ -283,6 +283,8 @@ func TestErrors(t *testing.T) {
 		{onA100(`"kind":"gemm","m":99999999999999999999,"n":1,"k":1`), "invalid", "range", "/op/m", ""},
 		{onA100(`"kind":"gemm","m":"1","n":1,"k":1`), "invalid", "type", "/op/m", ""},
 		{onA100(`"kind":"gemm","m":2000000000,"n":2000000000,"k":2000000000`), "invalid", "too-large", "/op", ""},
+		{`{"arch":"h100-sxm","model":"gpt2-xl","phase":"train","seq_len":1024,"global_batch":1000000,"micro_batch":1}`, "invalid", "too-large", "/model", ""},
+		{`{"arch":"dgx-h100-superpod","model":"gpt2-xl","phase":"train","seq_len":1024,"global_batch":1000000,"micro_batch":1,"parallel":{"pp":2,"dp":2},"zero":3}`, "invalid", "too-large", "/model", ""},
 		{onA100(`"kind":"gemm","m":100000,"n":100000,"k":1000000`), "infeasible", "does-not-fit", "/op", "GiB"},
 		{onA100(`"kind":"add","rows":1000000,"cols":1000000`), "infeasible", "does-not-fit", "/op", ""},
 		{onA100(`"kind":"all-reduce","bytes":400000000000,"ranks":2`), "infeasible", "does-not-fit", "/op", ""},

@@ -1,5 +1,10 @@
 package units
 
+import "errors"
+
+// ErrTooLarge says that a count or a time leaves its range: that of a 64-bit integer, or MaxTime.
+var ErrTooLarge = errors.New("too large")
+
 // Bytes is an amount of data. Text: B, kB, MB, GB, TB, PB (powers of 1000), KiB, MiB, GiB, TiB,
 // PiB (powers of 1024).
 type Bytes int64
