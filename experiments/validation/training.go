@@ -99,7 +99,8 @@ func bloomShape(layers, hidden, heads, vocab, positions int64) Fields {
 	return Fields{"model_type": "bloom", "n_layer": layers, "n_embed": hidden, "n_head": heads, "seq_length": positions, "vocab_size": vocab, "torch_dtype": "bfloat16"}
 }
 
-// loadTraining reads seconds of optimizer steps, and memory where it was recorded. No constant of a machine was fitted on them.
+// loadTraining reads seconds of optimizer steps, and memory where it was recorded. One constant, of a framework, was fitted on
+// some of them: see loadBloom.
 func loadTraining(dir string, l *loaded) error {
 	for _, load := range []func(string, *loaded) error{loadFoundry, loadBloom, loadHeadlines} {
 		if err := load(dir, l); err != nil {
@@ -291,7 +292,11 @@ func loadBloom(dir string, l *loaded) error {
 		if r.err != nil {
 			return r.err
 		}
-		l.add(c, "")
+		kind := "" // the links' share of the framework was fitted on every second of these
+		if class == "bloom-sweep" {
+			kind = class
+		}
+		l.add(c, kind)
 	}
 	return nil
 }
