@@ -114,7 +114,7 @@ var tables = []Table{
 			{Name: "fusion", Type: Text, Description: "what took the place of the runtime's fusions; no value for nothing"},
 			{Name: "mapping_hash", Type: Text, Description: "hash of the mapping file's content, where one was given"},
 			{Name: "request", Type: JSON, Description: "the request, complete enough to run it again with the inputs", Label: true},
-			{Name: "answer", Type: JSON, Description: "the answer, strata.run/1"},
+			{Name: "answer", Type: JSON, Description: "the answer, strata.run/1; no value for a point of a sweep unless all was kept", Label: true},
 
 			{Name: "seconds", Type: Real, Unit: "s", Description: "time of the whole run; for train of one optimizer step"},
 			{Name: "ttft_seconds", Type: Real, Unit: "s", Description: "time to the first token"},
@@ -276,11 +276,27 @@ var tables = []Table{
 		},
 	},
 	{
-		Name: "sweeps", Description: "Sweeps that were run into the file.", Key: []string{"name"},
+		Name: "sweeps", Description: "Sweeps and searches that were run into the file.", Key: []string{"name"},
 		Columns: []Column{
 			{Name: "name", Type: Text, Description: "name of the sweep", Required: true},
 			{Name: "spec", Type: Text, Description: "its file", Required: true},
-			{Name: "created", Type: Text, Description: "when it was first started, RFC 3339", Required: true},
+			{Name: "created", Type: Text, Description: "empty: when it was started is in table meta, sweep.NAME.started", Required: true},
+			{Name: "kind", Type: Text, Description: "sweep or search"},
+			{Name: "spec_hash", Type: Text, Description: "hash of what decides about its points: the file without comments, and files that it names"},
+			{Name: "count", Type: Integer, Description: "points that it has; no value for a search"},
+		},
+	},
+	{
+		Name: "points", Description: "What every point of a sweep or search came to.", Key: []string{"sweep", "point"},
+		Columns: []Column{
+			{Name: "sweep", Type: Text, Description: "name of the sweep", Required: true},
+			{Name: "point", Type: Integer, Description: "place in the order of the sweep, from 0", Required: true},
+			{Name: "key", Type: Text, Description: "key of its row in runs; no value where nothing was run"},
+			{Name: "status", Type: Text, Description: "ok, infeasible (it does not fit), rejected (a constraint), invalid (cannot be asked for), timeout, memory or error", Required: true},
+			{Name: "reason", Type: Text, Description: "why the status is not ok"},
+			{Name: "parameters", Type: JSON, Description: "its value on each axis, by the name of the axis: numbers in the units of the columns here (bytes, bytes per second, hertz, seconds, watts), texts and truths", Required: true},
+			{Name: "generation", Type: Integer, Description: "generation of a search, from 0"},
+			{Name: "violation", Type: Real, Description: "by how much constraints are missed, each as a share of its limit; no value for none"},
 		},
 	},
 	{

@@ -20,7 +20,7 @@
 // Each Put is one transaction: after an error, a crash or a full disk a row is there with all its
 // parts or not at all. Several processes may write to one file at once. Open looks for everything
 // that would make a later Put fail, so that a long simulation does not lose its result at the end.
-// The time of day is in no answer; only sweeps and meta may hold it.
+// The time of day is in no row; only meta may hold it.
 //
 // # Units
 //

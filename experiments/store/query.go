@@ -239,31 +239,6 @@ func (s *Store) Select(ctx context.Context, columns []string, f Filter) ([]Value
 	return list, explain(s.path, "select rows", err)
 }
 
-// Sweep is a sweep that was run into the file.
-type Sweep struct {
-	Name, Spec string
-	Created    string // RFC 3339
-}
-
-// PutSweep notes a sweep. Under a name that is there already the specification is replaced and
-// the time kept.
-func (s *Store) PutSweep(ctx context.Context, w Sweep) error {
-	return s.write(ctx, "note sweep "+w.Name, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, table("sweeps").insert()+" ON CONFLICT (name) DO UPDATE SET spec = excluded.spec", w.Name, w.Spec, w.Created)
-		return err
-	})
-}
-
-// Sweeps returns the sweeps by name.
-func (s *Store) Sweeps(ctx context.Context) ([]Sweep, error) {
-	var list []Sweep
-	err := each(ctx, s.db, 3, func(row []any) error {
-		list = append(list, Sweep{fmt.Sprint(row[0]), fmt.Sprint(row[1]), fmt.Sprint(row[2])})
-		return nil
-	}, "SELECT name, spec, created FROM sweeps ORDER BY name")
-	return list, explain(s.path, "list sweeps", err)
-}
-
 // SetMeta notes a fact about the file, such as how long a sweep took. It replaces what was there.
 func (s *Store) SetMeta(ctx context.Context, name, value string) error {
 	return s.write(ctx, "note "+name, func(tx *sql.Tx) error { return setMeta(ctx, tx, name, value) })

@@ -23,6 +23,9 @@ type Row struct {
 	Memory    []Values
 	Energy    []Values
 	Inputs    []Input // by hash, each once
+	// Brief leaves the answer and the operators out of the file. They count for the comparison with a row of the same key all
+	// the same, so one that has them is the same row.
+	Brief bool
 }
 
 // Input is a file that is needed to run a row again.
@@ -102,6 +105,14 @@ func (s *Store) encode(r *Row) (*encoded, error) {
 		}
 		e.children = append(e.children, rows)
 	}
+	if r.Brief {
+		e.run[runs.index("answer")] = nil
+		for i, c := range r.children() {
+			if c.table.Name == "operators" {
+				e.children[i] = nil
+			}
+		}
+	}
 	e.hash = hex.EncodeToString(h.Sum(nil))
 	e.run[runs.index(contentHash)] = e.hash
 	seen := map[string]bool{}
@@ -170,12 +181,20 @@ func (s *Store) Put(ctx context.Context, r Row) error {
 // PutAll is Put for several rows in one transaction, which is several times faster: either all
 // of them are in the file afterwards or, on an error, none.
 func (s *Store) PutAll(ctx context.Context, rows []Row) error {
-	if len(rows) == 0 {
+	return s.PutPoints(ctx, rows, nil)
+}
+
+// PutPoints is PutAll with points of sweeps, in the same transaction. A point that is there already is replaced.
+func (s *Store) PutPoints(ctx context.Context, rows []Row, points []Point) error {
+	if len(rows) == 0 && len(points) == 0 {
 		return nil
 	}
-	doing := "put row " + shorten(rows[0].Key)
-	if len(rows) > 1 {
+	doing := fmt.Sprintf("put %d points", len(points))
+	switch {
+	case len(rows) > 1:
 		doing = fmt.Sprintf("put %d rows", len(rows))
+	case len(rows) == 1:
+		doing = "put row " + shorten(rows[0].Key)
 	}
 	if s.readOnly {
 		return &Error{Path: s.path, Kind: ErrUnwritable, Text: doing + ": the database was opened for reading only"}
@@ -193,6 +212,11 @@ func (s *Store) PutAll(ctx context.Context, rows []Row) error {
 	err := s.transaction(ctx, func(tx *sql.Tx) error {
 		for i, e := range es {
 			if err := s.put(ctx, tx, &rows[i], e, stored); err != nil {
+				return err
+			}
+		}
+		for i := range points {
+			if err := s.putPoint(ctx, tx, &points[i]); err != nil {
 				return err
 			}
 		}
@@ -218,7 +242,7 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, r *Row, e *encoded, stored 
 			if hash == e.hash || e.status == "error" {
 				return nil
 			}
-			return s.conflict(ctx, tx, r)
+			return s.conflict(ctx, tx, r) // unless only what a hash is made of is another now
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM runs WHERE key = ?", r.Key); err != nil {
 			return err
@@ -305,6 +329,9 @@ func (s *Store) conflict(ctx context.Context, tx *sql.Tx, r *Row) error {
 			compare(fmt.Sprintf("%s[%d].", c.table.Name, k), c.table, a[k], b[k])
 		}
 	}
+	if len(diffs) == 0 {
+		return nil
+	}
 	const most = 5
 	if len(diffs) > most {
 		diffs = append(diffs[:most], fmt.Sprintf("and %d more", len(diffs)-most))
@@ -335,7 +362,7 @@ const lookup = "SELECT status, model_version, content_hash FROM runs WHERE key =
 
 // prepare prepares the statements that each Put needs.
 func (s *Store) prepare(ctx context.Context) error {
-	queries := []string{lookup}
+	queries := []string{lookup, replacePoint}
 	for _, t := range tables {
 		queries = append(queries, t.insert())
 	}

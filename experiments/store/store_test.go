@@ -161,7 +161,7 @@ func TestPutAgain(t *testing.T) {
 		{"another label", ok, with(with(ok, "created_by", "other build"), "request", `{"arch":"./a100.yaml"}`), nil, ok, ""},
 		{"another number", ok, with(ok, "seconds", math.Nextafter(1.5, 2)), ErrConflict, ok, "seconds 1.5000000000000002 instead of 1.5"},
 		{"a number less", ok, with(ok, "mfu", nil), ErrConflict, ok, "mfu nothing instead of 0.31"},
-		{"another answer text", ok, with(ok, "answer", `{}`), ErrConflict, ok, "answer {}"},
+		{"another answer text", ok, with(ok, "answer", `{}`), nil, ok, ""},
 		{"other stalls", ok, moved, ErrConflict, ok, "stalls[0].seconds 0.25 instead of 0.5"},
 		{"fewer operators", ok, fewer, ErrConflict, ok, "3 instead of 12 operators"},
 		{"ok then infeasible", ok, infeasible, ErrConflict, ok, "status infeasible instead of ok"},
@@ -388,14 +388,46 @@ func TestListAndSelect(t *testing.T) {
 
 func TestSweepsAndMeta(t *testing.T) {
 	s := newStore(t)
-	for _, w := range []Sweep{{"hbm", "a", "2026-01-01T00:00:00Z"}, {"ddr", "x", "2026-01-02T00:00:00Z"}, {"hbm", "b", "2026-01-03T00:00:00Z"}} {
+	for _, w := range []Sweep{{"hbm", "a", "sweep", "1", 4}, {"ddr", "x", "search", "2", 0}, {"hbm", "b", "sweep", "1", 4}} {
 		if err := s.PutSweep(ctx, w); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if err := s.PutSweep(ctx, Sweep{"hbm", "c", "sweep", "3", 5}); !errors.Is(err, ErrConflict) {
+		t.Errorf("other points under the same name: %v", err)
+	}
 	got, err := s.Sweeps(ctx)
-	if want := []Sweep{{"ddr", "x", "2026-01-02T00:00:00Z"}, {"hbm", "b", "2026-01-01T00:00:00Z"}}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, %v, want %v", got, err, want)
+	if want := []Sweep{{"ddr", "x", "search", "2", 0}, {"hbm", "b", "sweep", "1", 4}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	g, v := int64(3), 0.5
+	row := sample("k")
+	row.Brief = true
+	for _, status := range []string{"timeout", "rejected"} { // the second takes the place of the first
+		points := []Point{{"hbm", 1, "k", "ok", "", `{"bw":1}`, nil, nil}, {"hbm", 0, "", status, "too slow", `{}`, &g, &v}}
+		if err := s.PutPoints(ctx, []Row{row}, points); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []string
+	if err := s.Points(ctx, "hbm", func(p Point) error {
+		list = append(list, fmt.Sprintf("%d %s %s %s %s %t %t", p.Index, p.Key, p.Status, p.Reason, p.Parameters, p.Generation != nil, p.Violation != nil))
+		return nil
+	}); err != nil || !slices.Equal(list, []string{"0 rejected too slow {} true true", `1 k ok  {"bw":1} false false`}) {
+		t.Errorf("%q, %v", list, err)
+	}
+	if a, err := s.Answered(ctx, "k"); err != nil || a == nil || *a != (Answered{"ok", "", "1"}) {
+		t.Errorf("%v, %v", a, err)
+	}
+	brief, err := s.Get(ctx, "k")
+	if err != nil || brief.Values["answer"] != nil || len(brief.Operators) > 0 || len(brief.Stalls) == 0 {
+		t.Errorf("a brief row: %v, %v", brief, err)
+	}
+	if err := s.Put(ctx, sample("k")); err != nil { // the same row, whole
+		t.Error(err)
+	}
+	if err := s.PutPoints(ctx, nil, []Point{{"hbm", 2, "", "ok", "why", `{}`, nil, nil}}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("ok with a reason: %v", err)
 	}
 	if err := s.SetMeta(ctx, "sweep.hbm.wall_seconds", "12"); err != nil {
 		t.Fatal(err)
