@@ -413,7 +413,7 @@ func TestSweepsAndMeta(t *testing.T) {
 	if err := s.Points(ctx, "hbm", func(p Point) error {
 		list = append(list, fmt.Sprintf("%d %s %s %s %s %t %t", p.Index, p.Key, p.Status, p.Reason, p.Parameters, p.Generation != nil, p.Violation != nil))
 		return nil
-	}); err != nil || !slices.Equal(list, []string{"0 rejected too slow {} true true", `1 k ok  {"bw":1} false false`}) {
+	}); err != nil || !slices.Equal(list, []string{"0  rejected too slow {} true true", `1 k ok  {"bw":1} false false`}) {
 		t.Errorf("%q, %v", list, err)
 	}
 	if a, err := s.Answered(ctx, "k"); err != nil || a == nil || *a != (Answered{"ok", "", "1"}) {
