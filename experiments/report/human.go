@@ -157,3 +157,6 @@ func tenths(parts []float64) []int {
 	}
 	return out
 }
+
+// Number prints a number with four significant digits, without a unit.
+func Number(v float64) string { return digits(v) }
