@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stratasim/strata/arch"
-	"github.com/stratasim/strata/arch/presets"
+	"github.com/goccy/go-yaml"
+
+	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
 
@@ -78,7 +81,7 @@ var figures = []string{"seconds", "ttft_seconds", "tpot_seconds", "tokens_per_se
 var labels = []string{"key", "status", "reason", "arch", "model", "phase", "fidelity", "parallel", "dtype", "bound_by"}
 
 // mostMachines bounds the machine files that are read for rooflines.
-const mostMachines = 2000
+const mostMachines = 20000
 
 // Gather collects what a report shows. Without objectives it takes throughput and energy of a token, or what rows have.
 func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, error) {
@@ -243,11 +246,9 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 	for i := range r.Roof {
 		r.Roof[i].Machine = -1
 	}
-	content := map[string]string{} // of machine files, by hash
-	err := s.db.Scan(ctx, "inputs", []string{"hash", "kind", "content"}, func(row []any) error {
-		if row[1] == "machine" {
-			content[row[0].(string)] = row[2].(string)
-		}
+	isMachine := map[string]bool{} // by hash of inputs
+	err := s.db.Scan(ctx, "inputs", []string{"hash", "kind"}, func(row []any) error {
+		isMachine[row[0].(string)] = row[1] == "machine"
 		return nil
 	})
 	if err != nil {
@@ -255,7 +256,7 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 	}
 	of := make([]string, len(f.Rows)) // hash of the machine of a row
 	err = s.db.Scan(ctx, "run_inputs", []string{"key", "hash"}, func(row []any) error {
-		if hash := row[1].(string); content[hash] != "" {
+		if hash := row[1].(string); isMachine[hash] {
 			for _, i := range rows[row[0].(string)] {
 				of[i] = hash
 			}
@@ -283,7 +284,7 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 		return err
 	}
 	type roof struct{ hash, dtype string }
-	machines := map[string]*arch.Machine{}
+	machines, read := map[string]*chip{}, chips{}
 	index := map[roof]int{}
 	beyond := 0
 	keyAt, hfu, seconds, dtype, status := f.Index("key"), f.Index("hfu"), f.Index("seconds"), f.Index("dtype"), f.Index("status")
@@ -299,7 +300,11 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 				beyond++
 				continue
 			}
-			m, _ = arch.Load("stored machine", []byte(content[of[i]]), presets.Machine) // of another version: no roof
+			in, err := s.db.Input(ctx, of[i])
+			if err != nil {
+				return err
+			}
+			m = read.of(in.Content)
 			machines[of[i]] = m
 		}
 		if m == nil {
@@ -339,20 +344,89 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 	return nil
 }
 
+// chip is what a roofline takes of a machine file.
+type chip struct {
+	name  string
+	Clock units.Hertz `yaml:"clock"`
+	Cores struct {
+		Count  int64          `yaml:"count"`
+		Matrix compute.Matrix `yaml:"matrix"`
+	} `yaml:"cores"`
+	Memory []memory.Spec `yaml:"memory"`
+}
+
+// chips reads chips of stored machine files. A whole file takes tens of milliseconds, and a sweep can have one for each of its
+// points, so only that part is read, and what differs in nothing but clock and bandwidths is read once.
+type chips map[string]*chip
+
+// of returns the chip of a machine file, nil for one that is written in another way.
+func (known chips) of(content []byte) *chip {
+	text := "\n" + string(content)
+	_, part, ok := strings.Cut(text, "\nchip:\n")
+	if !ok {
+		return nil
+	}
+	var rest strings.Builder // the part without clock and bandwidths
+	var clock string
+	var bandwidths []string // of tiers
+	tiers := false
+	for line := range strings.SplitSeq(part, "\n") {
+		if line != "" && line[0] != ' ' {
+			break
+		}
+		switch {
+		case strings.HasPrefix(line, "  clock: "):
+			clock, line = strings.TrimPrefix(line, "  clock: "), "  clock: 1 Hz"
+		case strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   "):
+			tiers = line == "  memory:"
+		case tiers && strings.HasPrefix(line, "    - "):
+			bandwidths = append(bandwidths, "")
+		case tiers && strings.HasPrefix(line, "      bandwidth: ") && len(bandwidths) > 0:
+			bandwidths[len(bandwidths)-1], line = strings.TrimPrefix(line, "      bandwidth: "), "      bandwidth: 1 B/s"
+		}
+		rest.WriteString(line + "\n")
+	}
+	_, name, _ := strings.Cut(text, "\nname: ")
+	name, _, _ = strings.Cut(name, "\n")
+	key := name + "\n" + rest.String()
+	like, seen := known[key]
+	if !seen {
+		like = &chip{}
+		if yaml.Unmarshal([]byte(rest.String()), like) != nil || yaml.Unmarshal([]byte(name), &like.name) != nil || len(like.Memory) != len(bandwidths) {
+			like = nil
+		}
+		known[key] = like
+	}
+	if like == nil {
+		return nil
+	}
+	c := *like
+	c.Memory = slices.Clone(like.Memory)
+	if c.Clock.UnmarshalText([]byte(clock)) != nil {
+		return nil
+	}
+	for i, text := range bandwidths {
+		if text != "" && c.Memory[i].Bandwidth.UnmarshalText([]byte(text)) != nil {
+			return nil
+		}
+	}
+	return &c
+}
+
 // roofOf is the roofline of a chip for products of a type.
-func roofOf(m *arch.Machine, dtype string) (Machine, bool) {
+func roofOf(c *chip, dtype string) (Machine, bool) {
 	t, err := traces.ParseDType(dtype)
 	if err != nil {
 		return Machine{}, false
 	}
-	unit := m.Chip.Cores.Matrix
-	fma, err := unit.Rate(unit.Native(t))
-	memory := m.OffChip()
-	if err != nil || memory == nil {
-		return Machine{}, false
+	fma, err := c.Cores.Matrix.Rate(c.Cores.Matrix.Native(t))
+	one := Machine{Name: c.name, DType: dtype, Ops: 2 * float64(fma) * float64(c.Cores.Count) * float64(c.Clock)}
+	for i := range c.Memory {
+		if m := &c.Memory[i]; m.Kind != "sram" && float64(m.Peak(c.Clock)) > one.Bandwidth {
+			one.Tier, one.Bandwidth = m.Name, float64(m.Peak(c.Clock))
+		}
 	}
-	one := Machine{Name: m.Name, DType: dtype, Tier: memory.Name, Ops: 2 * float64(fma) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock), Bandwidth: float64(memory.Peak(m.Chip.Clock))}
-	return one, one.Ops > 0 && one.Bandwidth > 0
+	return one, err == nil && one.Ops > 0 && one.Bandwidth > 0
 }
 
 // provenance counts versions and reasons.

@@ -9,10 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments/pareto"
 	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/experiments/view"
 	"github.com/stratasim/strata/experiments/view/viewtest"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/traces"
 )
 
 // made is a database with a sweep of 80 points.
@@ -207,7 +210,7 @@ func TestGather(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Machines) != 3 || r.Machines[0].Tier == "" { // two machines, two types of which one has both
+	if len(r.Machines) != 54 || r.Machines[0].Tier == "" { // one each
 		t.Errorf("machines %+v", r.Machines)
 	}
 	drawn := 0
@@ -243,5 +246,35 @@ func TestGather(t *testing.T) {
 	}
 	if x := r.Frame.Sensitivity("bandwidth", "seconds"); len(x.Labels) != 10 || !x.Ranges {
 		t.Errorf("%+v", x)
+	}
+}
+
+// TestRoofOfPresets: the part of a stored machine file that is read gives the roofline of the whole machine.
+func TestRoofOfPresets(t *testing.T) {
+	for _, name := range presets.Names() {
+		m, err := presets.Machine(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := spec.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fma, err := m.Chip.Cores.Matrix.Rate(m.Chip.Cores.Matrix.Native(traces.BF16))
+		if err != nil {
+			continue
+		}
+		got, ok := view.RoofOf(text, "bf16")
+		off := m.OffChip()
+		if off == nil {
+			if ok {
+				t.Errorf("%s has no memory off chip and a roofline %+v", name, got)
+			}
+			continue
+		}
+		want := view.Machine{Name: m.Name, DType: "bf16", Tier: off.Name, Ops: 2 * float64(fma) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock), Bandwidth: float64(off.Peak(m.Chip.Clock))}
+		if !ok || got != want {
+			t.Errorf("%s: %+v, %t, want %+v", name, got, ok, want)
+		}
 	}
 }

@@ -38,7 +38,7 @@ type data struct {
 	Volume     string      `json:"volume"`
 	Stalls     parts       `json:"stalls"`
 	Energy     parts       `json:"energy"`
-	Machines   []machine   `json:"machines"`
+	Machines   *machines   `json:"machines"`
 	Roof       *roof       `json:"roof"`
 	Statuses   []status    `json:"statuses"`
 	Reasons    []reason    `json:"reasons"`
@@ -55,7 +55,8 @@ type column struct {
 	Goal   string          `json:"goal,omitempty"`
 	About  string          `json:"about,omitempty"`
 	Words  json.RawMessage `json:"words,omitempty"` // values are places in it, −1 for none
-	Values json.RawMessage `json:"values"`
+	Values json.RawMessage `json:"values,omitempty"`
+	Same   string          `json:"same,omitempty"` // the column that has these values
 }
 
 type parts struct {
@@ -63,10 +64,12 @@ type parts struct {
 	Values []json.RawMessage `json:"values"`
 }
 
-type machine struct {
-	Name      string          `json:"name"`
-	DType     string          `json:"dtype"`
-	Tier      string          `json:"tier"`
+// machines are columns as well: a sweep can have as many as points.
+type machines struct {
+	Words     []string        `json:"words"`
+	Name      []int           `json:"name"`
+	DType     []int           `json:"dtype"`
+	Tier      []int           `json:"tier"`
 	Ops       json.RawMessage `json:"ops"`
 	Bandwidth json.RawMessage `json:"bandwidth"`
 }
@@ -140,7 +143,7 @@ func ints(xs []int) json.RawMessage {
 const mostLevels = 90
 
 // keyLength is what the page shows of a key: enough to find the row.
-const keyLength = 12
+const keyLength = 10
 
 func encode(c view.Column, f *view.Frame, k int) (column, error) {
 	out := column{Name: c.Name, Unit: c.Unit, About: c.About, Kind: "number"}
@@ -260,6 +263,13 @@ func gather(r *view.Report, o Options) (*data, error) {
 				}
 			}
 		}
+		// A decode step is the time of a token, too.
+		same := slices.IndexFunc(d.Columns, func(o column) bool {
+			return o.Kind == "number" && one.Kind == "number" && bytes.Equal(o.Values, one.Values) && bytes.Equal(o.Words, one.Words)
+		})
+		if same >= 0 {
+			one.Same, one.Values, one.Words = d.Columns[same].Name, nil, nil
+		}
 		d.Columns = append(d.Columns, one)
 	}
 	for _, o := range r.Objectives {
@@ -270,11 +280,23 @@ func gather(r *view.Report, o Options) (*data, error) {
 		d.Volume = volume(r)
 	}
 	d.Stalls, d.Energy = encodeParts(r.Stalls), encodeParts(r.Energy)
-	d.Machines = []machine{}
 	if len(r.Machines) > 0 {
-		for _, m := range r.Machines {
-			d.Machines = append(d.Machines, machine{m.Name, m.DType, m.Tier, number(nil, m.Ops, figureDigits), number(nil, m.Bandwidth, figureDigits)})
+		d.Machines = &machines{}
+		index := map[string]int{}
+		word := func(text string) int {
+			n, known := index[text]
+			if !known {
+				n = len(d.Machines.Words)
+				index[text], d.Machines.Words = n, append(d.Machines.Words, text)
+			}
+			return n
 		}
+		var ops, bandwidth []float64
+		for _, m := range r.Machines {
+			d.Machines.Name, d.Machines.DType, d.Machines.Tier = append(d.Machines.Name, word(m.Name)), append(d.Machines.DType, word(m.DType)), append(d.Machines.Tier, word(m.Tier))
+			ops, bandwidth = append(ops, m.Ops), append(bandwidth, m.Bandwidth)
+		}
+		d.Machines.Ops, d.Machines.Bandwidth = numbers(ops, figureDigits), numbers(bandwidth, figureDigits)
 		d.Roof = &roof{}
 		x, y := make([]float64, len(r.Roof)), make([]float64, len(r.Roof))
 		for i, p := range r.Roof {

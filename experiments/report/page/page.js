@@ -12,6 +12,7 @@ const N = D.rows;
 
 // Columns: numbers as a Float64Array with NaN for none, others as codes of words with -1 for none.
 const cols = D.columns.map((c, index) => {
+  if (c.same) { const o = D.columns.find(e => e.name === c.same); c.words = o.words; c.values = o.values; }
   const o = {index, name: c.name, unit: c.unit || '', kind: c.kind, role: c.role, about: c.about || '', goal: c.goal || ''};
   if (c.kind === 'number') {
     o.x = new Float64Array(N);
@@ -205,17 +206,19 @@ function ticks(s, room) {
   for (let i = Math.ceil(lo / step); i * step <= hi; i++) out.push(i * step);
   return out;
 }
+// At an axis whose title says the unit, only units with prefixes are said again.
+const mark = (v, unit) => show(v, ['s', 'J', 'W', 'B', 'B/s', 'Hz', 'OP/s'].includes(unit) ? unit : '', 3);
 function frame(g, sx, sy, box, xName, yName, xUnit, yUnit) {
   g.lineWidth = 1; g.font = '12px system-ui,sans-serif';
   for (const v of ticks(sx, 82)) {
     const x = Math.round(sx(v)) + 0.5;
     g.strokeStyle = ink.grid; g.beginPath(); g.moveTo(x, box.top); g.lineTo(x, box.bottom); g.stroke();
-    g.fillStyle = ink.soft; g.textAlign = 'center'; g.fillText(show(v, xUnit, 3), x, box.bottom + 13);
+    g.fillStyle = ink.soft; g.textAlign = 'center'; g.fillText(mark(v, xUnit), x, box.bottom + 13);
   }
   for (const v of ticks(sy, 42)) {
     const y = Math.round(sy(v)) + 0.5;
     g.strokeStyle = ink.grid; g.beginPath(); g.moveTo(box.left, y); g.lineTo(box.right, y); g.stroke();
-    g.fillStyle = ink.soft; g.textAlign = 'right'; g.fillText(show(v, yUnit, 3), box.left - 7, y);
+    g.fillStyle = ink.soft; g.textAlign = 'right'; g.fillText(mark(v, yUnit), box.left - 7, y);
   }
   g.strokeStyle = ink.line; g.strokeRect(box.left + 0.5, box.top + 0.5, box.right - box.left, box.bottom - box.top);
   g.fillStyle = ink.fg; g.textAlign = 'center'; g.fillText(xName, (box.left + box.right) / 2, box.bottom + 34);
@@ -363,7 +366,7 @@ let fillRanges = () => {};
     for (let i = 0; i < N; i++) if (isOk(i)) (chosen[i] ? onFront[i] ? front : ok : out).push(i);
     const quick = full === 0 ? 4000 : 1500;
     g.lineWidth = 1; g.strokeStyle = ink.dim; g.globalAlpha = out.length ? Math.max(0.05, Math.min(0.5, 150 / out.length)) : 1; lines(g, out, 1500);
-    g.strokeStyle = ink.point; g.globalAlpha = Math.max(0.06, Math.min(0.7, 260 / (ok.length || 1))); lines(g, ok, quick);
+    g.strokeStyle = ink.point; g.globalAlpha = Math.max(0.06, Math.min(0.7, 110 / (ok.length || 1))); lines(g, ok, quick);
     g.strokeStyle = ink.front; g.globalAlpha = Math.max(0.25, Math.min(0.9, 120 / (front.length || 1))); g.lineWidth = 1.3; lines(g, front, 1500);
     g.globalAlpha = 1;
     places.forEach((p, k) => {
@@ -375,7 +378,7 @@ let fillRanges = () => {};
       g.fillStyle = ink.soft; g.textAlign = k === places.length - 1 ? 'right' : 'left';
       const dx = k === places.length - 1 ? -6 : 6;
       const label = (text, y) => { let t = text; while (g.measureText(t).width > Math.max(50, room * 0.8) && t.length > 4) t = t.slice(0, -2) + '…'; const m = g.measureText(t).width; g.fillStyle = ink.bg; g.globalAlpha = 0.75; g.fillRect(dx < 0 ? p.x + dx - m - 2 : p.x + dx - 2, y - 8, m + 4, 16); g.globalAlpha = 1; g.fillStyle = ink.fg; g.fillText(t, p.x + dx, y); };
-      if (p.c.kind === 'number') for (const v of ticks(p.s, 52)) label(show(v, p.c.unit, 3), p.s(v)); else if (p.c.words.length <= 12) p.c.words.forEach((t, i) => label(String(t), p.s(i)));
+      if (p.c.kind === 'number') for (const v of ticks(p.s, 52)) label(mark(v, p.c.unit), p.s(v)); else if (p.c.words.length <= 12) p.c.words.forEach((t, i) => label(String(t), p.s(i)));
       const b = brushes.get(p.c);
       if (b) { const y0 = p.s(b[0]), y1 = p.s(b[1]); g.fillStyle = ink.accent; g.globalAlpha = 0.3; g.fillRect(p.x - 8, Math.min(y0, y1), 16, Math.abs(y1 - y0) || 2); g.globalAlpha = 1; g.strokeStyle = ink.accent; g.strokeRect(p.x - 8, Math.min(y0, y1), 16, Math.abs(y1 - y0) || 2); }
     });
@@ -427,38 +430,39 @@ let fillRanges = () => {};
 // Roofline.
 (function () {
   if (!D.roof) { empty('roofline', D.roofnote || 'No point keeps what a roofline needs.'); return; }
+  const M = D.machines, machines = M.name.map((n, i) => ({name: M.words[n], dtype: M.words[M.dtype[i]], tier: M.words[M.tier[i]], ops: M.ops[i], bandwidth: M.bandwidth[i]}));
   const index = D.roof.machine, X = D.roof.intensity.map(v => v === null ? NaN : v), Y = D.roof.rate.map(v => v === null ? NaN : v);
   const rows = []; for (let i = 0; i < N; i++) if (index[i] >= 0) rows.push(i);
-  const groups = [...new Set(D.machines.map(m => m.name + (m.dtype ? ', ' + m.dtype : '')))];
-  const groupOf = D.machines.map(m => groups.indexOf(m.name + (m.dtype ? ', ' + m.dtype : '')));
+  const groups = [...new Set(machines.map(m => m.name + (m.dtype ? ', ' + m.dtype : '')))];
+  const groupOf = machines.map(m => groups.indexOf(m.name + (m.dtype ? ', ' + m.dtype : '')));
   let sx, sy, xs, ys;
   const pl = canvas('c-roofline', 'Roofline: operations per second over operations per byte, with the roofs of the machines. Arrow keys go from point to point.', (g, w, h) => {
     const box = {left: 90, right: w - 14, top: 12, bottom: h - 48};
     let lo = Infinity, hi = -Infinity, lo2 = Infinity, hi2 = -Infinity;
     for (const i of rows) { lo = Math.min(lo, X[i]); hi = Math.max(hi, X[i]); lo2 = Math.min(lo2, Y[i]); }
-    for (const m of D.machines) { const ridge = m.ops / m.bandwidth; lo = Math.min(lo, ridge / 3); hi = Math.max(hi, ridge * 3); hi2 = Math.max(hi2, m.ops); }
+    for (const m of machines) { const ridge = m.ops / m.bandwidth; lo = Math.min(lo, ridge / 3); hi = Math.max(hi, ridge * 3); hi2 = Math.max(hi2, m.ops); }
     sx = scale(lo, hi, true, box.left, box.right); sy = scale(Math.min(lo2, hi2 / 100), hi2, true, box.bottom, box.top);
     frame(g, sx, sy, box, 'operations for each byte of memory off chip, OP/B', 'operations per second and chip, OP/s', '', 'OP/s');
     g.save(); g.beginPath(); g.rect(box.left, box.top, box.right - box.left, box.bottom - box.top); g.clip();
-    const p = palette(), many = D.machines.length > 24;
+    const p = palette(), many = machines.length > 24;
     xs = new Float32Array(N); ys = new Float32Array(N);
     g.globalAlpha = rows.length > 3000 ? 0.4 : 0.7;
     for (const i of rows) { xs[i] = sx(X[i]); ys[i] = sy(Y[i]); g.fillStyle = chosen[i] ? p[groupOf[index[i]] % p.length] : ink.dim; if (chosen[i]) dot(g, xs[i], ys[i], 2.2); else g.fillRect(xs[i] - 1, ys[i] - 1, 2, 2); }
-    const every = Math.ceil(D.machines.length / 300);
-    for (let k = 0; k < D.machines.length; k += every) {
-      const m = D.machines[k], x0 = 10 ** sx.a, x1 = 10 ** sx.b, ridge = m.ops / m.bandwidth;
+    const every = Math.ceil(machines.length / 300);
+    for (let k = 0; k < machines.length; k += every) {
+      const m = machines[k], x0 = 10 ** sx.a, x1 = 10 ** sx.b, ridge = m.ops / m.bandwidth;
       g.strokeStyle = p[groupOf[k] % p.length]; g.globalAlpha = many ? 0.15 : 1; g.lineWidth = many ? 1 : 2;
       g.beginPath(); g.moveTo(sx(x0), sy(x0 * m.bandwidth)); g.lineTo(sx(ridge), sy(m.ops)); g.lineTo(sx(x1), sy(m.ops)); g.stroke();
     }
     g.globalAlpha = 1; g.restore();
     legend('roofline-legend', groups.slice(0, 24).map((name, k) => {
-      const of = D.machines.filter((_, i) => groupOf[i] === k), range = (f, u) => { const a = Math.min(...of.map(f)), b = Math.max(...of.map(f)); return a === b ? show(a, u) : show(a, u) + ' to ' + show(b, u); };
+      const of = machines.filter((_, i) => groupOf[i] === k), range = (f, u) => { let a = Infinity, b = -Infinity; for (const m of of) { a = Math.min(a, f(m)); b = Math.max(b, f(m)); } return a === b ? show(a, u) : show(a, u) + ' to ' + show(b, u); };
       return [p[k % p.length], name + ': ' + range(m => m.ops, 'OP/s') + ', ' + of[0].tier + ' ' + range(m => m.bandwidth, 'B/s')];
     }));
     rows.sort((i, j) => xs[i] - xs[j] || ys[i] - ys[j]);
   }, g => { if (hovered >= 0 && index[hovered] >= 0 && xs) { g.strokeStyle = ink.fg; g.lineWidth = 2; g.beginPath(); g.arc(xs[hovered], ys[hovered], 6, 0, 7); g.stroke(); } });
   const tell = (i, say) => {
-    const r = pl.el.getBoundingClientRect(), m = D.machines[index[i]], roof = Math.min(m.ops, m.bandwidth * X[i]);
+    const r = pl.el.getBoundingClientRect(), m = machines[index[i]], roof = Math.min(m.ops, m.bandwidth * X[i]);
     hovered = i;
     showTip(r.left + xs[i], r.top + ys[i], keyOf(i), [['machine', m.name], ['intensity', show(X[i], '') + ' OP/B'], ['rate', show(Y[i], 'OP/s')], ['of the roof there', (100 * Y[i] / roof).toFixed(1) + ' %']].concat(pointLines(i)), say); pl.later();
   };
@@ -480,6 +484,7 @@ function bars(section, parts, unit, what) {
   const controls = $(section + '-controls');
   picker(controls, 'bars', options, state.rows, v => { state.rows = v; pl.redraw(); });
   ticker(controls, 'as shares', true, v => { state.share = v; pl.redraw(); });
+  controls.append(make('span', 'Bars of points are labelled by ' + axes.filter(c => c.levels > 1).slice(0, 5).map(c => c.name).join(', ') + '.', {class: 'note'}));
   const most = 40;
   let list = [], geometry = null, current = -1;
   const has = i => { for (let k = 0; k < K; k++) if (V[k][i] !== null) return true; return false; };
@@ -571,7 +576,7 @@ bars('energy', D.energy, 'J', 'energy by component');
       g.font = '600 12.5px system-ui,sans-serif'; g.fillStyle = ink.fg; g.textAlign = 'left';
       let title = titled(p.a); while (g.measureText(title).width > width - 90 && title.length > 4) title = title.slice(0, -2) + '…';
       g.fillText(title, x0, y0 - 16); g.font = '11.5px system-ui,sans-serif';
-      for (const v of ticks(sy, 40)) { const y = Math.round(sy(v)) + 0.5; g.strokeStyle = ink.grid; g.lineWidth = 1; g.beginPath(); g.moveTo(x0, y); g.lineTo(x1, y); g.stroke(); g.fillStyle = ink.soft; g.textAlign = 'right'; g.fillText(show(v, state.o.unit, 3), x0 - 6, y); }
+      for (const v of ticks(sy, 40)) { const y = Math.round(sy(v)) + 0.5; g.strokeStyle = ink.grid; g.lineWidth = 1; g.beginPath(); g.moveTo(x0, y); g.lineTo(x1, y); g.stroke(); g.fillStyle = ink.soft; g.textAlign = 'right'; g.fillText(mark(v, state.o.unit), x0 - 6, y); }
       g.strokeStyle = ink.line; g.strokeRect(x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0);
       const step = (x1 - x0) / p.s.length, turn = step < 44 || p.s.some(v => g.measureText(v.short).width > step - 3);
       const pts = p.s.map((v, k) => [x0 + (k + 0.5) * step, sy(v.mid), v]);

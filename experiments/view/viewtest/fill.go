@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments/store"
-	"github.com/stratasim/strata/sim/spec"
 )
 
 // Spec is the file of the sweep that Fill makes.
@@ -26,24 +24,34 @@ objectives:
   - {column: usd_per_million_tokens}
 `
 
+// chip is the part of a machine file that rooflines read.
+const chip = `name: %s
+chip:
+  clock: %.0f Hz
+  cores:
+    count: %d
+    matrix:
+      kind: mma
+      fma_per_cycle:
+        bf16: %d%s
+  memory:
+    - name: l2
+      kind: sram
+      capacity: 40 MiB
+    - name: hbm
+      kind: hbm
+      capacity: 80 GiB
+      bandwidth: %.0f B/s
+system:
+  chips: 1
+`
+
 // Hostile is a name that would be markup if it were not taken for text.
 const Hostile = `</script><img src=x onerror="document.title='broken'">&amp;`
 
 // Fill puts a sweep of n points into a database. Of 40, 35 are ok and one has each of the other statuses that there are.
 func Fill(ctx context.Context, s *store.Store, sweep string, n int, hostile bool) error {
 	machines := []string{"a100-sxm-80gb", "h100-sxm"}
-	var inputs []store.Input
-	for _, name := range machines {
-		m, err := presets.Machine(name)
-		if err != nil {
-			return err
-		}
-		text, err := spec.Marshal(m)
-		if err != nil {
-			return err
-		}
-		inputs = append(inputs, store.Input{Hash: "machine-" + name, Kind: "machine", Name: name, Content: text})
-	}
 	file := fmt.Sprintf(Spec, sweep)
 	if err := s.PutSweep(ctx, store.Sweep{Name: sweep, Spec: file, Kind: "sweep", SpecHash: "0123", Count: int64(n)}); err != nil {
 		return err
@@ -51,7 +59,7 @@ func Fill(ctx context.Context, s *store.Store, sweep string, n int, hostile bool
 	var rows []store.Row
 	var points []store.Point
 	for i := range n {
-		row, point := one(sweep, i, machines, inputs, hostile)
+		row, point := one(sweep, i, machines, hostile)
 		if row != nil {
 			rows = append(rows, *row)
 		}
@@ -77,7 +85,7 @@ var (
 	component = []string{"matrix", "vector", "sram", "hbm", "leakage", "idle"}
 )
 
-func one(sweep string, i int, machines []string, inputs []store.Input, hostile bool) (*store.Row, store.Point) {
+func one(sweep string, i int, machines []string, hostile bool) (*store.Row, store.Point) {
 	k := i % 2
 	machine, model := machines[k], "llama2-7b"
 	if hostile {
@@ -102,10 +110,11 @@ func one(sweep string, i int, machines []string, inputs []store.Input, hostile b
 			return nil, p
 		}
 	}
-	peak := []float64{312e12, 989e12}[k] * clock / 1.41e9
+	peak := []float64{312e12 / 1.41e9, 989e12 / 1.83e9}[k] * clock
 	width := 2.0
 	if dtype == "fp8" {
 		width = 1
+		peak *= 2
 	}
 	memory, compute := 14e9*width/2/bandwidth+batch*0.5e9/bandwidth, batch*14e9/(peak*0.7)
 	step := math.Pow(math.Pow(memory, 4)+math.Pow(compute, 4), 0.25) + 30e-6
@@ -116,7 +125,8 @@ func one(sweep string, i int, machines []string, inputs []store.Input, hostile b
 		"status": "ok", "model_version": "made", "created_by": "viewtest", "arch": machine, "model": model, "phase": "decode", "fidelity": "analytic", "runtime": "compiled",
 		"parallel": "tp1", "tp": 1, "pp": 1, "chips": 1, "batch": int64(batch), "prompt": 2048, "generate": 1, "dtype": dtype, "weight_dtype": dtype,
 		"arch_hash": fmt.Sprint("a", i), "graph_hash": "g", "request": "{}",
-	}, Inputs: inputs[k : k+1], Brief: true}
+	}, Inputs: []store.Input{{Hash: fmt.Sprint("machine-", i), Kind: "machine", Name: machine,
+		Content: fmt.Appendf(nil, chip, machine, clock, []int{108, 132}[k], []int{1024, 2048}[k], []string{"", "\n        fp8: 4096"}[k], bandwidth)}}, Brief: true}
 	if p.Status != "ok" {
 		r.Values["status"], r.Values["reason"] = p.Status, p.Reason
 		return r, p
@@ -126,7 +136,7 @@ func one(sweep string, i int, machines []string, inputs []store.Input, hostile b
 		bound = "compute"
 	}
 	for name, v := range map[string]float64{"seconds": step, "tpot_seconds": step, "floor_seconds": step * 0.97, "tokens_per_second": tokens, "mfu": batch * 14e9 / step / peak,
-		"hfu": batch * 14.2e9 / step / ([]float64{312e12, 989e12}[k]), "joules": joules, "joules_per_token": joules / batch, "average_watts": joules / step, "peak_watts": joules / step * 1.1,
+		"hfu": batch * 14.2e9 / step / peak, "joules": joules, "joules_per_token": joules / batch, "average_watts": joules / step, "peak_watts": joules / step * 1.1,
 		"usd_per_hour": usd, "usd_per_million_tokens": usd / 3600 / tokens * 1e6} {
 		r.Values[name] = v
 	}
