@@ -256,6 +256,8 @@ func (c *Column) Show(v any) string {
 		}
 	case "B/s":
 		return report.Rate(x)
+	case "Hz":
+		return report.Frequency(x)
 	case "USD", "USD/h":
 		return strings.Replace(report.Money(x), "USD", c.Unit, 1)
 	}
