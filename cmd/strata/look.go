@@ -57,7 +57,7 @@ func (f *sweepFlags) source(c *cobra.Command, s *store.Store, alone bool) (*view
 			for _, w := range sweeps {
 				names = append(names, w.Name)
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "strata: note: all rows of the database; --sweep chooses one of its sweeps: %s\n", strings.Join(names, ", "))
+			note(c, "all rows of the database; --sweep chooses one of its sweeps: "+strings.Join(names, ", "))
 		}
 	}
 	v, err := view.Open(c.Context(), s, name)

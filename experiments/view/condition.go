@@ -98,6 +98,9 @@ func (s *Source) explain(text string, err error) error {
 		e := s.unknown(m[1])
 		bad.Text, bad.Hint = e.Error(), e.Hint()
 	}
+	if strings.HasPrefix(at.Message, "unexpected token EOF") {
+		bad.Text = "the expression ends too early"
+	}
 	if strings.Contains(at.Message, `Operator("=")`) {
 		bad.Hint = "equality is =="
 	}

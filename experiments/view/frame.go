@@ -265,7 +265,7 @@ func (c *Column) Show(v any) string {
 	if whole && math.Abs(x) < 1e9 {
 		text = fmt.Sprint(int64(x))
 	}
-	if c.Unit != "" && c.Unit != "B" {
+	if c.Unit != "" && c.Unit != "B" && c.Unit != "1/s" { // names say that
 		text += " " + c.Unit
 	}
 	return text

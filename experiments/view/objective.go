@@ -137,7 +137,7 @@ type Front struct {
 	Volume    float64
 }
 
-// ErrNoValues: no row has a value for each objective.
+// ErrNoValues says that there is nothing to compare.
 var ErrNoValues = errors.New("no row has a value for each objective")
 
 // Front compares the rows of a frame that are ok. reference is nil for the rule of package pareto. The frame has the

@@ -131,7 +131,7 @@ func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, er
 	if len(r.Objectives) > 0 {
 		for _, o := range r.Objectives {
 			if f.Index(o.Name) < 0 {
-				return nil, fmt.Errorf("%q: no row has a value for it", o.Name)
+				return nil, fmt.Errorf("%q: %w", o.Name, ErrNoValues)
 			}
 		}
 		r.Front, err = f.Front(r.Objectives, nil)
