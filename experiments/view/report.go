@@ -28,7 +28,7 @@ type Report struct {
 	Front      *Front // nil where nothing can be compared
 
 	Stalls Parts // time by cause, in seconds
-	Energy Parts // energy by component, in joules
+	Energy Parts // energy by component, in joules; the smallest of many put together
 
 	Machines []Machine
 	Roof     []RoofPoint // of each row
@@ -82,6 +82,9 @@ var labels = []string{"key", "status", "reason", "arch", "model", "phase", "fide
 
 // mostMachines bounds the machine files that are read for rooflines.
 const mostMachines = 20000
+
+// mostParts of an energy are told apart, as many as there are colours for.
+const mostParts = 11
 
 // Gather collects what a report shows. Without objectives it takes throughput and energy of a token, or what rows have.
 func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, error) {
@@ -156,6 +159,7 @@ func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, er
 	if r.Energy, err = s.parts(ctx, "energy", "component", "joules", rows, len(all.Rows)); err != nil {
 		return nil, err
 	}
+	r.Energy = r.Energy.Merged(mostParts)
 	if err := s.roofline(ctx, r, all, rows); err != nil {
 		return nil, err
 	}
@@ -237,6 +241,43 @@ func (p Parts) nonzero() (out Parts) {
 			out.Names, out.Values = append(out.Names, p.Names[k]), append(out.Values, values)
 		}
 	}
+	return out
+}
+
+// Merged puts the smallest parts together, so that there are at most so many.
+func (p Parts) Merged(most int) Parts {
+	if len(p.Names) <= most {
+		return p
+	}
+	totals := make([]float64, len(p.Names))
+	order := make([]int, len(p.Names))
+	for k, values := range p.Values {
+		order[k] = k
+		for _, x := range values {
+			if !math.IsNaN(x) {
+				totals[k] += x
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(totals[b], totals[a]) })
+	kept := slices.Sorted(slices.Values(order[:most-1]))
+	var out Parts
+	for _, k := range kept {
+		out.Names, out.Values = append(out.Names, p.Names[k]), append(out.Values, p.Values[k])
+	}
+	rest := make([]float64, len(p.Values[0]))
+	for i := range rest {
+		rest[i] = math.NaN()
+		for _, k := range order[most-1:] {
+			if x := p.Values[k][i]; !math.IsNaN(x) {
+				if math.IsNaN(rest[i]) {
+					rest[i] = 0
+				}
+				rest[i] += x
+			}
+		}
+	}
+	out.Names, out.Values = append(out.Names, fmt.Sprintf("%d others", len(p.Names)-len(kept))), append(out.Values, rest)
 	return out
 }
 

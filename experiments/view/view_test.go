@@ -278,3 +278,15 @@ func TestRoofOfPresets(t *testing.T) {
 		}
 	}
 }
+
+func TestMerged(t *testing.T) {
+	nan := math.NaN()
+	p := view.Parts{Names: []string{"a", "b", "c", "d"}, Values: [][]float64{{1, 1}, {5, nan}, {nan, 2}, {9, 9}}}
+	m := p.Merged(3)
+	if !slices.Equal(m.Names, []string{"b", "d", "2 others"}) || !slices.Equal(m.Values[2], []float64{1, 3}) {
+		t.Errorf("%v", m)
+	}
+	if m := p.Merged(4); len(m.Names) != 4 {
+		t.Errorf("%v", m)
+	}
+}

@@ -260,6 +260,9 @@ function painter(c) {
   return {colour: i => Number.isNaN(c.x[i]) ? ink.dim : ramp(s(c.x[i])), entries: [0, 0.25, 0.5, 0.75, 1].map(t => [ramp(t), show(s.back(t), c.unit, 3)])};
 }
 
+// Few points are drawn larger.
+const radius = N < 150 ? 4.2 : N < 1500 ? 3 : 2.2;
+
 // Compromises.
 (function () {
   if (numeric.length < 2) { empty('compare', 'Fewer than two figures to compare.'); return; }
@@ -292,7 +295,7 @@ function painter(c) {
     g.globalAlpha = 0.5; g.fillStyle = ink.dim;
     if (chosenCount < N) for (const i of order) if (!chosen[i]) g.fillRect(xs[i] - 1.2, ys[i] - 1.2, 2.4, 2.4);
     g.globalAlpha = order.length > 3000 ? 0.5 : 0.75; g.fillStyle = ink.point;
-    for (const i of order) if (chosen[i]) { if (paint) g.fillStyle = paint.colour(i); dot(g, xs[i], ys[i], 2.3); }
+    for (const i of order) if (chosen[i]) { if (paint) g.fillStyle = paint.colour(i); dot(g, xs[i], ys[i], radius); }
     g.globalAlpha = 1;
     // The front of the two figures.
     line = [];
@@ -303,10 +306,10 @@ function painter(c) {
       g.strokeStyle = ink.front; g.lineWidth = 1.8; g.beginPath();
       line.forEach((i, k) => { if (k) { g.lineTo(xs[i], ys[line[k - 1]]); g.lineTo(xs[i], ys[i]); } else g.moveTo(xs[i], ys[i]); });
       g.stroke();
-      g.fillStyle = ink.front; for (const i of line) dot(g, xs[i], ys[i], 3.4);
+      g.fillStyle = ink.front; for (const i of line) dot(g, xs[i], ys[i], radius + 1.1);
     }
     g.strokeStyle = ink.front; g.lineWidth = 1;
-    if (D.objectives.length > 2) for (const i of order) if (onFront[i]) { g.beginPath(); g.arc(xs[i], ys[i], 4.6, 0, 7); g.stroke(); }
+    if (D.objectives.length > 2) for (const i of order) if (onFront[i]) { g.beginPath(); g.arc(xs[i], ys[i], radius + 2.4, 0, 7); g.stroke(); }
     order.sort((i, j) => xs[i] - xs[j] || ys[i] - ys[j]);
     const entries = paint ? paint.entries.slice() : [[ink.point, 'ok']];
     if (line.length) entries.push([ink.front, 'front of these two (' + line.length + ')']);
@@ -447,7 +450,7 @@ let fillRanges = () => {};
     const p = palette(), many = machines.length > 24;
     xs = new Float32Array(N); ys = new Float32Array(N);
     g.globalAlpha = rows.length > 3000 ? 0.4 : 0.7;
-    for (const i of rows) { xs[i] = sx(X[i]); ys[i] = sy(Y[i]); g.fillStyle = chosen[i] ? p[groupOf[index[i]] % p.length] : ink.dim; if (chosen[i]) dot(g, xs[i], ys[i], 2.2); else g.fillRect(xs[i] - 1, ys[i] - 1, 2, 2); }
+    for (const i of rows) { xs[i] = sx(X[i]); ys[i] = sy(Y[i]); g.fillStyle = chosen[i] ? p[groupOf[index[i]] % p.length] : ink.dim; if (chosen[i]) dot(g, xs[i], ys[i], radius); else g.fillRect(xs[i] - 1, ys[i] - 1, 2, 2); }
     const every = Math.ceil(machines.length / 300);
     for (let k = 0; k < machines.length; k += every) {
       const m = machines[k], x0 = 10 ** sx.a, x1 = 10 ** sx.b, ridge = m.ops / m.bandwidth;
@@ -475,7 +478,8 @@ let fillRanges = () => {};
 function bars(section, parts, unit, what) {
   if (!parts || !parts.names.length) { empty(section, 'No point keeps its ' + what + '.'); return; }
   const V = parts.values, K = parts.names.length, byAxis = axes.filter(c => c.levels > 1 && c.levels <= 40);
-  const state = {rows: (D.front || []).length ? 'front' : byAxis.length ? 'axis:' + byAxis[0].name : 'first', share: true};
+  const best = objectives.find(c => c.kind === 'number');
+  const state = {rows: (D.front || []).length > 2 ? 'front' : best ? 'best:' + best.name : byAxis.length ? 'axis:' + byAxis[0].name : 'first', share: true};
   const options = [];
   if ((D.front || []).length) options.push(['front', 'the front']);
   for (const c of byAxis) options.push(['axis:' + c.name, 'each value of ' + c.name + ' (mean)']);
@@ -587,7 +591,7 @@ bars('energy', D.energy, 'J', 'energy by component');
       for (const [x, y, v] of pts) {
         dot(g, x, y, 3.2); marks.push({x, y, v, p});
         g.save(); g.fillStyle = ink.soft; g.translate(x, y1 + 10);
-        let t = v.short; if (turn) { while (g.measureText(t).width > 52 && t.length > 4) t = t.slice(0, -2) + '…'; g.rotate(-Math.PI / 4); g.textAlign = 'right'; } else g.textAlign = 'center';
+        let t = v.short; if (turn) { while (g.measureText(t).width > 68 && t.length > 4) t = t.slice(0, -2) + '…'; g.rotate(-Math.PI / 4); g.textAlign = 'right'; } else g.textAlign = 'center';
         g.fillText(t, turn ? 4 : 0, 0); g.restore();
       }
     });
