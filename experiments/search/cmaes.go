@@ -145,28 +145,34 @@ func (a *cmaes) Tell(outcomes []Outcome) error {
 		r.update(order)
 	}
 	r.remember(best.Violation, objective(best))
-	// Bounds on the standard deviation of each variable.
-	real, largest := false, 0.0
-	for i, v := range a.free {
-		if least := integerStep * a.space[v].width(a.space[v].at(reflect(r.mean[i]))); least > 0 {
-			if is := r.sigma * math.Sqrt(r.c[i][i]); is < least {
-				r.stretch(i, least/is)
-			}
-		} else {
-			real = true
-		}
-		largest = max(largest, r.sigma*math.Sqrt(r.c[i][i]))
+	a.bound()
+	return nil
+}
+
+// bound keeps the standard deviations of all variables where samples tell something, and notes when those of all reals have gone.
+func (a *cmaes) bound() {
+	r := &a.run
+	deviation := func(i int) float64 { return r.sigma * math.Sqrt(r.c[i][i]) }
+	largest := 0.0
+	for i := range a.free {
+		largest = max(largest, deviation(i))
 	}
 	if largest > largestStep {
 		r.sigma *= largestStep / largest
 	}
-	r.tiny = real
+	reals, alive := false, false
 	for i, v := range a.free {
-		if a.space[v].Kind == Real && r.sigma*max(math.Sqrt(r.c[i][i]), math.Abs(r.pc[i])) > smallestStep {
-			r.tiny = false
+		if a.space[v].Kind == Real {
+			reals = true
+			alive = alive || max(deviation(i), r.sigma*math.Abs(r.pc[i])) > smallestStep
+			continue
+		}
+		least := integerStep * a.space[v].width(a.space[v].at(reflect(r.mean[i])))
+		if is := deviation(i); is < least {
+			r.stretch(i, least/is)
 		}
 	}
-	return nil
+	r.tiny = reals && !alive
 }
 
 // reflect folds the line onto the unit interval.

@@ -18,8 +18,8 @@ func integers(n int, low, high float64) Space {
 	return s
 }
 
-// TestCMAESFindsOptima: functions with known optima, which are not in the centre where the search begins. Evaluations are about
-// three times what the strategy is known to need (Hansen 2016 and its references: some 10³·n for the ill-conditioned ones).
+// TestCMAESFindsOptima: functions with known optima, which are not in the centre where the search begins. The first
+// three have a quarter more evaluations than they need here, so that a strategy that learns slower is noticed.
 func TestCMAESFindsOptima(t *testing.T) {
 	sum := func(f func(i int, x float64) float64) func([]float64) Outcome {
 		return func(x []float64) Outcome {
@@ -38,15 +38,15 @@ func TestCMAESFindsOptima(t *testing.T) {
 		optimum     float64
 		within      float64
 	}{
-		{"sphere", reals(10, -5, 5), sum(func(i int, x float64) float64 { d := x - 0.7 - float64(i)/3; return d * d }), 3000, 0, 1e-10},
-		{"ellipsoid, axes 1 to 1000", reals(10, -5, 5), sum(func(i int, x float64) float64 { return math.Pow(1e6, float64(i)/9) * (x - 0.7) * (x - 0.7) }), 9000, 0, 1e-10},
+		{"sphere", reals(10, -5, 5), sum(func(i int, x float64) float64 { d := x - 0.7 - float64(i)/3; return d * d }), 2000, 0, 1e-8},
+		{"ellipsoid, axes 1 to 1000", reals(10, -5, 5), sum(func(i int, x float64) float64 { return math.Pow(1e6, float64(i)/9) * (x - 0.7) * (x - 0.7) }), 5000, 0, 1e-8},
 		{"Rosenbrock", reals(8, -5, 5), func(x []float64) Outcome {
 			s := 0.0
 			for i := range len(x) - 1 {
 				s += 100*math.Pow(x[i+1]-x[i]*x[i], 2) + math.Pow(1-x[i], 2)
 			}
 			return Outcome{Objectives: []float64{s}}
-		}, 12_000, 0, 1e-10},
+		}, 5000, 0, 1e-8},
 		{"Rastrigin, by restarts", reals(5, -5.12, 5.12), sum(func(_ int, x float64) float64 {
 			x -= 0.3
 			return 10 + x*x - 10*math.Cos(2*math.Pi*x)
@@ -132,6 +132,141 @@ func TestStrategyParameters(t *testing.T) {
 	}
 }
 
+// TestStepsStayInBounds: no variable's standard deviation is larger than the unit interval, none of an integer smaller than a
+// quarter of its distance to the next, not even when reals have converged.
+func TestStepsStayInBounds(t *testing.T) {
+	s := append(reals(3, 0, 1), renamed(integers(3, 0, 10))...)
+	algorithm, err := NewCMAES(s, Options{Generations: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := algorithm.(*cmaes)
+	smallest := math.Inf(1)
+	for generation := range 200 {
+		if generation == 50 {
+			a.run.sigma *= 100
+		}
+		var outcomes []Outcome
+		for _, c := range a.Ask() {
+			sum := 0.0
+			for i, x := range c {
+				sum += math.Pow(s[i].unit(x)-0.4, 2)
+			}
+			outcomes = append(outcomes, Outcome{Objectives: []float64{sum}})
+		}
+		if err := a.Tell(outcomes); err != nil {
+			t.Fatal(err)
+		}
+		for i := range s {
+			deviation := a.run.sigma * math.Sqrt(a.run.c[i][i])
+			if i < 3 {
+				smallest = min(smallest, deviation)
+			}
+			if deviation > 1+1e-12 || i >= 3 && deviation < 0.25/11-1e-12 {
+				t.Fatalf("generation %d: standard deviation %v of variable %d", generation, deviation, i)
+			}
+		}
+	}
+	if smallest > 1e-4 {
+		t.Errorf("reals have not converged: %v", smallest)
+	}
+}
+
+// TestRunsEnd: a distribution that is a point, and outcomes that are all the same, end a run; then the next one has twice the
+// population and begins elsewhere.
+func TestRunsEnd(t *testing.T) {
+	distinct := func(c Candidate) float64 { return c[0] + c[1] }
+	for _, tt := range []struct {
+		name      string
+		change    func(r *run)
+		value     func(c Candidate) float64
+		turns     int // until the next run
+		continues bool
+	}{
+		{name: "at work", change: func(*run) {}, value: distinct, turns: 1, continues: true},
+		{name: "a point", change: func(r *run) { r.sigma = 1e-14 }, value: distinct, turns: 1},
+		{name: "flat", change: func(*run) {}, value: func(Candidate) float64 { return 7 }, turns: 10 + 60/6},
+		{name: "not flat long enough", change: func(*run) {}, value: func(Candidate) float64 { return 7 }, turns: 10 + 60/6 - 1, continues: true},
+	} {
+		algorithm, err := NewCMAES(reals(2, 0, 1), Options{Generations: 99})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := algorithm.(*cmaes)
+		for range tt.turns {
+			all := a.Ask()
+			tt.change(&a.run)
+			var outcomes []Outcome
+			for _, c := range all {
+				outcomes = append(outcomes, Outcome{Objectives: []float64{tt.value(c)}})
+			}
+			if err := a.Tell(outcomes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := 12
+		if tt.continues {
+			want = 6
+		}
+		if got := len(a.Ask()); got != want {
+			t.Errorf("%s: a generation of %d, want %d", tt.name, got, want)
+		}
+	}
+}
+
+// TestPointsAndLines: a distribution is a point only in all real variables together, and a line if one axis is 10⁷ times another.
+func TestPointsAndLines(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		space       Space
+		variances   []float64
+		point, line bool
+	}{
+		{"a circle", reals(2, 0, 1), []float64{1, 1}, false, false},
+		{"thin", reals(2, 0, 1), []float64{1, 1e-13}, false, false},
+		{"a line", reals(2, 0, 1), []float64{1, 1e-15}, false, true},
+		{"a line, the other way", reals(2, 0, 1), []float64{1e-15, 1}, false, true},
+		{"no distribution", reals(2, 0, 1), []float64{1, -1e-15}, false, true},
+		{"a point in the first", reals(2, 0, 1), []float64{1e-26, 1}, false, true},
+		{"a point in the last", reals(2, 0, 1), []float64{1, 1e-26}, false, true},
+		{"a point", reals(2, 0, 1), []float64{1e-26, 1e-26}, true, false},
+		{"a point in all reals", append(reals(1, 0, 1), renamed(integers(1, 0, 9))...), []float64{1e-26, 1}, true, true},
+		{"integers never are", integers(2, 0, 9), []float64{1e-26, 1e-26}, false, false},
+	} {
+		a := &cmaes{turns: turns{space: tt.space}, free: []int{0, 1}, run: newRun([]float64{0.5, 0.5}, 6)}
+		for i, x := range tt.variances {
+			a.run.c[i][i] = x
+		}
+		a.run.sigma = 1
+		if a.run.c[1][1] > 0 {
+			a.bound()
+		}
+		a.run.decompose()
+		if a.run.tiny != tt.point || a.run.broken != tt.line {
+			t.Errorf("%s: a point: %v, a line: %v", tt.name, a.run.tiny, a.run.broken)
+		}
+	}
+}
+
+// TestFailuresTeachNothing: a generation without any outcome leaves the distribution where it was.
+func TestFailuresTeachNothing(t *testing.T) {
+	algorithm, err := NewCMAES(reals(3, 0, 1), Options{Population: 6, Generations: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := algorithm.(*cmaes)
+	first := a.Ask()
+	if err := a.Tell(slices.Repeat([]Outcome{{Failed: true}}, 6)); err != nil {
+		t.Fatal(err)
+	}
+	if r := a.run; !slices.Equal(r.mean, []float64{0.5, 0.5, 0.5}) || r.sigma != firstStep {
+		t.Errorf("centre %v, step %v", r.mean, r.sigma)
+	}
+	if slices.Equal(first[0], a.Ask()[0]) {
+		t.Error("the same candidates again")
+	}
+}
+
 // TestRunsLearnTheShape: on an ellipsoid the covariance becomes the inverse of its matrix, up to a factor.
 func TestRunsLearnTheShape(t *testing.T) {
 	r := newRun([]float64{0.4, 0.2, 0.3}, 12)
@@ -171,7 +306,7 @@ func TestEigen(t *testing.T) {
 		sym := mat.NewSymDense(n, nil)
 		for i := range n {
 			for j := range i + 1 {
-				x := rapid.Float64Range(-10, 10).Draw(t, "x")
+				x := float64(rapid.IntRange(-1000, 1000).Draw(t, "x")) / 100
 				m[i][j], m[j][i] = x, x
 				sym.SetSym(i, j, x)
 			}
