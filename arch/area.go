@@ -2,8 +2,7 @@ package arch
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -153,57 +152,7 @@ func (o Ownership) Validate(report func(path, message, hint string)) {
 	}
 }
 
-// validateArea reports names in chip.area and cost.own that nothing has.
-func (m *Machine) validateArea(report func(path, message, hint string)) {
-	var on, shared, off []string
-	for i := range m.Chip.Memory {
-		switch t := &m.Chip.Memory[i]; {
-		case t.Kind != "sram":
-			off = append(off, t.Name)
-		case t.Private():
-			on = append(on, t.Name)
-		default:
-			on, shared = append(on, t.Name), append(shared, t.Name)
-		}
-	}
-	check := func(path, name, what string, known []string) {
-		if !slices.Contains(known, name) {
-			report(path, fmt.Sprintf("%q is not %s", name, what), fmt.Sprintf("one of %q", known))
-		}
-	}
-	if m.Cost != nil && m.Cost.Own != nil {
-		for _, name := range slices.Sorted(maps.Keys(m.Cost.Own.Memory)) {
-			check("cost.own.memory."+name, name, "a memory off chip", append(off[:len(off):len(off)], HostPHY))
-		}
-	}
-	a := m.Chip.Area
-	if a == nil {
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.Spare)) {
-		check("chip.area.spare."+name, name, "a memory on chip", on)
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.Units)) {
-		check("chip.area.units."+name, name, "a format of scalar units", UnitFormats)
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.Multipliers)) {
-		check("chip.area.multipliers."+name, name, "a format of multipliers", MultiplierFormats)
-	}
-	ways := append(off[:len(off):len(off)], LinksPHY, HostPHY)
-	for _, f := range []struct {
-		name string
-		keys []string
-	}{
-		{"phy", slices.Sorted(maps.Keys(a.PHY))}, {"phy_rate", slices.Sorted(maps.Keys(a.PHYRate))}, {"phy_count", slices.Sorted(maps.Keys(a.PHYCount))},
-		{"phy_spare", slices.Sorted(maps.Keys(a.PHYSpare))}, {"phy_area", slices.Sorted(maps.Keys(a.PHYArea))}, {"phy_transistors", slices.Sorted(maps.Keys(a.PHYTransistors))},
-	} {
-		for _, name := range f.keys {
-			check("chip.area."+f.name+"."+name, name, "a way off the chip", ways)
-		}
-	}
-	if a.IO != nil {
-		for _, name := range a.IO.Holds {
-			check("chip.area.io.holds", name, "a memory on chip that all cores share", shared)
-		}
-	}
+// Aside reports whether a leaf, by its path, is of the area of a machine or of the price of owning it: no answer depends on it.
+func Aside(path string) bool {
+	return strings.HasPrefix(path, "chip.area.") || strings.HasPrefix(path, "cost.own.")
 }

@@ -672,7 +672,6 @@ func (m Machine) Validate(report func(path, message, hint string)) {
 	}
 	m.validateOnChip(report)
 	m.validateHost(report)
-	m.validateArea(report)
 	m.validateEnergy(report)
 	m.Power.validate(report)
 	m.Runtime.Kernels.validate(report)

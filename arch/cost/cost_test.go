@@ -194,6 +194,8 @@ func TestDefaults(t *testing.T) {
 		{"a100-sxm-80gb", map[string]string{"chip.area.process.node": "8 nm"}, []string{".density: ", ".bit_cell: ", ".wafer: the price of a wafer of 8 nm is not known", ".defects: "}},
 		{"a100-sxm-80gb", map[string]string{"chip.memory[hbm].kind": "gddr", "chip.memory[hbm].standard": "GDDR6"}, []string{"chip.area.phy.hbm: the area of GDDR6", "cost.own.memory.hbm: the price of GDDR6"}},
 		{"a100-sxm-80gb", map[string]string{"chip.cores.vector.lanes": "1000000"}, []string{"chip.area.dies: "}},
+		{"a100-sxm-80gb", map[string]string{"chip.area.phy.hmb": "HBM3", "chip.area.spare.l1": "1 KiB", "chip.area.units.fp12": "3", "cost.own.memory.l2": "1 USD/GiB"},
+			[]string{`chip.area.phy.hmb: "hmb" is not a way off the chip`, "chip.area.spare.l1: ", "chip.area.units.fp12: ", "cost.own.memory.l2: "}},
 		{"v100-sxm2-32", nil, []string{"chip.area.process.bit_cell: "}},
 	} {
 		_, err := cost.Of(machine(t, tt.machine, tt.changes))

@@ -29,6 +29,11 @@
 // Constants are in tables with their sources; those that nobody publishes are in Usual and say that they are estimated. What a machine
 // needs beyond them, such as the price of a wafer in a process that the tables lack, is an error that names the field.
 //
+// # Units
+//
+// Square millimetres, nanometres, watts and US dollars as types of package sim/units; transistors and shares as plain numbers. Memory is
+// priced by 2³⁰ bytes, of which "80 GB" of HBM has 80.
+//
 // # Limits
 //
 // The constants of control, communication and bit cells were found on two GPUs of 6 and 7 nm, GA100 and Aldebaran. They stand for

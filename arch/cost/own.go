@@ -81,6 +81,7 @@ func Of(m *arch.Machine) (*Estimate, error) {
 	if s.a == nil {
 		s.a = &arch.Area{}
 	}
+	s.names()
 	s.cores += s.a.SpareCores
 	s.core = s.processOf("chip.area.process", &s.a.Process, m.Chip.Process)
 	s.rest = s.core
