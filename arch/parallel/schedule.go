@@ -3,6 +3,7 @@ package parallel
 import (
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -245,7 +246,7 @@ func (o *order) regions() []region {
 		return []region{{at(1), 1, o.m - 1, 1}, {at(o.m + 1), 1, o.m - 2, -1}}
 	}
 	turn := o.v // pairs of a round
-	r := region{from: make([]int64, o.p), period: 2 * o.v, rounds: 1 << 62, shift: 1}
+	r := region{from: make([]int64, o.p), period: 2 * o.v, rounds: math.MaxInt64, shift: 1}
 	if o.v > 1 {
 		turn *= o.p
 		r.period, r.shift = 2*turn, o.p
