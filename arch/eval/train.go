@@ -54,7 +54,7 @@ type Training struct {
 	// Tokens are those of a whole run, 0 for a step alone; PUE is the power usage effectiveness of the data centre, 0 for 1.
 	Tokens int64   `json:"tokens,omitempty"`
 	PUE    float64 `json:"pue,omitempty"`
-	// Master is the format of gradients on the wire, "" for the framework's.
+	// Master is the format of gradients as they are added up and as they are summed over ranks, "" for those of the framework.
 	Master string `json:"master,omitempty"`
 	// Algorithm forces that of collectives over data-parallel ranks; "" leaves it to the library.
 	Algorithm string `json:"algorithm,omitempty"`
@@ -127,12 +127,13 @@ type trainer struct {
 	sections map[string]int // by block, of the phase that the name says
 	outcomes []*sim.Outcome
 	names    []string         // of units, by section
-	network  parallel.Network // of other steps of the same parts, nil for one of its own
+	network  parallel.Network // shared with other steps of the same parts; nil: the step has one of its own
 	step     *parallel.Step
 	played   *parallel.Result
 }
 
-// howOf is how a profile trains, with usual values for what it leaves open: those of PyTorch with fused attention.
+// howOf is how a profile trains, with usual values for what it leaves open: gradients are added up in FP32 by a kernel for each
+// weight, and summed over ranks as they were added up.
 func howOf(p *arch.Profile) arch.Training {
 	how := arch.Training{Gradient: "fp32", Accumulate: llm.GradientsAdded}
 	if p.Training != nil {
@@ -267,7 +268,7 @@ func (k *trainer) cores() float64 {
 	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), mostCores)
 }
 
-// weights is the time of the gradients of weights in a part.
+// weights is the time of the gradients of weights and biases in a part, and of adding them up.
 func (k *trainer) weights(section int) units.Time {
 	var t units.Time
 	p, o := k.res.Program, k.outcomes[section]
@@ -511,8 +512,10 @@ type TrainingAnswer struct {
 	// StragglerFactor is by how much the slowest chip is expected to be slower than the mean.
 	StragglerFactor float64 `json:"straggler_factor"`
 	PipelineSeconds float64 `json:"pipeline_seconds"`
-	ReduceSeconds   float64 `json:"reduce_seconds"` // after the pipeline, until gradients are summed
-	UpdateSeconds   float64 `json:"update_seconds"`
+	// ReduceSeconds is from the end of the pipeline until gradients are summed; UpdateSeconds is the rest: the norm, the update, and
+	// the gather of weights that it divided.
+	ReduceSeconds float64 `json:"reduce_seconds"`
+	UpdateSeconds float64 `json:"update_seconds"`
 	// TokensPerSecondPerChip is that of a step; so are TFLOPs of the model's operations and of those that were executed.
 	TokensPerSecondPerChip float64 `json:"tokens_per_second_per_chip"`
 	ModelTFLOPsPerChip     float64 `json:"model_tflops_per_chip"`
@@ -534,7 +537,7 @@ type Stage struct {
 	MemoryBytes   int64        `json:"memory_bytes,omitempty"`
 }
 
-// Exposed is communication that nothing hides, by the dimension that it is of.
+// Exposed is communication that nothing hides, and what kernels lose to communication beside them, by the dimension that it is of.
 type Exposed struct {
 	TP float64 `json:"tp"`
 	CP float64 `json:"cp"`
@@ -872,7 +875,8 @@ func (k *trainer) operators() {
 	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
 }
 
-// floor is what no mapping of the same parts can beat: the floors of those that the busiest class runs.
+// floor is the least that the parts can take, as they were timed and divided: those that the busiest class runs, one after the
+// other, without links, launches and waiting.
 func (k *trainer) floor() units.Time {
 	var most units.Time
 	for i := range k.played.Classes {
@@ -908,7 +912,7 @@ func (k *trainer) state() (parallel.State, error) {
 	return s, nil
 }
 
-// memory says what a chip of each stage holds, and refuses what does not fit.
+// memory says what a chip of each stage holds and what the memories of a chip moved, and refuses what does not fit.
 func (k *trainer) memory() error {
 	t, m := k.t, k.r.Machine
 	state, err := k.state()
@@ -973,7 +977,7 @@ func (k *trainer) memory() error {
 	return nil
 }
 
-// tiers says what the memories of a chip of the critical class moved.
+// tiers says what the memories of a chip of the critical class moved; peak is what the first one off chip holds on the fullest stage.
 func (k *trainer) tiers(peak units.Bytes) {
 	a, m, p := &k.res.Answer, k.r.Machine, k.res.Program
 	moved := map[string]float64{}
@@ -1020,8 +1024,8 @@ func linked(m *arch.Machine, by float64) *arch.Machine {
 	return &faster
 }
 
-// advise plays the step again with one kind of resource 10 % faster, and without what chips wait for one another, for the
-// causes that take at least 2 % of the time.
+// advise plays the step again with one kind of resource faster, for the causes that take at least adviceShare of the time. The bubble
+// is taken off as a whole; of launches there is no advice.
 func (k *trainer) advise(ctx context.Context) error {
 	a := &k.res.Answer
 	if !k.r.Advise || a.Seconds == 0 {

@@ -49,7 +49,7 @@ type Shape struct {
 	TopK, Shared                    int64 // experts of a token, and the intermediate size of those that all share; 0: a dense network
 	Dropout                         bool
 	Flash                           bool // attention keeps no scores
-	// ElementBytes of an activation; 0 is 2.
+	// ElementBytes of an activation; 0 is defaultElementBytes.
 	ElementBytes int64
 }
 
@@ -184,8 +184,8 @@ func (m *Memory) Total() units.Bytes {
 }
 
 // InFlight returns how many micro-batches of one chunk a stage holds activations of at most: m for GPipe, min(p−s, m) for 1F1B,
-// 2(p−1−s) + (v−1)p + 1 chunks for interleaved ones, which on the first stage is p(1 + (p−1)/(pv)) micro-batches of all its layers, and
-// min(p, m) for ZB-H1.
+// 2(p−1−s) + (v−1)p + 1 chunks for interleaved ones (all m·v, where these are fewer or m is p), which on the first stage is
+// p(1 + (p−1)/(pv)) micro-batches of all its layers, min(p, m) for ZB-H1, and 1 where nothing runs backward.
 func InFlight(schedule Schedule, stages, chunks, microbatches, stage int64) int64 {
 	o := order{kind: schedule, p: stages, v: max(1, chunks), m: microbatches}
 	switch schedule {

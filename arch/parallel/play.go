@@ -147,10 +147,11 @@ type stage struct {
 	inFlight, most int64
 	updated        int64 // parameters that the update of a rank is for
 
-	// Fully sharded: gathers that were issued ahead.
+	// Gathers that were issued ahead: their ends, one for each position not yet run, 0 for one without a gather. Those of stage 3
+	// have come to ahead.
 	ahead   cursor
-	gathers []units.Time // ends, one for each position not yet run; those without a gather are 0
-	pending struct{ weights, experts units.Bytes }
+	gathers []units.Time
+	pending struct{ weights, experts units.Bytes } // gradients in the bucket that is filled
 }
 
 // cursor is a position in a stage's order: a slot and a block of it.
@@ -335,7 +336,7 @@ func (p *play) prepareStage(i int64) error {
 	return p.sends(i)
 }
 
-// alike reports whether all classes are as fast at one stage as at another.
+// alike reports whether all classes are as fast at one stage as at another, kernels and links.
 func (p *play) alike(a, b int64) bool {
 	for r := range p.classes {
 		if p.classes[r].stages[a] != p.classes[r].stages[b] {

@@ -218,7 +218,7 @@ func (o *order) zeroBubble(s, i int64) Slot {
 	return slot(WeightPass, 0, o.m-lag+i-2*(w-bare))
 }
 
-// region is a part of an order that repeats: from slot from(s) on, rounds times period slots, each of shift micro-batches more
+// region is a part of an order that repeats: from slot from[s] of stage s on, rounds times period slots, each of shift micro-batches more
 // than the round before. First and last slots of a chunk are outside of it.
 type region struct {
 	from                  []int64

@@ -20,12 +20,13 @@ type Space struct {
 	Experts          int64 // 0: a dense model
 	Seq, GlobalBatch int64 // tokens of a sequence, sequences of a step
 
-	TP, CP, EP, PP, MicroBatch []int64
-	Interleave                 []int64    // nil: up to mostChunks of at least a layer
-	Schedules                  []Schedule // nil: 1F1B, and interleaved where there are chunks
-	Recompute                  []Recompute
-	ZeRO                       []int64 // nil: 0, 1 and 3
-	SP                         []bool  // nil: wherever there is a tensor group
+	TP, EP, PP, MicroBatch []int64
+	CP                     []int64    // nil: 1
+	Interleave             []int64    // nil: up to mostChunks, of as many layers each
+	Schedules              []Schedule // nil: 1F1B, or interleaved where there are chunks
+	Recompute              []Recompute
+	ZeRO                   []int64 // nil: 0, 1 and, without stages, 3
+	SP                     []bool  // nil: wherever there is a tensor group
 	// Uneven allows stages that differ by a layer.
 	Uneven bool
 	// MostMicrobatches bounds what one pipeline runs in a step; 0: no bound.
