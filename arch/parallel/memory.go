@@ -121,7 +121,6 @@ type State struct {
 var (
 	AdamMixed     = State{Weight: 2, Gradient: 2, Optimizer: 12} // gradients of 2 B: 16 in all
 	AdamMixed32   = State{Weight: 2, Gradient: 4, Optimizer: 12} // gradients added up in 4 B: 18
-	AdamPure      = State{Weight: 2, Gradient: 2, Optimizer: 4}  // all of 2 B
 	Adam8bit      = State{Weight: 2, Gradient: 2, Optimizer: 6}
 	AdamSharded   = State{Weight: 0, Gradient: 4, Optimizer: 12} // fully sharded: the shard is the master copy, 16
 	AdamSharded16 = State{Weight: 0, Gradient: 2, Optimizer: 6}  // fully sharded, all of 2 B

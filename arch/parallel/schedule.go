@@ -96,16 +96,6 @@ func Resolve(schedule Schedule, stages, chunks, microbatches int64) (Schedule, i
 	return schedule, chunks, "", nil
 }
 
-// Order returns a stage's slots under a schedule, as Resolve has it.
-func Order(schedule Schedule, stages, chunks, microbatches, stage int64) []Slot {
-	o := order{kind: schedule, p: stages, v: chunks, m: microbatches}
-	slots := make([]Slot, o.len(stage))
-	for i := range slots {
-		slots[i] = o.at(stage, int64(i))
-	}
-	return slots
-}
-
 // order is the slots of all stages, in closed form or as lists.
 type order struct {
 	kind    Schedule
