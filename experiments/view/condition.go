@@ -67,7 +67,7 @@ func (s *Source) Condition(text string) (*Condition, error) {
 		}
 	}))
 	if c.params {
-		for _, p := range s.params {
+		for _, p := range s.own[:s.params] {
 			if !slices.Contains(c.names, p.Name) {
 				c.names = append(c.names, p.Name)
 			}

@@ -3,6 +3,7 @@ package view
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -102,6 +103,8 @@ var fieldUnits = map[string]string{
 	"bandwidth": "B/s", "capacity": "B", "size": "B", "clock": "Hz", "latency": "s", "launch": "s", "power": "W", "tdp": "W", "limit": "W", "power_limit": "W", "power-limit": "W",
 }
 
+var noWord = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+
 // specUnits returns the units of the parameters of a sweep, as far as the paths in its file tell them.
 func specUnits(text string) func(name string) string {
 	var d struct {
@@ -114,8 +117,9 @@ func specUnits(text string) func(name string) string {
 	paths := map[string]string{}
 	for _, axis := range d.Axes {
 		name := axis.Name
-		if name == "" {
-			name = axis.Path[strings.LastIndexByte(axis.Path, '.')+1:]
+		if name == "" { // made of the last two words of its path
+			parts := strings.FieldsFunc(axis.Path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+			name = strings.Trim(noWord.ReplaceAllString(strings.Join(parts[max(0, len(parts)-2):], "_"), "_"), "_")
 		}
 		paths[name] = axis.Path
 	}

@@ -13,8 +13,10 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/stratasim/strata/arch/compute"
+	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/memory"
+	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 )
@@ -91,7 +93,7 @@ func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, er
 	r := &Report{Sweep: s.Sweep}
 	var err error
 	if s.Sweep != nil {
-		for _, p := range s.params {
+		for _, p := range s.own[:s.params] {
 			r.Axes = append(r.Axes, p.Name)
 		}
 	} else if r.Axes, err = s.Varying(ctx); err != nil {
@@ -112,12 +114,13 @@ func Gather(ctx context.Context, s *Source, objectives []Objective) (*Report, er
 		add("point")
 	}
 	add(labels...)
+	for _, c := range s.Figures() {
+		add(c.Name)
+	}
 	add(figures...)
 	// Read for the roofline and the provenance, not shown.
 	shown := len(names)
-	for _, name := range []string{"hfu", "seconds", "dtype", "arch", "model_version", "created_by"} {
-		add(name)
-	}
+	add("hfu", "seconds", "dtype", "arch", "model_version", "created_by")
 	f, err := s.Read(ctx, names)
 	if err != nil {
 		return nil, err
@@ -287,20 +290,10 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 	for i := range r.Roof {
 		r.Roof[i].Machine = -1
 	}
-	isMachine := map[string]bool{} // by hash of inputs
-	err := s.db.Scan(ctx, "inputs", []string{"hash", "kind"}, func(row []any) error {
-		isMachine[row[0].(string)] = row[1] == "machine"
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	of := make([]string, len(f.Rows)) // hash of the machine of a row
-	err = s.db.Scan(ctx, "run_inputs", []string{"key", "hash"}, func(row []any) error {
-		if hash := row[1].(string); isMachine[hash] {
-			for _, i := range rows[row[0].(string)] {
-				of[i] = hash
-			}
+	requests := map[string]string{} // by key
+	err := s.db.Scan(ctx, "runs", []string{"key", "request"}, func(row []any) error {
+		if key := row[0].(string); rows[key] != nil {
+			requests[key], _ = row[1].(string)
 		}
 		return nil
 	})
@@ -324,35 +317,34 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 	if err != nil {
 		return err
 	}
-	type roof struct{ hash, dtype string }
-	machines, read := map[string]*chip{}, chips{}
+	type roof struct {
+		chip  *chip
+		dtype string
+	}
+	read := reader{db: s.db, machines: map[string]*chip{}, changed: map[string]*chip{}, like: chips{}}
 	index := map[roof]int{}
 	beyond := 0
 	keyAt, hfu, seconds, dtype, status := f.Index("key"), f.Index("hfu"), f.Index("seconds"), f.Index("dtype"), f.Index("status")
 	for i, row := range f.Rows {
 		share, has := Float(row[hfu])
 		time, timed := Float(row[seconds])
-		if row[status] != "ok" || !has || !timed || share <= 0 || time <= 0 || of[i] == "" {
+		key, _ := row[keyAt].(string)
+		if row[status] != "ok" || !has || !timed || share <= 0 || time <= 0 {
 			continue
 		}
-		m, known := machines[of[i]]
-		if !known {
-			if len(machines) == mostMachines {
-				beyond++
-				continue
-			}
-			in, err := s.db.Input(ctx, of[i])
-			if err != nil {
-				return err
-			}
-			m = read.of(in.Content)
-			machines[of[i]] = m
+		if len(read.machines) >= mostMachines {
+			beyond++
+			continue
+		}
+		m, err := read.chip(ctx, requests[key])
+		if err != nil {
+			return err
 		}
 		if m == nil {
 			continue
 		}
 		name, _ := row[dtype].(string)
-		k, drawn := index[roof{of[i], name}]
+		k, drawn := index[roof{m, name}]
 		if !drawn {
 			k = -1
 			if one, ok := roofOf(m, name); ok {
@@ -363,12 +355,12 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 					k, r.Machines = len(r.Machines), append(r.Machines, one)
 				}
 			}
-			index[roof{of[i], name}] = k
+			index[roof{m, name}] = k
 		}
 		if k < 0 {
 			continue
 		}
-		moved := bytes[row[keyAt].(string)][r.Machines[k].Tier]
+		moved := bytes[key][r.Machines[k].Tier]
 		if moved <= 0 {
 			continue
 		}
@@ -387,13 +379,62 @@ func (s *Source) roofline(ctx context.Context, r *Report, f *Frame, rows map[str
 
 // chip is what a roofline takes of a machine file.
 type chip struct {
-	name  string
-	Clock units.Hertz `yaml:"clock"`
-	Cores struct {
-		Count  int64          `yaml:"count"`
-		Matrix compute.Matrix `yaml:"matrix"`
-	} `yaml:"cores"`
+	Name   string        `yaml:"-"`
+	Clock  units.Hertz   `yaml:"clock"`
+	Cores  cores         `yaml:"cores"`
 	Memory []memory.Spec `yaml:"memory"`
+}
+
+type cores struct {
+	Count  int64          `yaml:"count"`
+	Matrix compute.Matrix `yaml:"matrix"`
+}
+
+// reader finds the chips of stored requests, each once.
+type reader struct {
+	db       *store.Store
+	machines map[string]*chip // by hash
+	changed  map[string]*chip // by hash and changes
+	like     chips
+}
+
+// chip returns the chip of a stored request, nil where it cannot be told.
+func (r *reader) chip(ctx context.Context, request string) (*chip, error) {
+	hash, set := experiments.StoredMachine(request)
+	m, known := r.machines[hash]
+	if !known && hash != "" {
+		in, err := r.db.Input(ctx, hash)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		m = r.like.of(in.Content)
+		r.machines[hash] = m
+	}
+	set = slices.DeleteFunc(set, func(s string) bool { return !strings.HasPrefix(s, "chip.") })
+	if m == nil || len(set) == 0 {
+		return m, nil
+	}
+	key := hash + "\n" + strings.Join(set, "\n")
+	c, known := r.changed[key]
+	if !known {
+		c = m.with(set)
+		r.changed[key] = c
+	}
+	return c, nil
+}
+
+// with is the chip with changes; those of what it has not are of no matter here.
+func (c *chip) with(set []string) *chip {
+	out := *c
+	for _, s := range set {
+		path, value, _ := strings.Cut(strings.TrimPrefix(s, "chip."), "=")
+		for _, part := range []string{"clock", "cores.count", "cores.matrix.", "memory["} {
+			if strings.HasPrefix(path, part) && spec.Set(&out, path, value) != nil {
+				return nil
+			}
+		}
+	}
+	return &out
 }
 
 // chips reads chips of stored machine files. A whole file takes tens of milliseconds, and a sweep can have one for each of its
@@ -433,7 +474,7 @@ func (known chips) of(content []byte) *chip {
 	like, seen := known[key]
 	if !seen {
 		like = &chip{}
-		if yaml.Unmarshal([]byte(rest.String()), like) != nil || yaml.Unmarshal([]byte(name), &like.name) != nil || len(like.Memory) != len(bandwidths) {
+		if yaml.Unmarshal([]byte(rest.String()), like) != nil || yaml.Unmarshal([]byte(name), &like.Name) != nil || len(like.Memory) != len(bandwidths) {
 			like = nil
 		}
 		known[key] = like
@@ -461,7 +502,7 @@ func roofOf(c *chip, dtype string) (Machine, bool) {
 		return Machine{}, false
 	}
 	fma, err := c.Cores.Matrix.Rate(c.Cores.Matrix.Native(t))
-	one := Machine{Name: c.name, DType: dtype, Ops: 2 * float64(fma) * float64(c.Cores.Count) * float64(c.Clock)}
+	one := Machine{Name: c.Name, DType: dtype, Ops: 2 * float64(fma) * float64(c.Cores.Count) * float64(c.Clock)}
 	for i := range c.Memory {
 		if m := &c.Memory[i]; m.Kind != "sram" && float64(m.Peak(c.Clock)) > one.Bandwidth {
 			one.Tier, one.Bandwidth = m.Name, float64(m.Peak(c.Clock))

@@ -34,11 +34,13 @@ type Column struct {
 
 // Source is a results database, or one sweep of it.
 type Source struct {
-	db     *store.Store
-	Sweep  *store.Sweep  // nil for all rows
-	Points []store.Point // of the sweep
-	params []Column
-	values [][]any // of each point, in the order of params
+	db    *store.Store
+	Sweep *store.Sweep // nil for all rows
+	// What the points of the sweep have by themselves: its parameters, figures that its file defines, then columns of table points.
+	// A point has fewer values where the last of them are missing.
+	own    []Column
+	params int // of own
+	points [][]any
 	runs   []Column
 }
 
@@ -63,20 +65,7 @@ func (e *NoSweep) Error() string {
 
 // Open looks at a sweep, or with "" at all rows.
 func Open(ctx context.Context, db *store.Store, sweep string) (*Source, error) {
-	s := &Source{db: db}
-	for _, c := range store.Tables()[0].Columns {
-		if c.Type == store.JSON || c.Type == store.Blob {
-			continue
-		}
-		kind := Number
-		switch c.Type {
-		case store.Text:
-			kind = Text
-		case store.Bool:
-			kind = Truth
-		}
-		s.runs = append(s.runs, Column{Name: c.Name, Kind: kind, Unit: c.Unit, About: c.Description})
-	}
+	s := &Source{db: db, runs: columnsOf("runs")}
 	if sweep == "" {
 		return s, nil
 	}
@@ -93,50 +82,136 @@ func Open(ctx context.Context, db *store.Store, sweep string) (*Source, error) {
 	if s.Sweep == nil {
 		return nil, &NoSweep{sweep, spec.Suggest(sweep, names), names}
 	}
-	s.runs = append(s.runs, Column{Name: "point", About: "place in the order of the sweep, from 0"}, Column{Name: "generation", About: "generation of a search, from 0"},
-		Column{Name: "violation", About: "by how much constraints are missed, each as a share of its limit"})
 	return s, s.readPoints(ctx)
 }
 
-func (s *Source) readPoints(ctx context.Context) error {
-	index := map[string]int{}
-	read := map[string]Kind{}
-	err := s.db.Points(ctx, s.Sweep.Name, func(p store.Point) error {
-		names, values, err := members(p.Parameters)
-		if err != nil {
-			return fmt.Errorf("%s: sweep %q, point %d: its parameters are %w", s.db.Path(), s.Sweep.Name, p.Index, err)
+// columnsOf lists the columns of a table that a name can stand for.
+func columnsOf(table string) (list []Column) {
+	for _, t := range store.Tables() {
+		if t.Name != table {
+			continue
 		}
-		row := make([]any, len(s.params), len(s.params)+len(names))
-		for i, name := range names {
-			k, known := index[name]
-			if !known {
-				k = len(s.params)
-				index[name] = k
-				s.params = append(s.params, Column{Name: name, Parameter: true, About: "parameter of the sweep"})
-				row = append(row, nil)
-			}
-			row[k] = values[i]
-			if values[i] == nil {
+		for _, c := range t.Columns {
+			kind := Number
+			switch c.Type {
+			case store.JSON, store.Blob:
 				continue
+			case store.Text:
+				kind = Text
+			case store.Bool:
+				kind = Truth
 			}
-			kind := kindOf(values[i])
-			if old, seen := read[name]; seen && old != kind {
-				kind = Mixed
-			}
-			read[name] = kind
-		}
-		s.values = append(s.values, row)
-		s.Points = append(s.Points, p)
-		return nil
-	})
-	units := specUnits(s.Sweep.Spec)
-	for i := range s.params {
-		p := &s.params[i]
-		if p.Kind = read[p.Name]; p.Kind == Number {
-			p.Unit = units(p.Name)
+			list = append(list, Column{Name: c.Name, Kind: kind, Unit: c.Unit, About: c.Description})
 		}
 	}
-	return err
+	return list
+}
+
+// values of JSON objects that rows have, as columns.
+type values struct {
+	names []string
+	kinds []Kind
+	rows  [][]any
+}
+
+// add takes the values of the next row.
+func (v *values) add(text string) error {
+	row := make([]any, len(v.names))
+	if text != "" {
+		names, given, err := members(text)
+		if err != nil {
+			return err
+		}
+		for i, name := range names {
+			k := slices.Index(v.names, name)
+			if k < 0 {
+				k = len(v.names)
+				v.names, v.kinds, row = append(v.names, name), append(v.kinds, unset), append(row, nil)
+			}
+			if row[k] = given[i]; given[i] == nil {
+				continue
+			}
+			switch kind := kindOf(given[i]); v.kinds[k] {
+			case unset:
+				v.kinds[k] = kind
+			case kind:
+			default:
+				v.kinds[k] = Mixed
+			}
+		}
+	}
+	v.rows = append(v.rows, row)
+	return nil
+}
+
+// unset is the kind of a column of which no value is known.
+const unset Kind = 255
+
+func (s *Source) readPoints(ctx context.Context) error {
+	var parameters, figures values
+	known := columnsOf("points")
+	known = slices.DeleteFunc(known, func(c Column) bool { return c.Name == "sweep" })
+	names := []string{"sweep", "parameters", "columns"}
+	for _, c := range known {
+		names = append(names, c.Name)
+	}
+	var own [][]any
+	err := s.db.Scan(ctx, "points", names, func(row []any) error {
+		if row[0] != s.Sweep.Name {
+			return nil
+		}
+		for i, into := range []*values{&parameters, &figures} {
+			text, _ := row[1+i].(string)
+			if err := into.add(text); err != nil {
+				return fmt.Errorf("%s: sweep %q: a point has %s that are %w", s.db.Path(), s.Sweep.Name, names[1+i], err)
+			}
+		}
+		line := make([]any, len(known))
+		for i := range line {
+			line[i] = number(row[3+i])
+		}
+		own = append(own, line)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	unit := specUnits(s.Sweep.Spec)
+	for k, name := range parameters.names {
+		c := Column{Name: name, Kind: parameters.kinds[k], Parameter: true, About: "parameter of the sweep"}
+		if c.Kind == unset {
+			c.Kind = Text
+		}
+		if c.Kind == Number {
+			c.Unit = unit(name)
+		}
+		s.own = append(s.own, c)
+	}
+	s.params = len(s.own)
+	for k, name := range figures.names {
+		kind := figures.kinds[k]
+		if kind == unset {
+			kind = Number
+		}
+		s.own = append(s.own, Column{Name: name, Kind: kind, About: "figure that the file of the sweep defines"})
+	}
+	s.own = append(s.own, known...)
+	for i := range own {
+		row := make([]any, len(s.own))
+		copy(row, parameters.rows[i])
+		copy(row[s.params:], figures.rows[i])
+		copy(row[len(s.own)-len(known):], own[i])
+		s.points = append(s.points, row)
+	}
+	return nil
+}
+
+// number makes whole numbers numbers like all others.
+func number(v any) any {
+	if n, ok := v.(int64); ok {
+		return float64(n)
+	}
+	return v
 }
 
 // members reads a JSON object of plain values, in its order.
@@ -179,14 +254,26 @@ func kindOf(v any) Kind {
 }
 
 // Parameters are those of the sweep, in the order of its points.
-func (s *Source) Parameters() []Column { return slices.Clone(s.params) }
+func (s *Source) Parameters() []Column { return slices.Clone(s.own[:s.params]) }
+
+// Figures are those that are kept of points and not of rows: the ones that the file of the sweep defines, and others.
+func (s *Source) Figures() (list []Column) {
+	for _, c := range s.own[s.params:] {
+		if c.Kind == Number && !slices.Contains([]string{"point", "generation", "violation"}, c.Name) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
 
 // Columns are all that a name can stand for, parameters first.
 func (s *Source) Columns() []Column {
-	all := slices.Clone(s.params)
-	for _, c := range s.runs {
-		if !slices.ContainsFunc(s.params, func(p Column) bool { return p.Name == c.Name }) {
-			all = append(all, c)
+	var all []Column
+	for _, list := range [][]Column{s.own, s.runs} {
+		for _, c := range list {
+			if !slices.ContainsFunc(all, func(o Column) bool { return o.Name == c.Name }) {
+				all = append(all, c)
+			}
 		}
 	}
 	return all
@@ -242,7 +329,7 @@ func (s *Source) unknown(name string) *Unknown {
 		near = words[strings.ToLower(name)]
 	}
 	e := &Unknown{Name: name, Near: near}
-	for _, p := range s.params {
+	for _, p := range s.own[:s.params] {
 		e.Parameters = append(e.Parameters, p.Name)
 	}
 	return e
@@ -250,7 +337,7 @@ func (s *Source) unknown(name string) *Unknown {
 
 // Column returns what a name stands for, or *Unknown.
 func (s *Source) Column(name string) (Column, error) {
-	for _, list := range [][]Column{s.params, s.runs} {
+	for _, list := range [][]Column{s.own, s.runs} {
 		for _, c := range list {
 			if c.Name == name {
 				return c, nil
@@ -265,26 +352,24 @@ func (s *Source) Read(ctx context.Context, names []string) (*Frame, error) {
 	f := &Frame{}
 	var columns []string // of runs
 	from := make([]int, len(names))
+	own := make([]bool, len(names))
 	for i, name := range names {
 		c, err := s.Column(name)
 		if err != nil {
 			return nil, err
 		}
 		f.Columns = append(f.Columns, c)
-		if !c.Parameter && !s.ofPoint(name) {
+		if k := s.ownIndex(name); k >= 0 {
+			from[i], own[i] = k, true
+		} else {
 			from[i] = len(columns)
 			columns = append(columns, name)
 		}
 	}
-	number := func(v any) any {
-		if n, ok := v.(int64); ok {
-			return float64(n)
-		}
-		return v
-	}
+	// The key makes sure that there is something to read.
+	scanned := append(slices.Clone(columns), "key")
 	if s.Sweep == nil {
-		// The key makes sure that there is something to read.
-		err := s.db.Scan(ctx, "runs", append(slices.Clone(columns), "key"), func(row []any) error {
+		err := s.db.Scan(ctx, "runs", scanned, func(row []any) error {
 			out := make([]any, len(names))
 			for i := range out {
 				out[i] = number(row[i])
@@ -294,14 +379,15 @@ func (s *Source) Read(ctx context.Context, names []string) (*Frame, error) {
 		})
 		return f, err
 	}
-	runs := map[string][]any{}
+	key := s.ownIndex("key")
+	runs := map[any][]any{}
 	if len(columns) > 0 {
-		wanted := map[string]bool{}
-		for i := range s.Points {
-			wanted[s.Points[i].Key] = true
+		wanted := map[any]bool{}
+		for _, p := range s.points {
+			wanted[p[key]] = true
 		}
-		err := s.db.Scan(ctx, "runs", append(slices.Clone(columns), "key"), func(row []any) error {
-			if key := row[len(columns)].(string); wanted[key] {
+		err := s.db.Scan(ctx, "runs", scanned, func(row []any) error {
+			if key := row[len(columns)]; wanted[key] {
 				runs[key] = slices.Clone(row)
 			}
 			return nil
@@ -310,21 +396,15 @@ func (s *Source) Read(ctx context.Context, names []string) (*Frame, error) {
 			return nil, err
 		}
 	}
-	for i := range s.Points {
-		p := &s.Points[i]
-		run := runs[p.Key]
+	for _, p := range s.points {
+		run := runs[p[key]]
 		out := make([]any, len(names))
-		for k, c := range f.Columns {
+		for i := range out {
 			switch {
-			case c.Parameter:
-				n := slices.IndexFunc(s.params, func(q Column) bool { return q.Name == c.Name })
-				if n < len(s.values[i]) {
-					out[k] = s.values[i][n]
-				}
-			case s.ofPoint(c.Name):
-				out[k] = pointValue(p, c.Name)
+			case own[i]:
+				out[i] = p[from[i]]
 			case run != nil:
-				out[k] = number(run[from[k]])
+				out[i] = number(run[from[i]])
 			}
 		}
 		f.Rows = append(f.Rows, out)
@@ -332,37 +412,9 @@ func (s *Source) Read(ctx context.Context, names []string) (*Frame, error) {
 	return f, nil
 }
 
-// ofPoint tells whether a column is one of table points.
-func (s *Source) ofPoint(name string) bool {
-	return s.Sweep != nil && slices.Contains([]string{"point", "status", "reason", "key", "generation", "violation"}, name)
-}
-
-func pointValue(p *store.Point, name string) any {
-	text := func(v string) any {
-		if v == "" {
-			return nil
-		}
-		return v
-	}
-	switch name {
-	case "point":
-		return float64(p.Index)
-	case "status":
-		return p.Status
-	case "reason":
-		return text(p.Reason)
-	case "key":
-		return text(p.Key)
-	case "generation":
-		if p.Generation != nil {
-			return float64(*p.Generation)
-		}
-	case "violation":
-		if p.Violation != nil {
-			return *p.Violation
-		}
-	}
-	return nil
+// ownIndex is the place of a name among what points have by themselves, or -1.
+func (s *Source) ownIndex(name string) int {
+	return slices.IndexFunc(s.own, func(c Column) bool { return c.Name == name })
 }
 
 // asked are columns of what was asked: those that can tell rows apart where there is no sweep.

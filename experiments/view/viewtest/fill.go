@@ -124,7 +124,7 @@ func one(sweep string, i int, machines []string, hostile bool) (*store.Row, stor
 	r := &store.Row{Key: key, Values: store.Values{
 		"status": "ok", "model_version": "made", "created_by": "viewtest", "arch": machine, "model": model, "phase": "decode", "fidelity": "analytic", "runtime": "compiled",
 		"parallel": "tp1", "tp": 1, "pp": 1, "chips": 1, "batch": int64(batch), "prompt": 2048, "generate": 1, "dtype": dtype, "weight_dtype": dtype,
-		"arch_hash": fmt.Sprint("a", i), "graph_hash": "g", "request": "{}",
+		"arch_hash": fmt.Sprint("a", i), "graph_hash": "g", "request": fmt.Sprintf(`{"machine_input":"machine-%d"}`, i),
 	}, Inputs: []store.Input{{Hash: fmt.Sprint("machine-", i), Kind: "machine", Name: machine,
 		Content: fmt.Appendf(nil, chip, machine, clock, []int{108, 132}[k], []int{1024, 2048}[k], []string{"", "\n        fp8: 4096"}[k], bandwidth)}}, Brief: true}
 	if p.Status != "ok" {
