@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -135,9 +136,15 @@ func (s *Space) begin(ctx context.Context, o *Options, kind string) (*runner, fu
 	if err != nil {
 		return nil, nil, err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	r := &runner{space: s, o: *o, build: NewBuilder(s), progress: Progress{Status: map[string]int64{}}, done: map[int64]bool{}, known: known, guard: watch(o.Memory)}
 	return r, r.guard.stop, nil
 }
+
+// collectAt is the garbage beside what lives, in percent, at which it is collected: points leave much of it, and little lives.
+const collectAt = 400
 
 // startedNow notes when a sweep was first started.
 func startedNow(ctx context.Context, db *store.Store, name string) error {
@@ -355,6 +362,7 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 		return
 	}
 	point, req := b.Point, b.Request
+	req.Advise = r.o.Whole // an answer that is kept has advice, as that of strata run
 	res, err := r.simulate(ctx, req, out)
 	if out.again || err == nil && res == nil {
 		return
@@ -362,7 +370,11 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	var row store.Row
 	switch unfit := plan.Infeasible(err); {
 	case err == nil:
-		row, err = experiments.Record(point, &req, &res.Answer, r.o.Tool)
+		if r.o.Whole {
+			row, err = experiments.Record(point, &req, &res.Answer, r.o.Tool)
+		} else {
+			row, err = experiments.RecordBrief(point, &req, &res.Answer, r.o.Tool)
+		}
 		p.Status = OK
 	case unfit != nil:
 		row, err = experiments.RecordInfeasible(point, &req, unfit, r.o.Tool)
@@ -376,7 +388,6 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 		s.refuse(p, err)
 		return
 	}
-	row.Brief = !r.o.Whole
 	p.Key, out.row = row.Key, &row
 	if p.Status == OK {
 		r.finish(p, b, given, row.Values)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/stratasim/strata/experiments/pareto"
@@ -301,7 +302,11 @@ func (s *Space) Best(ctx context.Context, db *store.Store) (*Best, error) {
 		if p.Status == OK {
 			all = append(all, p)
 		} else {
-			b.Rejected[Refusal{p.Status, p.Reason}]++
+			reason := p.Reason
+			if p.Status == Infeasible { // by how much is another text for every point
+				reason, _, _ = strings.Cut(reason, ":")
+			}
+			b.Rejected[Refusal{p.Status, reason}]++
 		}
 		return nil
 	}); err != nil || len(s.objectives) == 0 {

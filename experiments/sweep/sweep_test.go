@@ -575,3 +575,31 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("%+v then %+v", p, q)
 	}
 }
+
+// BenchmarkSweep is ten thousand points of one model on machines that differ, store included.
+func BenchmarkSweep(b *testing.B) {
+	s := read(b, `
+name: bench
+arch: h100-sxm
+model: llama2-7b
+workload: {phase: decode, fidelity: analytic}
+axes:
+  - {path: "chip.memory[hbm].bandwidth", name: bw, range: {from: 1 TB/s, to: 4.96 TB/s, step: 40 GB/s}}
+  - {path: batch, values: [1, 2, 4, 6, 8, 12, 16, 24, 32, 48]}
+  - {path: prompt, range: {from: 128, to: 1280, step: 128}}
+`)
+	for range b.N {
+		db, err := store.Open(filepath.Join(b.TempDir(), "x.db"), store.Options{ModelVersion: eval.Version})
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, err := s.Run(context.Background(), Options{Store: db, Tool: "bench"})
+		if err != nil || p.Status[OK] != 10000 {
+			b.Fatalf("%+v, %v", p, err)
+		}
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(10000*float64(b.N)/b.Elapsed().Seconds(), "points/s")
+}
