@@ -50,6 +50,14 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill},
+		Setup: func(e *testscript.Env) error {
+			examples, err := filepath.Abs(filepath.Join("..", "..", "docs", "examples"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", examples) // what docs/examples has
+			return nil
+		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
 				return false, fmt.Errorf("unknown condition %q", name)

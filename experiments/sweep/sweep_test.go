@@ -328,7 +328,7 @@ func TestRun(t *testing.T) {
 	if again, _ := run(t, read(t, strings.Replace(small, "name: small", "name: other", 1)), filepath.Join(dir, "a.db"), Options{}); strings.Count(again, "\nruns ") != strings.Count(whole, "\nruns ") {
 		t.Error("another sweep of the same points has other rows")
 	}
-	if _, err := read(t, strings.Replace(small, "values: [1, 2, 3]", "values: [1, 2]", 1)).Run(ctx, Options{Store: db}); !errors.Is(err, store.ErrConflict) {
+	if _, err := read(t, strings.Replace(small, "values: [1, 2, 3]", "values: [1, 2]", 1)).Run(ctx, Options{Store: db}); !errors.Is(err, store.ErrTaken) {
 		t.Errorf("other points under the same name: %v", err)
 	}
 }
