@@ -167,6 +167,7 @@ type runner struct {
 	progress Progress
 	done     map[int64]bool
 	guard    *guard
+	journal  *journal
 	known    bool // there may be rows of points in the store already
 }
 
@@ -179,6 +180,7 @@ func (r *runner) work(ctx context.Context) error {
 		return err
 	}
 	defer journal.close()
+	r.journal = journal
 	b := &batch{r: r}
 	suspects := journal.suspects(r.done)
 	for _, i := range suspects {
@@ -265,12 +267,12 @@ func (r *runner) work(ctx context.Context) error {
 // suspect runs a point at which a process died, with nothing beside it, and puts it into the store at once.
 func (r *runner) suspect(ctx context.Context, j *journal, b *batch, i int64) error {
 	var out *outcome
-	if tries := j.tries[i]; tries >= mostTries {
-		out = &outcome{index: i, point: store.Point{Sweep: r.space.File.Name, Index: i, Parameters: "{}", Status: Failed,
-			Reason: fmt.Sprintf("the process died %d times while it was being run", tries)}}
-		if values, ok, err := r.space.Point(i); ok && err == nil {
-			out.point.Parameters = r.space.Parameters(values)
+	if j.tries[i] >= mostTries {
+		values, _, err := r.space.Point(i)
+		if err != nil {
+			values = nil
 		}
+		out = r.gaveUp(i, values)
 	} else {
 		j.begin(0, i)
 		if out = r.point(ctx, i); out == nil {
@@ -282,6 +284,15 @@ func (r *runner) suspect(ctx context.Context, j *journal, b *batch, i int64) err
 		return err
 	}
 	return b.put()
+}
+
+// gaveUp is what a point comes to at which the process died too often.
+func (r *runner) gaveUp(i int64, values []Value) *outcome {
+	p := store.Point{Sweep: r.space.File.Name, Index: i, Parameters: "{}", Status: Failed, Reason: fmt.Sprintf("the process died %d times while it was being run", mostTries)}
+	if values != nil {
+		p.Parameters = r.space.Parameters(values)
+	}
+	return &outcome{index: i, point: p}
 }
 
 // batch collects what goes into the store together.
