@@ -23,6 +23,7 @@ var (
 	ErrAmbiguous  = errors.New("ambiguous")
 	ErrConflict   = errors.New("determinism alarm")
 	ErrInvalid    = errors.New("invalid row")
+	ErrVersion    = errors.New("another version of the models")
 )
 
 // Error is an error of this package: which file, what kind, what happened, and what may help.
