@@ -36,7 +36,21 @@ type Point struct {
 	// Composition of experts, whose models take the place of Model: the first of them is that. Nil for none.
 	Composition *coe.Composition
 	Costs       *Costs // of operators, in place of the model's; nil for none
+	// Base is Machine without the changes of Set, to be stored once for all points that share it; nil to store Machine itself.
+	Base *Base
 	Options
+}
+
+// Base is a machine that points of one sweep change.
+type Base struct{ in Input }
+
+// NewBase prepares a machine for being stored.
+func NewBase(m *arch.Machine) (*Base, error) {
+	text, err := spec.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Base{newInput("machine", text)}, nil
 }
 
 // Options are the parts of a point that are small enough to be written down in one line.
@@ -491,6 +505,8 @@ type stored struct {
 	Draft    string `json:"draft_input,omitempty"`
 	// Composition holds its models too.
 	Composition string `json:"composition_input,omitempty"`
+	// Unset says that the machine is without the changes of Set.
+	Unset bool `json:"machine_unset,omitempty"`
 	Options
 }
 
@@ -499,11 +515,13 @@ const storedSchema = "strata.request/1"
 // Store writes the point down: a line of JSON, and the inputs that it refers to.
 func (p *Point) Store() (request string, inputs []Input, err error) {
 	s := stored{Schema: storedSchema, Options: p.Options}
-	text, err := spec.Marshal(p.Machine)
-	if err != nil {
-		return "", nil, err
+	b := p.Base
+	if s.Unset = b != nil && len(p.Set) > 0; b == nil {
+		if b, err = NewBase(p.Machine); err != nil {
+			return "", nil, err
+		}
 	}
-	in := newInput("machine", text)
+	in := b.in
 	s.Machine, inputs = in.Hash, append(inputs, in)
 	if p.Trace != nil {
 		var b bytes.Buffer
@@ -598,6 +616,11 @@ func Restore(request string, input func(hash string) ([]byte, error)) (*Point, e
 	}
 	if p.Machine, err = arch.Load("stored machine", data, presets.Machine); err != nil {
 		return nil, err
+	}
+	if s.Unset {
+		if err := apply(p.Machine, s.Set); err != nil {
+			return nil, err
+		}
 	}
 	if s.Trace != "" {
 		if data, err = input(s.Trace); err != nil {

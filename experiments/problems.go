@@ -1,6 +1,17 @@
 package experiments
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/stratasim/strata/arch/compute"
+	"github.com/stratasim/strata/arch/plan"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/sim/kernel"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/traces"
+	"github.com/stratasim/strata/traces/llm"
+)
 
 // Problems are several errors of one request, so that whoever wrote it can mend them all at once.
 type Problems []error
@@ -38,3 +49,25 @@ func (p Problems) Error() string {
 
 // Unwrap returns the problems.
 func (p Problems) Unwrap() []error { return p }
+
+// IsInput reports whether an error is about what was given: a machine, a model, a trace, a mapping or their sizes.
+func IsInput(err error) bool {
+	var (
+		machine  *spec.Error
+		mapping  *plan.Invalid
+		graph    *traces.Invalid
+		trace    *traces.ReadError
+		model    *llm.Error
+		workload *llm.Invalid
+		noModel  *llm.Unknown
+		noPreset *presets.Unknown
+		dtype    *compute.UnsupportedType
+		limit    *kernel.LimitError
+	)
+	for _, target := range []any{&machine, &mapping, &graph, &trace, &model, &workload, &noModel, &noPreset, &dtype, &limit} {
+		if errors.As(err, target) {
+			return true
+		}
+	}
+	return errors.Is(err, plan.ErrUnsupported) || errors.Is(err, plan.ErrTooLarge) || errors.Is(err, llm.ErrUnsupported)
+}

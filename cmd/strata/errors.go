@@ -11,14 +11,9 @@ import (
 
 	"github.com/stratasim/strata/arch/compute"
 	"github.com/stratasim/strata/arch/plan"
-	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/experiments/store"
-	"github.com/stratasim/strata/sim/kernel"
-	"github.com/stratasim/strata/sim/spec"
-	"github.com/stratasim/strata/traces"
-	"github.com/stratasim/strata/traces/llm"
 )
 
 // hinted says what helps against an error better than its type can.
@@ -119,32 +114,10 @@ func exitCode(err error) int {
 			}
 		}
 		return exitInternal
-	case isInput(err):
+	case experiments.IsInput(err):
 		return exitBadInput
 	}
 	return exitInternal
-}
-
-// isInput reports whether an error is about what was given: a machine, a model, a trace, a mapping or their sizes.
-func isInput(err error) bool {
-	var (
-		machine  *spec.Error
-		mapping  *plan.Invalid
-		graph    *traces.Invalid
-		trace    *traces.ReadError
-		model    *llm.Error
-		workload *llm.Invalid
-		noModel  *llm.Unknown
-		noPreset *presets.Unknown
-		dtype    *compute.UnsupportedType
-		limit    *kernel.LimitError
-	)
-	for _, target := range []any{&machine, &mapping, &graph, &trace, &model, &workload, &noModel, &noPreset, &dtype, &limit} {
-		if errors.As(err, target) {
-			return true
-		}
-	}
-	return errors.Is(err, plan.ErrUnsupported) || errors.Is(err, plan.ErrTooLarge) || errors.Is(err, llm.ErrUnsupported)
 }
 
 // errorText is what is printed for one error with that exit code.

@@ -3,7 +3,6 @@ package whatif
 import (
 	"cmp"
 	"context"
-	"encoding"
 	"errors"
 	"fmt"
 	"math"
@@ -96,7 +95,7 @@ func profileOf(path string) string {
 // changed returns the figure more by a share of it as text, and the factor that this is. Whole numbers are rounded, but
 // change by at least one.
 func (f *Figure) changed(by float64) (text string, factor float64, err error) {
-	old, whole := number(f.value)
+	old, whole, _ := units.Number(f.value)
 	switch {
 	case old == 0:
 		return "", 0, errors.New("it is 0")
@@ -118,62 +117,7 @@ func (f *Figure) changed(by float64) (text string, factor float64, err error) {
 		// Twelve digits are enough, and read better than those of a binary product.
 		now, _ = strconv.ParseFloat(strconv.FormatFloat(now, 'g', 12, 64), 64)
 	}
-	return textOf(f.value, now), now / old, nil
-}
-
-// number is the value of a figure, and whether it is a whole one.
-func number(v any) (n float64, whole bool) {
-	switch v := v.(type) {
-	case units.Hertz:
-		return float64(v), true
-	case units.Bytes:
-		return float64(v), true
-	case units.Time:
-		return float64(v), true
-	case units.Cycles:
-		return float64(v), true
-	case int64:
-		return float64(v), true
-	case units.BytesPerSecond:
-		return float64(v), false
-	case units.BytesPerCycle:
-		return float64(v), false
-	case units.OpsPerSecond:
-		return float64(v), false
-	case units.Watts:
-		return float64(v), false
-	case units.Volts:
-		return float64(v), false
-	}
-	return 0, false
-}
-
-// textOf writes a number with the unit of like.
-func textOf(like any, n float64) string {
-	var v encoding.TextMarshaler
-	switch like.(type) {
-	case units.Hertz:
-		v = units.Hertz(n)
-	case units.Bytes:
-		v = units.Bytes(n)
-	case units.Time:
-		v = units.Time(n)
-	case units.Cycles:
-		v = units.Cycles(n)
-	case units.BytesPerSecond:
-		v = units.BytesPerSecond(n)
-	case units.BytesPerCycle:
-		v = units.BytesPerCycle(n)
-	case units.OpsPerSecond:
-		v = units.OpsPerSecond(n)
-	case units.Watts:
-		v = units.Watts(n)
-	case units.Volts:
-		v = units.Volts(n)
-	default:
-		return strconv.FormatInt(int64(n), 10)
-	}
-	return fmt.Sprint(v)
+	return units.Like(f.value, now), now / old, nil
 }
 
 // Sensitivities answers the request once more for each figure of its machine, with that figure changed. base is the answer

@@ -1,0 +1,866 @@
+package sweep
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distmv"
+	"gonum.org/v1/gonum/stat/samplemv"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/sim/portable"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// Space is a design space: every point of it has a number.
+type Space struct {
+	File File
+	// Text is the file as it was read.
+	Text        string
+	axes        []*axis
+	constraints []*expression
+	inputs      map[string]any // options of the base by name
+	set         map[string]string
+	machines    map[string]*base
+	models      map[string]*llm.Model
+	unit        [][]float64 // of samples, a number from 0 to 1 for each axis; nil for a grid
+	count       int64
+	known       names // of inputs and results
+	results     names
+	objectives  []objective
+}
+
+// base is a machine that points change.
+type base struct {
+	machine *arch.Machine
+	store   *experiments.Base
+	order   map[string]int // of leaves in its description
+}
+
+type objective struct {
+	column  string
+	maximum bool
+}
+
+// axis is an axis that was checked.
+type axis struct {
+	name    string
+	targets []target
+	values  []Value // of a list or a stepped range
+	from    float64 // of an open range
+	to      float64
+	log     bool
+	like    any // type of its values: a quantity, int64, float64, bool or string
+	when    *expression
+}
+
+// Value is a value on an axis.
+type Value struct {
+	// Text is how it is written; "" with Off.
+	Text string
+	// Any is a float64, an int64, a bool or a string, in the unit of columns of results.
+	Any any
+	// Off says that the axis keeps the value of the base.
+	Off bool
+}
+
+// target is a leaf that an axis changes.
+type target struct {
+	kind  byte // 'a' the machine, 'm' the model, 'l' a leaf of the machine, 'f' one of the model, 'o' an option
+	path  string
+	field *experiments.Field
+}
+
+// MaxPoints bounds the points of a space.
+const MaxPoints = 1_000_000_000
+
+// builder checks a file.
+type builder struct {
+	*Space
+	name     string
+	lines    map[string]int
+	problems []spec.Problem
+}
+
+// Read reads a sweep file; find finds machines and models by name. The error is of type *spec.Error, with everything that is wrong,
+// each with file, line and field.
+func Read(name string, data []byte, find Finder) (*Space, error) {
+	s := &Space{Text: string(data), machines: map[string]*base{}, models: map[string]*llm.Model{}, inputs: map[string]any{}, results: resultNames()}
+	lines, err := spec.DecodeLines(name, data, &s.File)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{Space: s, name: name, lines: lines}
+	b.base(find)
+	for i := range s.File.Axes {
+		b.axis(i, find)
+	}
+	b.conditions()
+	b.sample()
+	b.goals()
+	if len(b.problems) > 0 {
+		slices.SortStableFunc(b.problems, func(x, y spec.Problem) int { return cmp.Compare(x.Line, y.Line) })
+		return nil, &spec.Error{Problems: b.problems}
+	}
+	return s, nil
+}
+
+// Finder finds machines and models by the names that a sweep file has for them.
+type Finder interface {
+	Machine(name string) (*arch.Machine, error)
+	Model(name string) (*llm.Model, error)
+}
+
+// resultNames are the columns of results that conditions may use.
+func resultNames() names {
+	known := names{}
+	for _, t := range store.Tables() {
+		if t.Name != "runs" {
+			continue
+		}
+		for _, c := range t.Columns {
+			switch c.Type {
+			case store.Integer:
+				known[c.Name] = int64(0)
+			case store.Real:
+				known[c.Name] = 0.0
+			case store.Bool:
+				known[c.Name] = false
+			case store.Text:
+				known[c.Name] = ""
+			}
+		}
+	}
+	return known
+}
+
+// base checks machine, model, options and changes that all points share.
+func (b *builder) base(find Finder) {
+	f := &b.File
+	swept := func(path string) bool {
+		return slices.ContainsFunc(f.Axes, func(a Axis) bool { return a.Path == path || slices.Contains(a.Also, path) })
+	}
+	switch {
+	case f.Arch != "" && swept("arch"), f.Arch == "" && swept("arch"):
+	case f.Arch == "":
+		b.problem("name", "arch: NAME of a preset (see: strata arch list) or of a file", "which machine?")
+	}
+	if f.Arch != "" {
+		b.machine(f.Arch, "arch", find)
+	}
+	if f.Model == "" && !swept("model") {
+		b.problem("name", "model: NAME of a preset (see: strata model list) or of a config.json", "which model?")
+	}
+	if f.Model != "" {
+		b.model(f.Model, "model", find)
+	}
+	var o experiments.Options
+	for _, part := range []struct {
+		name string
+		set  map[string]string
+	}{{"workload", f.Workload}, {"mapping", f.Mapping}} {
+		for _, name := range slices.Sorted(maps.Keys(part.set)) {
+			at := part.name + "." + name
+			field := experiments.OptionField(name)
+			if field == nil {
+				b.problem(at, didYouMean(strings.ReplaceAll(name, "-", "_"), experiments.OptionFields()), "no such option")
+				continue
+			}
+			if err := field.Set(&o, part.set[name]); err != nil {
+				b.problem(at, "", "%s", messageOf(err))
+			}
+		}
+	}
+	o.Defaults()
+	for _, name := range experiments.OptionFields() {
+		if v := experiments.OptionField(name).Get(&o); !strings.Contains(name, ".") {
+			switch v.(type) {
+			case int64, float64, string, bool:
+				b.inputs[name] = v
+			}
+		}
+	}
+	b.inputs["arch"], b.inputs["model"] = f.Arch, f.Model
+	b.set = f.Set
+	for _, path := range slices.Sorted(maps.Keys(f.Set)) {
+		for _, m := range b.machines {
+			b.leaf("set."+path, m.machine, path, f.Set[path])
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(f.ModelSet)) {
+		if field := experiments.ModelField(path); field == nil {
+			b.problem("model_set."+path, didYouMean(path, experiments.ModelFields()), "no such leaf of a model")
+		} else if err := field.Set(&llm.Model{}, f.ModelSet[path]); err != nil {
+			b.problem("model_set."+path, "", "%s", messageOf(err))
+		}
+	}
+}
+
+func didYouMean(name string, known []string) string {
+	if near := spec.Suggest(name, known); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	return ""
+}
+
+// messageOf is the message of an error about a field, without the field.
+func messageOf(err error) string {
+	var invalid *experiments.Invalid
+	var p spec.Problem
+	switch {
+	case errors.As(err, &invalid):
+		if invalid.Hint != "" {
+			return invalid.Message + " (" + invalid.Hint + ")"
+		}
+		return invalid.Message
+	case errors.As(err, &p):
+		return p.Message
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+// machine finds a machine that points start from.
+func (b *builder) machine(name, at string, find Finder) *base {
+	if m := b.machines[name]; m != nil {
+		return m
+	}
+	m, err := find.Machine(name)
+	if err != nil {
+		b.problem(at, "", "%s", messageOf(err))
+		return nil
+	}
+	s, err := experiments.NewBase(m)
+	if err != nil {
+		b.problem(at, "", "%v", err)
+		return nil
+	}
+	known := &base{m, s, map[string]int{}}
+	spec.Walk(m, func(path, _ string) { known.order[path] = len(known.order) })
+	b.machines[name] = known
+	return known
+}
+
+// model finds a model that points start from.
+func (b *builder) model(name, at string, find Finder) {
+	if b.models[name] != nil {
+		return
+	}
+	m, err := find.Model(name)
+	if err != nil {
+		b.problem(at, "", "%s", messageOf(err))
+		return
+	}
+	b.models[name] = m
+}
+
+// leaf reads a text as a leaf of a machine, and returns what it is there: a quantity, a number, a text. A value that does not go with the rest of
+// the machine is none the less of its type: other axes may change the rest.
+func (b *builder) leaf(at string, m *arch.Machine, path, text string) any {
+	c := *m
+	if err := c.Apply(map[string]string{path: text}); err != nil {
+		c = *m
+		var p spec.Problem
+		if again := spec.Set(&c, path, text); errors.As(again, &p) {
+			b.problem(at, p.Hint, "%s of %s", p.Message, m.Name)
+			return nil
+		}
+	}
+	var is any
+	canonical, err := spec.Get(&c, path)
+	if err != nil {
+		return canonical
+	}
+	spec.Values(&c, func(p string, v any) {
+		if p == path || is == nil && samePath(p, path) {
+			is = v
+		}
+	})
+	if is == nil {
+		return canonical // a list
+	}
+	return is
+}
+
+// samePath reports whether a path with the place of an element may be that with its name.
+func samePath(named, given string) bool {
+	return indexed.ReplaceAllString(named, "[]") == indexed.ReplaceAllString(given, "[]") && given != named && digits.MatchString(given)
+}
+
+var (
+	indexed = regexp.MustCompile(`\[[^\]]*\]`)
+	digits  = regexp.MustCompile(`\[\d+\]`)
+	word    = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+	// name is what expressions can refer to.
+	name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// axis checks an axis.
+func (b *builder) axis(i int, find Finder) {
+	f := &b.File.Axes[i]
+	label := f.Name
+	if label == "" {
+		label = fmt.Sprint(i)
+	}
+	at := fmt.Sprintf("axes[%s]", label)
+	if b.lines[at+".path"] == 0 {
+		at = fmt.Sprintf("axes[%d]", i)
+	}
+	a := &axis{name: f.Name, like: ""}
+	if a.name == "" {
+		a.name = nameOf(f.Path)
+	}
+	if !name.MatchString(a.name) {
+		b.problem(at+".name", "letters, digits and _, such as "+strings.Trim(word.ReplaceAllString(a.name, "_"), "_"), "%q cannot be used in expressions", a.name)
+	}
+	if slices.ContainsFunc(b.axes, func(o *axis) bool { return o.name == a.name }) {
+		b.problem(at+".path", "give it another name:", "there is an axis %s before it", a.name)
+	}
+	for _, path := range append([]string{f.Path}, f.Also...) {
+		t, ok := b.target(path, at+".path")
+		if !ok {
+			return
+		}
+		if slices.ContainsFunc(b.axes, func(o *axis) bool { return slices.Contains(o.targets, t) }) || slices.Contains(a.targets, t) {
+			b.problem(at+".path", "leave one of them out", "%s is on an axis already", path)
+		}
+		a.targets = append(a.targets, t)
+	}
+	t := a.targets[0]
+	read := func(at, text string) any { // as the first target
+		switch t.kind {
+		case 'a':
+			if b.machine(text, at, find) == nil {
+				return nil
+			}
+			return text
+		case 'm':
+			b.model(text, at, find)
+			return text
+		case 'l':
+			var v any
+			for _, name := range slices.Sorted(maps.Keys(b.machines)) {
+				if v = b.leaf(at, b.machines[name].machine, t.path, text); v == nil {
+					return nil
+				}
+			}
+			return v
+		}
+		var o any = &experiments.Options{}
+		if t.kind == 'f' {
+			o = &llm.Model{}
+		}
+		if err := t.field.Set(o, text); err != nil {
+			b.problem(at, "", "%s", messageOf(err))
+			return nil
+		}
+		switch v := t.field.Get(o).(type) {
+		case int64, float64, bool, string:
+			return v
+		}
+		return text
+	}
+	before := len(b.problems)
+	switch {
+	case f.Range != nil:
+		b.ranged(a, at+".range", f.Range.From, f.Range.To, read)
+		b.steps(a, at+".range", f.Range, read)
+	case f.Log != nil:
+		a.log = true
+		b.ranged(a, at+".log", f.Log.From, f.Log.To, read)
+		b.ratios(a, at+".log", f.Log)
+	default:
+		seen := map[any]bool{}
+		for k, text := range f.Values {
+			at := fmt.Sprintf("%s.values[%d]", at, k)
+			v := read(at, text)
+			if v == nil {
+				continue
+			}
+			a.like = v
+			value := valueOf(v, text)
+			if seen[value.Any] {
+				b.problem(at, "leave one of them out", "%s is in the list twice", text)
+			}
+			seen[value.Any] = true
+			a.values = append(a.values, value)
+		}
+	}
+	if f.When != "" && len(b.problems) == before {
+		known := names{}
+		maps.Copy(known, names(b.inputs))
+		for _, o := range b.axes {
+			known[o.name] = o.sample()
+		}
+		var err error
+		if a.when, err = compile(f.When, known); err != nil {
+			b.problem(at+".when", "it may use options and axes before it", "%v", err)
+		}
+	}
+	b.axes = append(b.axes, a)
+}
+
+// sample is a value of the type of an axis.
+func (a *axis) sample() any {
+	v := valueOf(a.like, "").Any
+	if v == nil {
+		return ""
+	}
+	return v
+}
+
+// valueOf is a value of an axis.
+func valueOf(v any, text string) Value {
+	switch x := v.(type) {
+	case string, bool:
+		return Value{Text: text, Any: x}
+	}
+	n, whole := number(v)
+	if whole {
+		return Value{Text: text, Any: int64(n)}
+	}
+	return Value{Text: text, Any: n}
+}
+
+// nameOf makes a name of the last two parts of a path: hbm_bandwidth of chip.memory[hbm].bandwidth.
+func nameOf(path string) string {
+	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+	return strings.Trim(word.ReplaceAllString(strings.Join(parts[max(0, len(parts)-2):], "_"), "_"), "_")
+}
+
+// target finds what a path leads to.
+func (b *builder) target(path, at string) (t target, ok bool) {
+	switch {
+	case path == "arch":
+		return target{kind: 'a'}, true
+	case path == "model":
+		return target{kind: 'm'}, true
+	case strings.HasPrefix(path, "model."):
+		leaf := strings.TrimPrefix(path, "model.")
+		if f := experiments.ModelField(leaf); f != nil {
+			return target{kind: 'f', path: f.Name, field: f}, true
+		}
+		b.problem(at, didYouMean(path, prefixed("model.", experiments.ModelFields())), "no such leaf of a model: %s", path)
+		return t, false
+	}
+	if f := experiments.OptionField(path); f != nil {
+		return target{kind: 'o', path: f.Name, field: f}, true
+	}
+	for _, m := range b.machines {
+		if _, err := spec.Get(m.machine, path); err == nil {
+			return target{kind: 'l', path: path}, true
+		}
+	}
+	known := append(prefixed("model.", experiments.ModelFields()), experiments.OptionFields()...)
+	known = append(known, "arch", "model")
+	for _, m := range b.machines {
+		known = slices.AppendSeq(known, maps.Keys(m.order))
+		var p spec.Problem
+		c := *m.machine
+		if err := spec.Set(&c, path, "1"); strings.ContainsAny(path, ".[") && errors.As(err, &p) && !strings.Contains(p.Message, "unknown") {
+			if p.Path == path || strings.Contains(p.Message, "unit") || strings.Contains(p.Message, "given") { // a leaf that this machine does not give
+				return target{kind: 'l', path: path}, true
+			}
+		} else if err == nil {
+			return target{kind: 'l', path: path}, true
+		}
+	}
+	slices.Sort(known)
+	hint := didYouMean(path, known)
+	if hint == "" {
+		hint = "a leaf of the machine (see: strata arch show --sources), model.LEAF, arch, model, or an option of strata run"
+	}
+	b.problem(at, hint, "there is nothing called %s to change", path)
+	return t, false
+}
+
+func prefixed(prefix string, list []string) []string {
+	all := make([]string, len(list))
+	for i, s := range list {
+		all[i] = prefix + s
+	}
+	return all
+}
+
+// ranged reads the ends of a range.
+func (b *builder) ranged(a *axis, at, from, to string, read func(at, text string) any) {
+	first, last := read(at+".from", from), read(at+".to", to)
+	if first == nil || last == nil {
+		return
+	}
+	a.like = first
+	var ok bool
+	if a.from, _, ok = units.Number(first); !ok {
+		b.problem(at+".from", "give values: [...]", "%q is no number", from)
+		return
+	}
+	if a.to, _, ok = units.Number(last); !ok || a.to <= a.from {
+		b.problem(at+".to", "", "%s is not more than %s", to, from)
+	}
+	if a.log && a.from <= 0 {
+		b.problem(at+".from", "a range with steps may begin there", "%s: a logarithmic range is of positive values", from)
+	}
+}
+
+// steps fills in the values of a range with steps.
+func (b *builder) steps(a *axis, at string, r *Range, read func(at, text string) any) {
+	if r.Step == "" || len(b.problems) > 0 {
+		return
+	}
+	v := read(at+".step", r.Step)
+	if v == nil {
+		return
+	}
+	step, _, _ := units.Number(v)
+	n := math.Floor((a.to-a.from)/step + 1e-9)
+	switch {
+	case !(step > 0):
+		b.problem(at+".step", "", "%s: must be more than 0", r.Step)
+		return
+	case n >= maxValues:
+		b.problem(at+".step", "a larger step", "%.0f values: must be at most %d", n+1, maxValues)
+		return
+	}
+	for i := range int(n) + 1 {
+		a.add(a.from + float64(float64(i)*step))
+	}
+}
+
+// maxValues bounds the values of an axis.
+const maxValues = 100_000
+
+// ratios fills in the values of a logarithmic range.
+func (b *builder) ratios(a *axis, at string, l *Log) {
+	if len(b.problems) > 0 || l.Points == 0 && l.Factor == 0 {
+		return
+	}
+	if l.Factor > 0 {
+		if n := math.Log(a.to/a.from) / math.Log(l.Factor); n >= maxValues {
+			b.problem(at+".factor", "a larger factor", "%.0f values: must be at most %d", n+1, maxValues)
+			return
+		}
+		for v := a.from; v <= a.to*(1+1e-12); v *= l.Factor {
+			a.add(v)
+		}
+		return
+	}
+	for i := range l.Points {
+		a.add(a.between(float64(i) / float64(l.Points-1)))
+	}
+}
+
+// add appends a number to the values, rounded as its type can be written, unless it is there already.
+func (a *axis) add(n float64) {
+	v := a.of(n)
+	if len(a.values) == 0 || a.values[len(a.values)-1].Any != v.Any {
+		a.values = append(a.values, v)
+	}
+}
+
+// of is a number of the axis as a value: twelve digits, and whole where its type is.
+func (a *axis) of(n float64) Value {
+	_, whole, _ := units.Number(a.like)
+	if whole {
+		n = math.Round(n)
+	} else {
+		n = rounded(n)
+	}
+	text := units.Like(a.like, n)
+	if _, ok := a.like.(units.Time); ok {
+		n /= float64(units.Second)
+		return Value{Text: text, Any: n}
+	}
+	if whole {
+		return Value{Text: text, Any: int64(n)}
+	}
+	return Value{Text: text, Any: n}
+}
+
+// at is the value of an axis for a number from 0 to 1.
+func (a *axis) at(u float64) Value {
+	switch n := len(a.values); {
+	case n > 0:
+		return a.values[min(int(u*float64(n)), n-1)]
+	case a.log:
+		return a.of(a.between(u))
+	}
+	return a.of(a.from + float64(u*(a.to-a.from)))
+}
+
+// between is the value of a logarithmic range for a number from 0 to 1.
+func (a *axis) between(u float64) float64 {
+	if u == 1 {
+		return a.to
+	}
+	return a.from * portable.Exp(u*portable.Ln(a.to/a.from))
+}
+
+// rounded has twelve digits, which read better than those of a binary product.
+func rounded(n float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(n, 'g', 12, 64), 64)
+	return r
+}
+
+// conditions compiles the constraints.
+func (b *builder) conditions() {
+	b.known = names{}
+	maps.Copy(b.known, b.results)
+	maps.Copy(b.known, names(b.inputs))
+	for _, a := range b.axes {
+		b.known[a.name] = a.sample()
+	}
+	for i, text := range b.File.Constraints {
+		at := fmt.Sprintf("constraints[%d]", i)
+		e, err := compile(text, b.known)
+		switch {
+		case err != nil:
+			b.problem(at, "", "%s: %v", text, err)
+		case len(e.uses) == 0:
+			b.problem(at, "leave it out, or name an axis, an option or a column of results", "%s: is the same for all points", text)
+		default:
+			b.constraints = append(b.constraints, e)
+		}
+	}
+}
+
+// early reports whether a condition can be told before a point is run.
+func (s *Space) early(e *expression) bool {
+	return !slices.ContainsFunc(e.uses, func(n string) bool {
+		_, input := s.inputs[n]
+		return !input && !slices.ContainsFunc(s.axes, func(a *axis) bool { return a.name == n })
+	})
+}
+
+// goals checks the objectives.
+func (b *builder) goals() {
+	for i, o := range b.File.Objectives {
+		at := fmt.Sprintf("objectives[%d].column", i)
+		v, ok := b.results[o.Column]
+		switch v.(type) {
+		case int64, float64:
+		default:
+			if ok {
+				b.problem(at, "", "%s: is no number", o.Column)
+			} else {
+				b.problem(at, didYouMean(o.Column, slices.Collect(maps.Keys(b.results))), "%s: no such column of results", o.Column)
+			}
+			continue
+		}
+		b.objectives = append(b.objectives, objective{o.Column, o.Goal == "max" || o.Goal == "" && MoreIsBetter(o.Column)})
+	}
+}
+
+// MoreIsBetter reports whether more of a column of results is better: rates, utilisation and what a joule or a dollar brings.
+func MoreIsBetter(column string) bool {
+	return strings.HasSuffix(column, "_per_second") || strings.HasSuffix(column, "_per_chip") || column == "mfu" || column == "hfu" || column == "speedup"
+}
+
+// sample makes the points.
+func (b *builder) sample() {
+	s := b.File.Sampler
+	if s == nil {
+		s = &Sampler{Kind: "grid"}
+	}
+	if b.File.Search != nil && b.File.Sampler == nil || len(b.problems) > 0 {
+		return // a search finds its points itself
+	}
+	if s.Kind == "grid" {
+		b.count = 1
+		for i, a := range b.axes {
+			if len(a.values) == 0 {
+				b.problem(fmt.Sprintf("axes[%d].path", i), "give its range a step, its log a number of points, or the sweep a sampler", "a grid has no end of values of %s", a.name)
+				return
+			}
+			var ok bool
+			if b.count, ok = units.Mul(b.count, int64(len(a.values))); !ok || b.count > MaxPoints {
+				b.problem("sampler", "fewer values, or sampler: {kind: latin-hypercube, points: 1000}", "the grid has more than %d points", MaxPoints)
+				return
+			}
+		}
+		return
+	}
+	b.count = s.Points
+	if n := s.Points * int64(len(b.axes)); n > 1<<28 {
+		b.problem("sampler.points", "fewer of them", "%d points of %d axes are too many to draw", s.Points, len(b.axes))
+		return
+	}
+	b.unit = draw(s, len(b.axes))
+}
+
+// draw draws the points of a sample, a number from 0 to 1 for every axis.
+func draw(s *Sampler, axes int) [][]float64 {
+	src := rand.NewPCG(uint64(s.Seed), 0x7377656570) // a stream of its own
+	batch := mat.NewDense(int(s.Points), axes, nil)
+	cube := distmv.NewUnitUniform(axes, nil)
+	switch s.Kind {
+	case "random":
+		r := rand.New(src)
+		for i := range batch.RawMatrix().Data {
+			batch.RawMatrix().Data[i] = r.Float64()
+		}
+	case "latin-hypercube":
+		samplemv.LatinHypercube{Q: cube, Src: src}.Sample(batch)
+	case "halton":
+		samplemv.Halton{Kind: samplemv.Owen, Q: cube, Src: src}.Sample(batch)
+	}
+	all := make([][]float64, s.Points)
+	for i := range all {
+		all[i] = batch.RawRowView(i)
+	}
+	return all
+}
+
+// Points is how many points the space has, some of which may be the same as others: see Point.
+func (s *Space) Points() int64 { return s.count }
+
+// Axes are the names of the axes.
+func (s *Space) Axes() []string {
+	list := make([]string, len(s.axes))
+	for i, a := range s.axes {
+		list[i] = a.name
+	}
+	return list
+}
+
+// Point returns the values of a point, one for each axis. It is not ok for a point of a grid that differs from another only on axes
+// which are off.
+func (s *Space) Point(i int64) (values []Value, ok bool, err error) {
+	values = make([]Value, len(s.axes))
+	if s.unit != nil {
+		for k, a := range s.axes {
+			values[k] = a.at(s.unit[i][k])
+		}
+		_, err := s.switchOff(values)
+		return values, err == nil, err
+	}
+	first := make([]bool, len(s.axes))
+	for k := len(s.axes) - 1; k >= 0; k-- { // the last axis moves first
+		n := int64(len(s.axes[k].values))
+		values[k], first[k] = s.axes[k].values[i%n], i%n == 0
+		i /= n
+	}
+	off, err := s.switchOff(values)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, k := range off {
+		if !first[k] {
+			return nil, false, nil
+		}
+	}
+	return values, true, nil
+}
+
+// switchOff marks the axes whose condition does not hold.
+func (s *Space) switchOff(values []Value) (off []int, err error) {
+	var known map[string]any
+	for k, a := range s.axes {
+		if a.when == nil {
+			continue
+		}
+		if known == nil {
+			known = maps.Clone(s.inputs)
+		}
+		for i := range k {
+			if !values[i].Off {
+				known[s.axes[i].name] = values[i].Any
+				for _, t := range s.axes[i].targets {
+					if _, ok := s.inputs[t.path]; ok {
+						known[t.path] = values[i].Any
+					}
+				}
+			}
+		}
+		ok, _, err := a.when.holds(known)
+		if err != nil {
+			return nil, fmt.Errorf("axis %s, when %s: %w", a.name, a.when.text, err)
+		}
+		if !ok {
+			values[k] = Value{Off: true}
+			off = append(off, k)
+		}
+	}
+	return off, nil
+}
+
+// given are the names that conditions may use before a point is run.
+func (s *Space) given(values []Value) map[string]any {
+	known := maps.Clone(s.inputs)
+	for k, a := range s.axes {
+		v := values[k].Any
+		for _, t := range a.targets {
+			if _, ok := s.inputs[t.path]; ok && !values[k].Off {
+				known[t.path] = v
+			}
+		}
+		if !values[k].Off {
+			known[a.name] = v
+		} else if len(a.targets) > 0 {
+			if v, ok := s.inputs[a.targets[0].path]; ok {
+				known[a.name] = v
+			}
+		}
+	}
+	return known
+}
+
+// Parameters writes values down as a JSON object in the order of the axes.
+func (s *Space) Parameters(values []Value) string {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	first := true
+	for k, a := range s.axes {
+		if values[k].Off {
+			continue
+		}
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		fmt.Fprintf(&b, "%q:", a.name)
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(values[k].Any) // a finite number, a text or a truth
+		b.Truncate(b.Len() - 1)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// Hash identifies what decides about the points: the file without its texts for readers, and the machines and models that it names.
+func (s *Space) Hash() string {
+	f := s.File
+	f.Description = ""
+	type content struct{ Name, Hash string }
+	var named []content
+	for _, n := range slices.Sorted(maps.Keys(s.machines)) {
+		named = append(named, content{n, s.machines[n].machine.Hash()})
+	}
+	for _, n := range slices.Sorted(maps.Keys(s.models)) {
+		text, _ := json.Marshal(s.models[n]) // plain data
+		sum := sha256.Sum256(text)
+		named = append(named, content{n, hex.EncodeToString(sum[:])})
+	}
+	text, _ := json.Marshal(struct {
+		File  File
+		Named []content
+	}{f, named})
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
