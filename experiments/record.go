@@ -271,7 +271,7 @@ func given(text string) any {
 // Record is the row of the results database for a point that was answered. The answer must have been made with
 // eval.Request.Advise, as Rerun makes it. Tool names the program and its build.
 func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, error) {
-	row, err := p.row(r, tool)
+	row, err := p.row(r, a.Manifest, tool)
 	if err != nil {
 		return store.Row{}, err
 	}
@@ -312,7 +312,7 @@ func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, 
 
 // RecordInfeasible is the row for a point that does not fit: a result with a reason.
 func RecordInfeasible(p *Point, r *eval.Request, reason error, tool string) (store.Row, error) {
-	row, err := p.row(r, tool)
+	row, err := p.row(r, r.Manifest(), tool)
 	if err != nil {
 		return store.Row{}, err
 	}
@@ -321,7 +321,7 @@ func RecordInfeasible(p *Point, r *eval.Request, reason error, tool string) (sto
 }
 
 // row is what all rows of the point have in common.
-func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
+func (p *Point) row(r *eval.Request, of eval.Manifest, tool string) (store.Row, error) {
 	request, inputs, err := p.Store()
 	if err != nil {
 		return store.Row{}, fmt.Errorf("write the request down: %w", err)
@@ -331,12 +331,12 @@ func (p *Point) row(r *eval.Request, tool string) (store.Row, error) {
 	if r.Training != nil {
 		to, batch, phase = r.Training.Parallel(), r.Training.GlobalBatch, p.Phase
 	}
-	row := store.Row{Key: r.Key(), Values: store.Values{
+	row := store.Row{Key: of.Key, Values: store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
 		"arch": r.Machine.Name, "model": g.Name, "phase": phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
 		"parallel": parallelText(to), "tp": to.TP, "pp": to.PP, "dp": to.DP, "ep": to.EP, "sp": to.SP, "chips": to.Chips(),
 		"batch": batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
-		"arch_hash": r.Machine.Hash(), "graph_hash": g.Hash(),
+		"arch_hash": of.ArchHash, "graph_hash": of.GraphHash,
 	}}
 	if profile, err := r.Machine.ProfileFor(p.Runtime, p.HostSync); err == nil {
 		row.Values["runtime"] = profile.Name

@@ -120,6 +120,9 @@ func (r *Request) Key() string {
 	return r.manifest(nil).Key
 }
 
+// Manifest identifies the request and its parts by content; what its answer says of the program is not in it.
+func (r *Request) Manifest() Manifest { return r.manifest(nil) }
+
 // manifest identifies the point and its parts by content.
 func (r *Request) manifest(p *plan.Program) Manifest {
 	m := Manifest{Version: Version, ArchHash: r.ArchHash, Seed: r.Seed}

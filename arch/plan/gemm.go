@@ -140,9 +140,13 @@ func (b *builder) gemm(g gemm) (*Body, error) {
 	if _, err := b.m.Chip.Cores.Matrix.Rate(g.in); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported) // also of what the vector units multiply
 	}
-	c, err := b.chooseGemm(&g, pin)
-	if err != nil {
-		return nil, err
+	c, known := b.recall(&g, pin)
+	if !known {
+		var err error
+		if c, err = b.chooseGemm(&g, pin); err != nil {
+			return nil, err
+		}
+		b.remember(&g, pin, &c)
 	}
 	k := b.buildGemm(&g, &c)
 	if b.decisions != nil {

@@ -35,6 +35,8 @@ type Mapping struct {
 	Alone bool `json:"alone,omitempty"`
 	// Overfull plans a model that does not fit into memory, so that its plan can be looked at.
 	Overfull bool `json:"overfull,omitempty"`
+	// Memo, if not nil, remembers choices for other plans of the same machine. It is no part of what is asked for.
+	Memo *Memo `json:"-"`
 	// IdealLaunch leaves out what starting kernels costs.
 	IdealLaunch bool `json:"ideal_launch,omitempty"`
 	// IdealRefresh leaves out what refresh costs memories whose DRAM is known.

@@ -138,3 +138,10 @@ func text(v any) string {
 	}
 	return ""
 }
+
+// HasRows reports whether there is any row.
+func (s *Store) HasRows(ctx context.Context) (bool, error) {
+	var n int
+	err := s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM runs)").Scan(&n)
+	return n > 0, explain(s.path, "look for rows", err)
+}

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/traces/llm"
@@ -37,6 +39,7 @@ type changed struct {
 	machine *arch.Machine
 	hash    string
 	set     []string // as Options.Set has it
+	memo    plan.Memo
 	err     error
 }
 
@@ -45,8 +48,21 @@ func NewBuilder(s *Space) *Builder {
 	return &Builder{space: s, built: map[string]*changed{}, model: map[string]*llm.Model{}}
 }
 
-// Build makes the point of values. The error is what a user would be told who asked for it.
-func (b *Builder) Build(values []Value) (p *experiments.Point, archHash string, err error) {
+// Build makes the point of values and its request. The error is what a user would be told who asked for it.
+func (b *Builder) Build(values []Value) (*experiments.Point, eval.Request, error) {
+	p, m, err := b.point(values)
+	if err != nil {
+		return nil, eval.Request{}, err
+	}
+	r, err := p.Request()
+	if err != nil {
+		return nil, r, err
+	}
+	r.ArchHash, r.Mapping.Memo = m.hash, &m.memo
+	return p, r, nil
+}
+
+func (b *Builder) point(values []Value) (p *experiments.Point, m *changed, err error) {
 	s := b.space
 	name, modelName := s.File.Arch, s.File.Model
 	set := s.File.Set
@@ -91,14 +107,14 @@ func (b *Builder) Build(values []Value) (p *experiments.Point, archHash string, 
 	}
 	for _, l := range options {
 		if err := l.field.Set(&o, l.text); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
 	o.Defaults()
 	o.Normalize()
-	m := b.machine(name, set)
+	m = b.machine(name, set)
 	if m.err != nil {
-		return nil, "", m.err
+		return nil, nil, m.err
 	}
 	o.Set = m.set
 	p = &experiments.Point{Machine: m.machine, Base: m.base.store, Options: o}
@@ -116,9 +132,9 @@ func (b *Builder) Build(values []Value) (p *experiments.Point, archHash string, 
 		}
 		return key.String()
 	}); err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	return p, m.hash, nil
+	return p, m, nil
 }
 
 // machine returns the machine of that name with changes.

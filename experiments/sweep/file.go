@@ -20,7 +20,7 @@ type File struct {
 	// Set changes leaves of the machine, ModelSet those of the model, for all points.
 	Set      map[string]string `yaml:"set"`
 	ModelSet map[string]string `yaml:"model_set"`
-	Axes     []Axis            `yaml:"axes" spec:"min=1,max=64"`
+	Axes     []Axis            `yaml:"axes" spec:"required,min=1,max=64"`
 	// Constraints are conditions over axes, options and results; points for which one does not hold are rejected.
 	Constraints []string    `yaml:"constraints" spec:"max=64"`
 	Sampler     *Sampler    `yaml:"sampler"`
