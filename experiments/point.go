@@ -453,6 +453,9 @@ func MappingOf(name string) (*plan.Pins, error) {
 // MaxFile bounds machine, model and mapping files.
 const MaxFile = 4 << 20
 
+// ReadFile reads a description of at most MaxFile bytes.
+func ReadFile(name string) ([]byte, error) { return readFile(name, MaxFile) }
+
 // looksLikeFile reports whether a name is meant as a path rather than as a preset.
 func looksLikeFile(name string) bool {
 	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")

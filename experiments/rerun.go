@@ -97,7 +97,15 @@ func Rerun(ctx context.Context, db *store.Store, key string, watch func(*eval.Re
 		return nil, err
 	}
 	c.compareText("status", text("status"), "ok")
-	if old := text("answer"); text("status") == "ok" && old != string(answer) {
+	if old := text("answer"); text("status") == "ok" && old == "" { // of a sweep that kept the scalars alone
+		for _, one := range scalars {
+			if one.column == "key" { // compared above
+				continue
+			}
+			was, is := brief(row.Values[one.column]), brief(one.of(composed))
+			c.compareText(one.column, was, is)
+		}
+	} else if text("status") == "ok" && old != string(answer) {
 		n := len(c.Differences)
 		c.compare("", decode([]byte(old)), decode(answer))
 		if len(c.Differences) == n {

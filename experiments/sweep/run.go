@@ -487,7 +487,7 @@ func (r *runner) simulate(ctx context.Context, req eval.Request, out *outcome) (
 			}
 			answers <- a
 		}()
-		a.res, a.err = eval.Run(ctx, req)
+		a.res, a.err = simulator(ctx, req)
 	}()
 	var a answer
 	select {
@@ -517,6 +517,9 @@ func (r *runner) simulate(ctx context.Context, req eval.Request, out *outcome) (
 	}
 	return nil, a.err
 }
+
+// simulator is eval.Run; tests put in its place what goes wrong.
+var simulator = eval.Run
 
 // where is the first place of a stack that is the simulator's own, without addresses.
 func where(stack []byte) string {

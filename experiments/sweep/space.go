@@ -105,7 +105,7 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 	s := &Space{Text: string(data), machines: map[string]*base{}, models: map[string]*llm.Model{}, inputs: map[string]any{}, results: resultNames()}
 	lines, err := spec.DecodeLines(name, data, &s.File)
 	if err != nil {
-		return nil, err
+		return nil, quotes(data, err)
 	}
 	b := &builder{Space: s, name: name, lines: lines}
 	b.base(find)
@@ -120,6 +120,22 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 		return nil, &spec.Error{Problems: b.problems}
 	}
 	return s, nil
+}
+
+// unquoted is a path with brackets in a mapping of one line, which YAML takes for a list.
+var unquoted = regexp.MustCompile(`\{[^{}"']*:\s*[A-Za-z_.]+\[`)
+
+// quotes adds to an error of syntax what is likely wrong.
+func quotes(data []byte, err error) error {
+	var e *spec.Error
+	if errors.As(err, &e) && len(e.Problems) == 1 && e.Problems[0].Path == "" && e.Problems[0].Hint == "" {
+		for i, line := range strings.Split(string(data), "\n") {
+			if i+1 == e.Problems[0].Line && unquoted.MatchString(line) {
+				e.Problems[0].Hint = `within { } a path with brackets needs quotes: "chip.memory[hbm].bandwidth"`
+			}
+		}
+	}
+	return err
 }
 
 // Finder finds machines and models by the names that a sweep file has for them.
