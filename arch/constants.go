@@ -43,12 +43,12 @@ type Constant struct {
 }
 
 // Constants lists the leaves of a machine whose source begins with "fitted:" or "estimated:", in the order of the machine's
-// fields. A source of a part counts for every leaf of it. If own is not nil, only leaves that it holds for are listed: those
+// fields; those that no answer depends on are left out. A source of a part counts for every leaf of it. If own is not nil, only leaves that it holds for are listed: those
 // that an overlay sets.
 func (m *Machine) Constants(own func(path string) bool) []Constant {
 	var list []Constant
 	spec.Walk(m, func(path, text string) {
-		if own != nil && !own(path) || strings.HasSuffix(path, ".name") || strings.HasSuffix(path, ".description") {
+		if own != nil && !own(path) || strings.HasSuffix(path, ".name") || strings.HasSuffix(path, ".description") || Aside(path) {
 			return
 		}
 		source, _, ok := m.Sources.Of(path)

@@ -210,10 +210,10 @@ set:
   "chip.memory[hbn].capacity": 1 GiB
   chip.clock.x: 1
   chip: 1
-`[1:], `m.yaml:6: set.chip.clok: unknown field; the fields here are process, clock, cores, memory, network, dies (did you mean "clock"?)
+`[1:], `m.yaml:6: set.chip.clok: unknown field; the fields here are process, clock, cores, memory, network, dies, area (did you mean "clock"?)
 m.yaml:7: set.chip.memory[hbn].capacity: chip.memory[hbn]: no such element; it has smem, l2, hbm (did you mean "hbm"?)
 m.yaml:8: set.chip.clock.x: chip.clock: is a single value, without a part ".x"
-m.yaml:9: set.chip: is no single value; it has process, clock, cores, memory, network, dies (name one of them)`},
+m.yaml:9: set.chip: is no single value; it has process, clock, cores, memory, network, dies, area (name one of them)`},
 		{"bad values", "base: gpu\nset:\n  chip.cores.count: 0\n  chip.clock: 1410\n  power.limit: -1 W\n",
 			`m.yaml:3: set.chip.cores.count: "0": must be at least 1
 m.yaml:4: set.chip.clock: "1410": a frequency needs a unit, e.g. "1.41 GHz"
@@ -271,7 +271,7 @@ func TestSet(t *testing.T) {
 		{"energy.memory.l2", "1 pJ/B", ""},
 		{"runtime.profiles[eager].gemm.splits", "[1, 2]", ""},
 		{"runtime.default", "eager", ""},
-		{"chip.memry[hbm].bandwidth", "4 TB/s", `chip.memry[hbm].bandwidth: chip.memry: unknown field; the fields here are process, clock, cores, memory, network, dies (did you mean "memory"?)`},
+		{"chip.memry[hbm].bandwidth", "4 TB/s", `chip.memry[hbm].bandwidth: chip.memry: unknown field; the fields here are process, clock, cores, memory, network, dies, area (did you mean "memory"?)`},
 		{"chip.clock", "0 Hz", `chip.clock: "0 Hz": must be more than 0 Hz`},
 		{"chip.memory[hbm].scope", "private", `chip.memory[hbm].scope: "private" does not fit: only sram can be private to a core (leave scope out or say "shared")`},
 		{"chip.memory[hbm].name", "dram", `chip.memory[hbm].name: "dram" does not fit: energy.memory: no energy per byte for tier "dram" (add "dram": … pJ/B)`},

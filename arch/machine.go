@@ -44,6 +44,8 @@ type Chip struct {
 	Network *interconnect.OnChip `yaml:"network,omitempty"`
 	// Dies are there for a chip of several dies whose link between them is a limit of its own.
 	Dies *Dies `yaml:"dies,omitempty"`
+	// Area is what the size of the dies depends on; nil if nobody asks for it.
+	Area *Area `yaml:"area,omitempty"`
 }
 
 // Dies are the parts of a chip, alike, over which its cores and all that these share are spread evenly:
@@ -621,10 +623,12 @@ type AttentionBackward struct {
 	MatrixShare float64 `yaml:"matrix_share,omitempty" spec:"min=0,max=1"`
 }
 
-// Cost is what a chip costs to rent.
+// Cost is what a chip costs to rent, and what it costs to own.
 type Cost struct {
 	// Hour is the price of one chip for one hour, its share of the host included.
 	Hour units.DollarsPerHour `yaml:"hour" spec:"min=0 USD/h"`
+	// Own is what owning costs, for package arch/cost; nil is the usual.
+	Own *Ownership `yaml:"own,omitempty"`
 }
 
 // Validate reports what does not fit together between parts.
@@ -1090,11 +1094,18 @@ func (m *Machine) Tier(name string) *memory.Spec {
 }
 
 // Hash identifies the machine by content: everything that can change an answer, and neither its
-// sources nor its descriptions.
+// sources nor its descriptions, nor what only its area and the price of owning it depend on.
 func (m *Machine) Hash() string {
 	c := *m
 	c.WriteOut() // where a kernel is written changes nothing
 	c.Sources, c.Description = nil, ""
+	c.Chip.Area = nil
+	if c.Cost != nil && c.Cost.Own != nil {
+		rent := Cost{Hour: c.Cost.Hour}
+		if c.Cost = &rent; rent.Hour == 0 {
+			c.Cost = nil
+		}
+	}
 	c.Runtime.Profiles = slices.Clone(c.Runtime.Profiles)
 	for i := range c.Runtime.Profiles {
 		c.Runtime.Profiles[i].Description = ""

@@ -81,7 +81,8 @@ type Answer struct {
 	Composition *Composition `json:"composition,omitempty"`
 	// OwnCosts says how much had costs that are not the model's; nil where none were given.
 	OwnCosts *OwnCosts `json:"costs,omitempty"`
-	// FloorSeconds is what no evaluation of the same plan can beat.
+	// FloorSeconds is what no evaluation of the same plan can beat; of a step of training, the least that its parts take as they were
+	// timed, without links, launches and waiting.
 	FloorSeconds float64  `json:"floor_seconds"`
 	Notes        []string `json:"notes,omitempty"`
 	NotModelled  []string `json:"not_modelled"`

@@ -21,7 +21,10 @@
 // Where the mean power of a section, a phase or a step of one, exceeds the limit, the section runs at the
 // highest clock of power.curve at which it does not.
 // Advice is computed: the same program is timed again with one kind of resource 10 % faster; of
-// launches and of fills, which follow one another, a tenth is taken off.
+// launches, fills and the latency of collectives, which follow one another, a tenth is taken off.
+//
+// With Request.Training the graph is the parts of a training step. Each is timed once, and arch/parallel plays the step that they
+// make on all chips; Divide answers several steps of the same parts. Advice plays the step again, and takes off the bubble.
 //
 // # Units
 //
@@ -31,7 +34,7 @@
 // # Sources
 //
 // MFU counts the model's operations with full attention (Chowdhery et al., PaLM, arXiv 2204.02311,
-// appendix B); HFU counts what was executed.
+// appendix B), in training three times those of the forward pass (twice where weights are frozen); HFU counts what was executed.
 //
 // # Not modelled
 //

@@ -588,6 +588,9 @@ func (r *Request) waves(res *Result) {
 		g.Wave, g.Batch, len(w.Waves)))
 }
 
+// opsOfFMA is the operations that a multiply-add counts as.
+const opsOfFMA = 2
+
 // utilization derives MFU and HFU.
 func (r *Request) utilization(res *Result) error {
 	a, o := &res.Answer, res.Outcome
@@ -617,7 +620,7 @@ func (r *Request) utilization(res *Result) error {
 	if err != nil {
 		return nil // a graph without matrix products may use a type the unit does not know
 	}
-	peak := 2 * float64(fma) * float64(r.Machine.Chip.Cores.Count) * float64(r.Machine.Chip.Clock)
+	peak := opsOfFMA * float64(fma) * float64(r.Machine.Chip.Cores.Count) * float64(r.Machine.Chip.Clock)
 	if a.Seconds > 0 {
 		batches := float64(res.Program.InFlight())
 		a.MFU = model * batches / float64(res.Program.Chips()) / peak / a.Seconds
@@ -769,6 +772,14 @@ func (r *Request) operators(res *Result, meter *account.Meter) {
 	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
 }
 
+// What advice is of.
+const (
+	adviceShare  = 0.02 // of the time, that a cause takes at least
+	adviceFaster = 1.1  // times the rate of the resources of one kind
+	adviceLess   = 0.1  // of what follows one another, that is taken off
+	mostAdvice   = 4    // that an answer has; the first help most
+)
+
 // advise times the program again with one kind of resource 10 % faster, for the causes that take at
 // least 2 % of the time. Parts of a step overlap imperfectly, so a faster resource can save more than
 // its own share of the time.
@@ -785,20 +796,20 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %+.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
 	}
 	for _, c := range causes {
-		if float64(o.Stalls[c]) < 0.02*float64(o.Makespan) {
+		if float64(o.Stalls[c]) < adviceShare*float64(o.Makespan) {
 			break
 		}
 		switch {
 		case c == sim.Launch && !res.Program.Ahead():
 			// Launches follow each other on the critical path, so less of each is less of the sum.
-			add(c, "-10 % launch time", a.Seconds-float64(0.1*a.Stalls[c]))
+			add(c, "-10 % launch time", a.Seconds-float64(adviceLess*a.Stalls[c]))
 		case c == sim.Dependency:
-			add(c, "-10 % fill and drain time", a.Seconds-float64(0.1*a.Stalls[c]))
+			add(c, "-10 % fill and drain time", a.Seconds-float64(adviceLess*a.Stalls[c]))
 		case c == sim.Idle:
 		default:
 			faster := map[string]float64{}
 			for _, name := range res.Program.ResourcesOf(c) {
-				faster[name] = 1.1
+				faster[name] = adviceFaster
 			}
 			scaled := res.Program.Scale(faster)
 			f, err := quiet.time(ctx, scaled)
@@ -816,14 +827,14 @@ func (r *Request) advise(ctx context.Context, res *Result) error {
 			add(c, "+10 % "+what[c], took.Seconds())
 			if c == sim.Link {
 				// Collectives follow each other too. What bandwidth does not explain is latency.
-				moving := 11 * (a.Seconds - took.Seconds())
-				add(c, "-10 % latency of collectives", a.Seconds-float64(0.1*max(0, a.Stalls[c]-moving)))
+				moving := 11 * (a.Seconds - took.Seconds()) // 1.1 times the rate saves an eleventh of it
+				add(c, "-10 % latency of collectives", a.Seconds-float64(adviceLess*max(0, a.Stalls[c]-moving)))
 			}
 		}
 	}
 	// What helps most comes first.
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Seconds < list[j].Seconds })
-	a.Advice = list[:min(len(list), 4)]
+	a.Advice = list[:min(len(list), mostAdvice)]
 	return nil
 }
 

@@ -54,7 +54,7 @@ type Training struct {
 	// Tokens are those of a whole run, 0 for a step alone; PUE is the power usage effectiveness of the data centre, 0 for 1.
 	Tokens int64   `json:"tokens,omitempty"`
 	PUE    float64 `json:"pue,omitempty"`
-	// Master is the format of gradients on the wire, "" for the framework's.
+	// Master is the format of gradients as they are added up and as they are summed over ranks, "" for those of the framework.
 	Master string `json:"master,omitempty"`
 	// Algorithm forces that of collectives over data-parallel ranks; "" leaves it to the library.
 	Algorithm string `json:"algorithm,omitempty"`
@@ -79,8 +79,32 @@ const (
 	RecomputeFull      = "full"
 )
 
-// UpdateElements is how many parameters the update of a training graph is for: the time of others is in proportion.
+// UpdateElements is how many parameters the update of a training graph is for: the time of others is in proportion. Their state
+// of some 16 B each, 1 GiB, is far more than caches hold.
 const UpdateElements = 1 << 26
+
+// What collectives beside kernels take of a chip.
+const (
+	// mostCores is the largest share of a chip's cores that a collective within a part holds. Estimated: kernels have some cores
+	// left on chips with no more of them than the profile has channels.
+	mostCores = 0.9
+	// sendChannels is the most channels, each of a core, that a message between stages takes. Estimated: a channel or two fill the
+	// link to one peer.
+	sendChannels = 2
+)
+
+// How many times the operations of a forward pass a step has, as MFU counts them (Chowdhery et al., PaLM, arXiv 2204.02311,
+// appendix B): the pass itself, gradients of inputs, and gradients of weights unless these are frozen.
+const (
+	trainedPasses = 3
+	frozenPasses  = 2
+)
+
+// How many times the keys and values of a context pass round a ring: themselves forward, with their gradients backward.
+const (
+	ringForward  = 1
+	ringBackward = 2
+)
 
 // Microbatches is how many each data-parallel rank works on in a step.
 func (t *Training) Microbatches() int64 {
@@ -103,12 +127,13 @@ type trainer struct {
 	sections map[string]int // by block, of the phase that the name says
 	outcomes []*sim.Outcome
 	names    []string         // of units, by section
-	network  parallel.Network // of other steps of the same parts, nil for one of its own
+	network  parallel.Network // shared with other steps of the same parts; nil: the step has one of its own
 	step     *parallel.Step
 	played   *parallel.Result
 }
 
-// howOf is how a profile trains, with usual values for what it leaves open: those of PyTorch with fused attention.
+// howOf is how a profile trains, with usual values for what it leaves open: gradients are added up in FP32 by a kernel for each
+// weight, and summed over ranks as they were added up.
 func howOf(p *arch.Profile) arch.Training {
 	how := arch.Training{Gradient: "fp32", Accumulate: llm.GradientsAdded}
 	if p.Training != nil {
@@ -240,10 +265,10 @@ func (k *trainer) unit(block string) parallel.Unit {
 
 // cores is the share of the chip's cores that a collective holds.
 func (k *trainer) cores() float64 {
-	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), 0.9)
+	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), mostCores)
 }
 
-// weights is the time of the gradients of weights in a part.
+// weights is the time of the gradients of weights and biases in a part, and of adding them up.
 func (k *trainer) weights(section int) units.Time {
 	var t units.Time
 	p, o := k.res.Program, k.outcomes[section]
@@ -359,7 +384,7 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 	for i := range s.Chip.Channels {
 		s.Chip.Channels[i] = k.how.Channels
 	}
-	s.Chip.Channels[parallel.Pipeline] = min(k.how.Channels, 2) // a send takes a channel or two
+	s.Chip.Channels[parallel.Pipeline] = min(k.how.Channels, sendChannels)
 	var err error
 	if s.Faults, err = k.faults(s.Network); err != nil {
 		return nil, err
@@ -466,7 +491,7 @@ func (k *trainer) contexts(s *parallel.Step) error {
 				u.Comms = append(u.Comms, c)
 				return err
 			}
-			if err := errors.Join(pass(&b.Forward, b.Forward.Name, 1), pass(&b.Recompute, b.Forward.Name, 1), pass(&b.Backward, b.Forward.Name+llm.BackwardSuffix, 2)); err != nil {
+			if err := errors.Join(pass(&b.Forward, b.Forward.Name, ringForward), pass(&b.Recompute, b.Forward.Name, ringForward), pass(&b.Backward, b.Forward.Name+llm.BackwardSuffix, ringBackward)); err != nil {
 				return err
 			}
 		}
@@ -487,8 +512,10 @@ type TrainingAnswer struct {
 	// StragglerFactor is by how much the slowest chip is expected to be slower than the mean.
 	StragglerFactor float64 `json:"straggler_factor"`
 	PipelineSeconds float64 `json:"pipeline_seconds"`
-	ReduceSeconds   float64 `json:"reduce_seconds"` // after the pipeline, until gradients are summed
-	UpdateSeconds   float64 `json:"update_seconds"`
+	// ReduceSeconds is from the end of the pipeline until gradients are summed; UpdateSeconds is the rest: the norm, the update, and
+	// the gather of weights that it divided.
+	ReduceSeconds float64 `json:"reduce_seconds"`
+	UpdateSeconds float64 `json:"update_seconds"`
 	// TokensPerSecondPerChip is that of a step; so are TFLOPs of the model's operations and of those that were executed.
 	TokensPerSecondPerChip float64 `json:"tokens_per_second_per_chip"`
 	ModelTFLOPsPerChip     float64 `json:"model_tflops_per_chip"`
@@ -510,7 +537,7 @@ type Stage struct {
 	MemoryBytes   int64        `json:"memory_bytes,omitempty"`
 }
 
-// Exposed is communication that nothing hides, by the dimension that it is of.
+// Exposed is communication that nothing hides, and what kernels lose to communication beside them, by the dimension that it is of.
 type Exposed struct {
 	TP float64 `json:"tp"`
 	CP float64 `json:"cp"`
@@ -573,7 +600,7 @@ func (k *trainer) answer() error {
 	}
 	fma, err := m.Chip.Cores.Matrix.Rate(m.Chip.Cores.Matrix.Native(g.DType))
 	if err == nil && a.Seconds > 0 {
-		peak := 2 * float64(fma) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock)
+		peak := opsOfFMA * float64(fma) * float64(m.Chip.Cores.Count) * float64(m.Chip.Clock)
 		a.MFU = model / float64(chips) / peak / a.Seconds
 		a.HFU = executed / float64(chips) / peak / a.Seconds
 	}
@@ -667,9 +694,9 @@ func (k *trainer) operations() (model, executed float64, err error) {
 		}
 		return sum, nil
 	}
-	passes := 3.0
+	passes := float64(trainedPasses)
 	if k.t.AdaptersOnly {
-		passes = 2
+		passes = frozenPasses
 	}
 	micro := float64(k.t.GlobalBatch) / float64(k.t.MicroBatch) * float64(d.CP)
 	for _, part := range append([]LayerRun{{Block: llm.EmbeddingBlock, Times: 1}, {Block: llm.HeadBlock, Times: 1}}, k.t.Layers...) {
@@ -848,7 +875,8 @@ func (k *trainer) operators() {
 	sort.SliceStable(a.Operators, func(i, j int) bool { return a.Operators[i].Seconds > a.Operators[j].Seconds })
 }
 
-// floor is what no mapping of the same parts can beat: the floors of those that the busiest class runs.
+// floor is the least that the parts can take, as they were timed and divided: those that the busiest class runs, one after the
+// other, without links, launches and waiting.
 func (k *trainer) floor() units.Time {
 	var most units.Time
 	for i := range k.played.Classes {
@@ -862,8 +890,9 @@ func (k *trainer) floor() units.Time {
 	return min(most, k.played.Time)
 }
 
-// state is what a parameter that is trained takes (Rajbhandari et al., ZeRO, SC 2020: 2 B of weight, its gradient, and a master
-// copy and two moments of 4 B each; where everything is of 16 bits, a moment and the weight are of 2 B).
+// state is what a parameter that is trained takes: that of Adam in mixed precision (Rajbhandari et al., ZeRO, SC 2020), with
+// gradients in the framework's format or the one that was asked for. Fully sharded, the master copy is the only one; where gradients
+// are of 16 bits and one tensor a layer, the weight and its moments are of 16 bits as well.
 func (k *trainer) state() (parallel.State, error) {
 	format := k.how.Gradient
 	if k.t.Master != "" {
@@ -873,16 +902,17 @@ func (k *trainer) state() (parallel.State, error) {
 	if err != nil {
 		return parallel.State{}, err
 	}
-	s := parallel.State{Weight: 2, Gradient: float64(d.Bits() / 8), Optimizer: 12}
-	if k.t.ZeRO == 3 { // the shard is the master copy
-		if s.Weight = 0; d.Bits() == 16 && k.how.Accumulate == llm.GradientsFlat {
-			s.Optimizer = 6
+	s := parallel.AdamMixed
+	if k.t.ZeRO == 3 {
+		if s = parallel.AdamSharded; d.Bits() == 16 && k.how.Accumulate == llm.GradientsFlat {
+			s = parallel.AdamSharded16
 		}
 	}
+	s.Gradient = float64(d.Bits() / 8)
 	return s, nil
 }
 
-// memory says what a chip of each stage holds, and refuses what does not fit.
+// memory says what a chip of each stage holds and what the memories of a chip moved, and refuses what does not fit.
 func (k *trainer) memory() error {
 	t, m := k.t, k.r.Machine
 	state, err := k.state()
@@ -947,7 +977,7 @@ func (k *trainer) memory() error {
 	return nil
 }
 
-// tiers says what the memories of a chip of the critical class moved.
+// tiers says what the memories of a chip of the critical class moved; peak is what the first one off chip holds on the fullest stage.
 func (k *trainer) tiers(peak units.Bytes) {
 	a, m, p := &k.res.Answer, k.r.Machine, k.res.Program
 	moved := map[string]float64{}
@@ -994,8 +1024,8 @@ func linked(m *arch.Machine, by float64) *arch.Machine {
 	return &faster
 }
 
-// advise plays the step again with one kind of resource 10 % faster, and without what chips wait for one another, for the
-// causes that take at least 2 % of the time.
+// advise plays the step again with one kind of resource faster, for the causes that take at least adviceShare of the time. The bubble
+// is taken off as a whole; of launches there is no advice.
 func (k *trainer) advise(ctx context.Context) error {
 	a := &k.res.Answer
 	if !k.r.Advise || a.Seconds == 0 {
@@ -1007,7 +1037,7 @@ func (k *trainer) advise(ctx context.Context) error {
 	quiet.Observer, quiet.Progress = nil, nil
 	what := map[sim.Cause]string{sim.Compute: "matrix and vector throughput", sim.SRAM: "on-chip bandwidth", sim.HBM: "HBM bandwidth", sim.Link: "bandwidth of links"}
 	for _, c := range causes {
-		if a.Stalls[c] < 0.02*a.Seconds {
+		if a.Stalls[c] < adviceShare*a.Seconds {
 			break
 		}
 		change, seconds := "", 0.0
@@ -1019,7 +1049,7 @@ func (k *trainer) advise(ctx context.Context) error {
 		default:
 			faster := map[string]float64{}
 			for _, name := range k.res.Program.ResourcesOf(c) {
-				faster[name] = 1.1
+				faster[name] = adviceFaster
 			}
 			p := k.res.Program.Scale(faster)
 			t, err := quiet.time(ctx, p)
@@ -1031,7 +1061,7 @@ func (k *trainer) advise(ctx context.Context) error {
 			}
 			again := quiet
 			if c == sim.Link { // which parts and collectives of the step are on
-				again.Machine = linked(again.Machine, 1.1)
+				again.Machine = linked(again.Machine, adviceFaster)
 			}
 			other, err := again.parts(&Result{Program: p, Outcome: t.Outcome, timed: t})
 			if err != nil {
@@ -1047,6 +1077,6 @@ func (k *trainer) advise(ctx context.Context) error {
 			Text: fmt.Sprintf("%s-bound %.0f %% of the time: %s → %+.1f %% latency", c, 100*a.Stalls[c]/a.Seconds, change, percent)})
 	}
 	sort.SliceStable(a.Advice, func(i, j int) bool { return a.Advice[i].Seconds < a.Advice[j].Seconds })
-	a.Advice = a.Advice[:min(len(a.Advice), 4)]
+	a.Advice = a.Advice[:min(len(a.Advice), mostAdvice)]
 	return nil
 }

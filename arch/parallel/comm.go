@@ -7,6 +7,9 @@ import (
 	"github.com/stratasim/strata/sim/units"
 )
 
+// ways is the all-to-alls of a pass of a mixture of experts: tokens go to their experts, and come back.
+const ways = 2
+
 // Ring returns the communication of ring attention in one pass of a layer: CP−1 times each rank hands on to its neighbour the keys and values
 // (backward: with their gradients) that it has, bytes of them, beside attention kernels of that time. A pass takes as long as its
 // slowest hop, which may cross nodes. Without contexts it is empty.
@@ -40,5 +43,5 @@ func Exchange(n Network, d Degrees, bytes units.Bytes) (Comm, error) {
 		return Comm{Kind: Expert}, nil
 	}
 	c, err := n.Collective(interconnect.AllToAll, g, bytes)
-	return Comm{Kind: Expert, Time: 2 * c.Time}, err
+	return Comm{Kind: Expert, Time: ways * c.Time}, err
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stratasim/strata/sim/units"
 )
 
-// Bytes of memory that a chip moves for each byte that it sends: a gather writes what comes in, and reads what goes on; a
-// reduction reads its own part as well.
+// Bytes of memory that a chip moves for each byte that it sends, counted from what a step of a ring does: a gather writes what
+// comes in, and reads what goes on; a reduction reads its own part as well.
 const (
 	gatherTraffic = 2
 	reduceTraffic = 3
@@ -23,17 +23,22 @@ type load struct{ cores, memory float64 }
 // mix is what limits a pass: the parts of its time that cores and memory limit.
 type mix struct{ cores, memory float64 }
 
-// One is the scale of a stretch: kernels take 1 + stretch/one times as long.
+// one is the scale of a stretch, a part in a million: kernels take 1 + stretch/one times as long. It is an
+// integer, as times are.
 const one = 1 << 20
+
+// mostTaken is the largest share of cores or of memory bandwidth that a communication is said to take. Estimated: kernels beside
+// one keep at least a twentieth of the chip, so that x/(1−x) stays finite where a collective would take all of it.
+const mostTaken = 0.95
 
 // stretch is how much longer kernels of a mix take beside a load.
 func (m mix) stretch(l load) int64 {
 	return int64(math.Round((float64(m.cores*l.cores) + float64(m.memory*l.memory)) * one))
 }
 
-// taken returns x/(1−x), for a share x held below 95 %.
+// taken returns x/(1−x), for a share x held within 0 and mostTaken.
 func taken(x float64) float64 {
-	x = min(max(x, 0), 0.95)
+	x = min(max(x, 0), mostTaken)
 	return x / (1 - x)
 }
 

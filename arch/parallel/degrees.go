@@ -134,7 +134,8 @@ func illegal(field, hint, format string, a ...any) error {
 	return &FieldError{Field: field, Message: fmt.Sprintf(format, a...), Hint: hint}
 }
 
-// maxChips bounds the chips of a step.
+// maxChips bounds the chips of a step, far more than the largest machines have (some 100 000), so that numbers of ranks times parameters
+// stay within 63 bits.
 const maxChips = 10_000_000
 
 // Validate returns a *FieldError for degrees that cannot be.

@@ -4,7 +4,7 @@
 // # Model
 //
 // A Step says how a model is cut into blocks (embedding, layers, head), how long each pass of a block keeps a chip of its
-// tensor group busy, and how blocks, samples and state are divided (Degrees, Data). Play runs every stage's list of slots
+// tensor group busy, and how blocks, samples and state are divided (Degrees, Sharding). Play runs every stage's list of slots
 // (the forward or backward pass of a chunk of layers for one micro-batch) in the order of its schedule, one lane for each
 // class of ranks that do the same: a stage is one class unless a fault makes some of its ranks slower. A slot starts when
 // the slot before it has ended and its message has arrived; collectives over data-parallel ranks start when the last rank
@@ -15,13 +15,14 @@
 //
 // with c and m the parts of a unit's time that cores and memory limit, x and y the shares that the communication takes.
 // Bubbles, exposed communication and overlap are what that play comes to. Once the state of all lanes repeats relative to
-// now, the rest of a steady region is skipped: cost does not grow with micro-batches, and the answer is the same to the
-// picosecond. Memory adds up what a chip of each stage holds, Mappings lists the legal divisions of a model.
-// docs/parallel.md has the equations.
+// now, the rest of a steady region is skipped, with the same answer to the picosecond: cost does not grow with micro-batches,
+// unless nearly equal stages drift for longer than there are any. Footprint adds up what a chip of each stage holds, Space
+// lists the legal divisions of a model and searches them. docs/parallel.md has the equations.
 //
 // # Units
 //
-// Picoseconds, bytes, parameters and tokens, all integers.
+// Picoseconds, bytes, parameters and tokens, all integers. Factors and shares are floats, and what they come to is
+// rounded.
 //
 // # Sources
 //

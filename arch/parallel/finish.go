@@ -9,6 +9,9 @@ import (
 	"github.com/stratasim/strata/sim/units"
 )
 
+// normBytes is what ranks sum for the norm of gradients: one number of FP32, the sum of squares.
+const normBytes = 4
+
 // finish plays what follows the slots: reductions, the norm, the update; and adds up.
 func (p *play) finish() (*Result, error) {
 	res := p.result
@@ -40,7 +43,7 @@ func (p *play) finish() (*Result, error) {
 			reduced[s] = p.stages[s].lanes[0].now
 		}
 		if p.Norm {
-			c, err := p.collective(p.worst(), interconnect.AllReduce, p.d.World(), 4)
+			c, err := p.collective(p.worst(), interconnect.AllReduce, p.d.World(), normBytes)
 			if err != nil {
 				return nil, err
 			}
@@ -277,8 +280,7 @@ func (p *play) class(s, r int, update *cost, rest units.Time) Class {
 				c.Layers += part.times
 			}
 			for i, u := range p.all[part.block].units() {
-				pass := [5]Pass{ForwardPass, BackwardPass, BackwardPass, p.last, p.last}[i]
-				use(u, l.slots[pass][k]*part.times, &part.cost.units[i][r])
+				use(u, l.slots[p.passOf(i)][k]*part.times, &part.cost.units[i][r])
 			}
 		}
 	}

@@ -193,6 +193,16 @@ func TestStepsThatCannotBe(t *testing.T) {
 	}
 }
 
+// slotsOf returns a stage's slots under a schedule, as Resolve has it.
+func slotsOf(schedule Schedule, stages, chunks, microbatches, stage int64) []Slot {
+	o := order{kind: schedule, p: stages, v: chunks, m: microbatches}
+	slots := make([]Slot, o.len(stage))
+	for i := range slots {
+		slots[i] = o.at(stage, int64(i))
+	}
+	return slots
+}
+
 // A list of slots plays as the schedule that it spells out.
 func TestOrders(t *testing.T) {
 	for _, sc := range []Schedule{GPipe, OneFOneB, Interleaved, ZeroBubble} {
@@ -205,7 +215,7 @@ func TestOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range s.Degrees.PP {
-			s.Orders = append(s.Orders, Order(sc, s.Degrees.PP, max(1, s.Degrees.Interleave), s.Microbatches, i))
+			s.Orders = append(s.Orders, slotsOf(sc, s.Degrees.PP, max(1, s.Degrees.Interleave), s.Microbatches, i))
 		}
 		got, err := s.Play()
 		if err != nil || got.Time != want.Time {

@@ -18,6 +18,29 @@ const (
 	RecomputeFull      Recompute = "full"
 )
 
+// What a layer keeps for its backward pass, in Korthikanti et al. (section 4.1): tensors of a token, and bytes of an element where
+// these do not follow from the format of activations.
+const (
+	// defaultElementBytes of an activation are those of a 16-bit format.
+	defaultElementBytes = 2
+	// keptHidden is tensors of the hidden size: the inputs of two norms and of the projections of queries, keys and values. That of
+	// the feed-forward network comes apart, as each expert of a token has one of its own.
+	keptHidden = 3
+	// keptQuery is tensors of the size of queries: these, and what enters the output projection. keptKV is keys and values.
+	keptQuery, keptKV = 2, 2
+	// keptWide is tensors of the intermediate size: what enters the activation function and what leaves it. Gated networks have the
+	// gate's operand as well.
+	keptWide, keptGated = 2, 3
+	// keptScores is tensors of scores that dropout leaves: those that enter it and those that leave it.
+	keptScores = 2
+	// maskBytes are those of one element of a mask of dropout.
+	maskBytes = 1
+	// keptMasks is masks of the hidden size: of dropout after attention and after the feed-forward network.
+	keptMasks = 2
+	// softmaxSumBytes is the logarithm of a softmax's sum, by head and token, in FP32: flash attention keeps it in place of scores.
+	softmaxSumBytes = 4
+)
+
 // Shape is what of a layer its activations depend on.
 type Shape struct {
 	Hidden, Heads, KVHeads, HeadDim int64 // KVHeads 0: as many as Heads; HeadDim 0: Hidden/Heads
@@ -26,7 +49,7 @@ type Shape struct {
 	TopK, Shared                    int64 // experts of a token, and the intermediate size of those that all share; 0: a dense network
 	Dropout                         bool
 	Flash                           bool // attention keeps no scores
-	// ElementBytes of an activation; 0 is 2.
+	// ElementBytes of an activation; 0 is defaultElementBytes.
 	ElementBytes int64
 }
 
@@ -37,7 +60,7 @@ func (a *Shape) Activations(d Degrees, seq, batch int64, r Recompute) units.Byte
 	d = d.Or1()
 	e := float64(max(a.ElementBytes, 1))
 	if a.ElementBytes == 0 {
-		e = 2
+		e = defaultElementBytes
 	}
 	t := float64(d.TP)
 	whole := 1.0 // what sequence parallelism divides
@@ -58,20 +81,20 @@ func (a *Shape) Activations(d Degrees, seq, batch int64, r Recompute) units.Byte
 		hd = h / heads
 	}
 	heads, kv = heads/t, max(kv/t, min(kv, 1)) // replicated where there are fewer than ranks
-	per := float64(3*e*h) / whole              // inputs of two norms, and of the projections
-	per += float64(e*hd) * (2*heads + 2*kv)    // queries, keys, values, what enters the output projection
+	per := float64(keptHidden*e*h) / whole
+	per += float64(e*hd) * (keptQuery*heads + keptKV*kv)
 	if a.Flash {
-		per += 4 * heads // logarithms of the softmax's sums
+		per += softmaxSumBytes * heads
 	} else if r == RecomputeNone {
 		scores := e
 		if a.Dropout {
-			scores = 2*e + 1
+			scores = keptScores*e + maskBytes
 		}
 		per += float64(scores*heads) * float64(seq)
 	}
-	wide := 2.0 // entering and leaving the activation
+	wide := float64(keptWide)
 	if a.Gated {
-		wide = 3
+		wide = keptGated
 	}
 	if a.TopK > 0 {
 		k := float64(a.TopK)
@@ -80,7 +103,7 @@ func (a *Shape) Activations(d Degrees, seq, batch int64, r Recompute) units.Byte
 		per += float64(e*h)/whole + float64(e*wide)*float64(a.Intermediate)/t
 	}
 	if a.Dropout {
-		per += 2 * h / whole // masks of a byte
+		per += keptMasks * maskBytes * h / whole
 	}
 	return units.Bytes(math.Ceil(float64(tokens * per)))
 }
@@ -98,7 +121,6 @@ type State struct {
 var (
 	AdamMixed     = State{Weight: 2, Gradient: 2, Optimizer: 12} // gradients of 2 B: 16 in all
 	AdamMixed32   = State{Weight: 2, Gradient: 4, Optimizer: 12} // gradients added up in 4 B: 18
-	AdamPure      = State{Weight: 2, Gradient: 2, Optimizer: 4}  // all of 2 B
 	Adam8bit      = State{Weight: 2, Gradient: 2, Optimizer: 6}
 	AdamSharded   = State{Weight: 0, Gradient: 4, Optimizer: 12} // fully sharded: the shard is the master copy, 16
 	AdamSharded16 = State{Weight: 0, Gradient: 2, Optimizer: 6}  // fully sharded, all of 2 B
@@ -113,6 +135,10 @@ type Held struct {
 	// Frozen is the bytes of weights that are not trained, experts apart, and FrozenExperts those of the rank's experts.
 	Frozen, FrozenExperts units.Bytes
 }
+
+// defaultLogitBytes is what one logit of a token takes: 2 B as it leaves the product, in a 16-bit format, and 4 B as the loss sees
+// it, in FP32. Estimated: its gradient takes the place of one of them.
+const defaultLogitBytes = 6
 
 // Footprint is what the memory of a chip depends on.
 type Footprint struct {
@@ -129,7 +155,7 @@ type Footprint struct {
 
 	Seq, Batch int64 // tokens of a sequence, sequences of a micro-batch
 	Vocabulary int64 // padded
-	// LogitBytes of one logit and token: as they leave the product, as the loss sees them, and their gradient; 0 is 6.
+	// LogitBytes of one logit and token; 0 is defaultLogitBytes.
 	LogitBytes float64
 	Recompute  Recompute
 	// Recomputed is the part of the layers that Recompute is for; 0 is all.
@@ -157,8 +183,8 @@ func (m *Memory) Total() units.Bytes {
 }
 
 // InFlight returns how many micro-batches of one chunk a stage holds activations of at most: m for GPipe, min(p−s, m) for 1F1B,
-// 2(p−1−s) + (v−1)p + 1 chunks for interleaved ones, which on the first stage is p(1 + (p−1)/(pv)) micro-batches of all its layers, and
-// min(p, m) for ZB-H1.
+// 2(p−1−s) + (v−1)p + 1 chunks for interleaved ones (all m·v, where these are fewer or m is p), which on the first stage is
+// p(1 + (p−1)/(pv)) micro-batches of all its layers, min(p, m) for ZB-H1, and 1 where nothing runs backward.
 func InFlight(schedule Schedule, stages, chunks, microbatches, stage int64) int64 {
 	o := order{kind: schedule, p: stages, v: max(1, chunks), m: microbatches}
 	switch schedule {
@@ -286,7 +312,7 @@ func (f *Footprint) Stages() ([]Memory, error) {
 			}
 			b := f.LogitBytes
 			if b == 0 {
-				b = 6
+				b = defaultLogitBytes
 			}
 			tokens := float64(units.CeilDiv(f.Seq, d.CP)) * float64(f.Batch)
 			m.Logits = roundUp(float64(b*tokens) * float64(f.Vocabulary) / float64(d.TP))
@@ -315,9 +341,13 @@ func (f *Footprint) Stages() ([]Memory, error) {
 	return out, nil
 }
 
+// mostBytes is in place of any larger number of bytes, and of NaN.
+const mostBytes = 1 << 62
+
+// roundUp returns whole bytes, mostBytes at most.
 func roundUp(x float64) units.Bytes {
-	if !(x < 1<<62) {
-		return 1 << 62
+	if !(x < mostBytes) {
+		return mostBytes
 	}
 	return units.Bytes(math.Ceil(x))
 }
@@ -333,6 +363,9 @@ func Fullest(stages []Memory) *Memory {
 	return worst
 }
 
+// gib is the bytes of a GiB.
+const gib = 1 << 30
+
 // String lists the parts that are not empty.
 func (m *Memory) String() string {
 	s := fmt.Sprintf("stage %d:", m.Stage)
@@ -341,8 +374,8 @@ func (m *Memory) String() string {
 		n    units.Bytes
 	}{{"weights", m.Weights}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer}, {"gathered", m.Gathered}, {"activations", m.Activations}, {"logits", m.Logits}} {
 		if p.n > 0 {
-			s += fmt.Sprintf(" %s %.2f GiB,", p.name, float64(p.n)/(1<<30))
+			s += fmt.Sprintf(" %s %.2f GiB,", p.name, float64(p.n)/gib)
 		}
 	}
-	return s + fmt.Sprintf(" in all %.2f GiB", float64(m.Total())/(1<<30))
+	return s + fmt.Sprintf(" in all %.2f GiB", float64(m.Total())/gib)
 }

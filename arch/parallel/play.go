@@ -9,6 +9,16 @@ import (
 	"github.com/stratasim/strata/sim/units"
 )
 
+// Bounds of what is kept for a play. They bound memory, not what is modelled.
+const (
+	// maxLanes bounds stages times classes of ranks, each of which has a lane of its own.
+	maxLanes = 1 << 16
+	// maxSlots bounds the list of slots of a stage, where it is given.
+	maxSlots = 1 << 24
+	// fifoRoom is the messages that a queue has room for at first; the ring that it is needs a power of two.
+	fifoRoom = 4
+)
+
 // flight is a communication that kernels may run beside.
 type flight struct {
 	start, end units.Time
@@ -27,7 +37,7 @@ type fifo struct {
 // push adds a message and returns its times to fill in.
 func (f *fifo) push(s Slot, classes int) []units.Time {
 	if size := len(f.slots); f.n == size {
-		slots, times := make([]Slot, max(4, 2*size)), make([]units.Time, max(4, 2*size)*classes)
+		slots, times := make([]Slot, max(fifoRoom, 2*size)), make([]units.Time, max(fifoRoom, 2*size)*classes)
 		for i := range f.n {
 			sl, t := f.at(i, classes)
 			slots[i] = *sl
@@ -63,7 +73,7 @@ type part struct {
 
 // blockCost is what a block comes to at a stage.
 type blockCost struct {
-	units   [5][]cost         // forward, recompute, backward, weight, accumulate; by class
+	units   [numUnits][]cost  // by class
 	passes  [numPasses][]cost // by class
 	mixes   [numPasses][]mix
 	gather  interconnect.Cost // of its weights
@@ -137,10 +147,11 @@ type stage struct {
 	inFlight, most int64
 	updated        int64 // parameters that the update of a rank is for
 
-	// Fully sharded: gathers that were issued ahead.
+	// Gathers that were issued ahead: their ends, one for each position not yet run, 0 for one without a gather. Those of stage 3
+	// have come to ahead.
 	ahead   cursor
-	gathers []units.Time // ends, one for each position not yet run; those without a gather are 0
-	pending struct{ weights, experts units.Bytes }
+	gathers []units.Time
+	pending struct{ weights, experts units.Bytes } // gradients in the bucket that is filled
 }
 
 // cursor is a position in a stage's order: a slot and a block of it.
@@ -212,8 +223,8 @@ func (s *Step) prepare() (*play, error) {
 	p.last = p.lastPass()
 	p.spread = Straggler(s.Spread, d.Chips())
 	p.classes = s.classes(d)
-	if n := int64(len(p.classes)) * d.PP; n > 1<<16 {
-		return nil, illegal("stragglers", "", "%d classes of ranks on %d stages: at most %d are played", len(p.classes), d.PP, 1<<16)
+	if n := int64(len(p.classes)) * d.PP; n > maxLanes {
+		return nil, illegal("stragglers", "", "%d classes of ranks on %d stages: at most %d are played", len(p.classes), d.PP, maxLanes)
 	}
 	p.divided = d.CP*d.DP > 1
 	p.begin = make([]units.Time, len(p.classes))
@@ -232,8 +243,8 @@ func (o *order) checkLists() error {
 		return illegal("schedule", "", "orders of %d stages, there are %d", len(o.lists), o.p)
 	}
 	for s, list := range o.lists {
-		if len(list) > 1<<24 {
-			return illegal("schedule", "", "stage %d has %d slots: at most %d", s, len(list), 1<<24)
+		if len(list) > maxSlots {
+			return illegal("schedule", "", "stage %d has %d slots: at most %d", s, len(list), maxSlots)
 		}
 		done := map[Slot]bool{}
 		count := [numPasses]int64{}
@@ -325,7 +336,7 @@ func (p *play) prepareStage(i int64) error {
 	return p.sends(i)
 }
 
-// alike reports whether all classes are as fast at one stage as at another.
+// alike reports whether all classes are as fast at one stage as at another, kernels and links.
 func (p *play) alike(a, b int64) bool {
 	for r := range p.classes {
 		if p.classes[r].stages[a] != p.classes[r].stages[b] {
@@ -391,7 +402,7 @@ func (p *play) costs(st *stage, block int, b *blockCost, f []factors) error {
 	}
 	for i, u := range bl.units() {
 		b.units[i] = part()
-		pass := [5]Pass{ForwardPass, BackwardPass, BackwardPass, p.last, p.last}[i]
+		pass := p.passOf(i)
 		for r := range f {
 			b.units[i][r] = u.cost(f[r])
 			b.passes[pass][r].add(&b.units[i][r], 1)
@@ -445,6 +456,11 @@ func (p *play) lastPass() Pass {
 		}
 	}
 	return BackwardPass
+}
+
+// passOf is the pass in which a block's unit is run, by its place among units.
+func (p *play) passOf(unit int) Pass {
+	return [numUnits]Pass{ForwardPass, BackwardPass, BackwardPass, p.last, p.last}[unit]
 }
 
 // after is one collective after another.

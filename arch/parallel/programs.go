@@ -31,10 +31,13 @@ func (o *Op) String() string {
 	return fmt.Sprintf("%s %q of %v over ranks %s", o.Collective, o.Tag, o.Bytes, list(o.Ranks))
 }
 
-// list names ranks, at most eight of them.
+// mostNamed is how many ranks a message lists at most, for it to stay readable.
+const mostNamed = 8
+
+// list names ranks, at most mostNamed of them and the last.
 func list(ranks []int64) string {
-	s := strings.Trim(fmt.Sprint(ranks[:min(8, len(ranks))]), "[]")
-	if len(ranks) > 8 {
+	s := strings.Trim(fmt.Sprint(ranks[:min(mostNamed, len(ranks))]), "[]")
+	if len(ranks) > mostNamed {
 		s += fmt.Sprintf(" … %d", ranks[len(ranks)-1])
 	}
 	return s
@@ -163,7 +166,7 @@ func PlayPrograms(programs [][]Op, network Network) ([]units.Time, error) {
 				break
 			}
 		}
-		if len(stuck) == 8 {
+		if len(stuck) == mostNamed {
 			stuck = append(stuck, "…")
 			break
 		}

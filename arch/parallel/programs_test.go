@@ -97,7 +97,7 @@ func TestStepIsItsPrograms(t *testing.T) {
 			peer := func(stage int64) int64 { return tp + d.TP*(dp+d.DP*stage) }
 			weight := func(b *Block) units.Time { return b.Weight.Time }
 			bytes := units.Bytes(0)
-			for _, sl := range Order(kind, d.PP, v, m, pp) {
+			for _, sl := range slotsOf(kind, d.PP, v, m, pp) {
 				at := int64(sl.Chunk)*d.PP + pp
 				time := func(b *Block) units.Time {
 					switch {

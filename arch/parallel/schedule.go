@@ -3,6 +3,7 @@ package parallel
 import (
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/stratasim/strata/sim/units"
 )
@@ -93,16 +94,6 @@ func Resolve(schedule Schedule, stages, chunks, microbatches int64) (Schedule, i
 		return "", 0, "", illegal("schedule", "gpipe, 1f1b, interleaved or zero-bubble", "%q: no such schedule", string(schedule))
 	}
 	return schedule, chunks, "", nil
-}
-
-// Order returns a stage's slots under a schedule, as Resolve has it.
-func Order(schedule Schedule, stages, chunks, microbatches, stage int64) []Slot {
-	o := order{kind: schedule, p: stages, v: chunks, m: microbatches}
-	slots := make([]Slot, o.len(stage))
-	for i := range slots {
-		slots[i] = o.at(stage, int64(i))
-	}
-	return slots
 }
 
 // order is the slots of all stages, in closed form or as lists.
@@ -217,7 +208,7 @@ func (o *order) zeroBubble(s, i int64) Slot {
 	return slot(WeightPass, 0, o.m-lag+i-2*(w-bare))
 }
 
-// region is a part of an order that repeats: from slot from(s) on, rounds times period slots, each of shift micro-batches more
+// region is a part of an order that repeats: from slot from[s] of stage s on, rounds times period slots, each of shift micro-batches more
 // than the round before. First and last slots of a chunk are outside of it.
 type region struct {
 	from                  []int64
@@ -245,7 +236,7 @@ func (o *order) regions() []region {
 		return []region{{at(1), 1, o.m - 1, 1}, {at(o.m + 1), 1, o.m - 2, -1}}
 	}
 	turn := o.v // pairs of a round
-	r := region{from: make([]int64, o.p), period: 2 * o.v, rounds: 1 << 62, shift: 1}
+	r := region{from: make([]int64, o.p), period: 2 * o.v, rounds: math.MaxInt64, shift: 1}
 	if o.v > 1 {
 		turn *= o.p
 		r.period, r.shift = 2*turn, o.p

@@ -20,17 +20,25 @@ type Space struct {
 	Experts          int64 // 0: a dense model
 	Seq, GlobalBatch int64 // tokens of a sequence, sequences of a step
 
-	TP, CP, EP, PP, MicroBatch []int64
-	Interleave                 []int64    // nil: up to eight chunks of at least a layer
-	Schedules                  []Schedule // nil: 1F1B, and interleaved where there are chunks
-	Recompute                  []Recompute
-	ZeRO                       []int64 // nil: 0, 1 and 3
-	SP                         []bool  // nil: wherever there is a tensor group
+	TP, EP, PP, MicroBatch []int64
+	CP                     []int64    // nil: 1
+	Interleave             []int64    // nil: up to mostChunks, of as many layers each
+	Schedules              []Schedule // nil: 1F1B, or interleaved where there are chunks
+	Recompute              []Recompute
+	ZeRO                   []int64 // nil: 0, 1 and, without stages, 3
+	SP                     []bool  // nil: wherever there is a tensor group
 	// Uneven allows stages that differ by a layer.
 	Uneven bool
 	// MostMicrobatches bounds what one pipeline runs in a step; 0: no bound.
 	MostMicrobatches int64
 }
+
+// maxBatch bounds the sequences of a step: published runs have some thousands.
+const maxBatch = 1 << 30
+
+// mostChunks is the chunks of a stage up to which a search goes by itself. Estimated: the bubble gets smaller as one over their
+// number, and what stages send grows with it.
+const mostChunks = 8
 
 // Mapping is one way to divide a model.
 type Mapping struct {
@@ -68,8 +76,8 @@ func (sp *Space) Validate() error {
 		return illegal("chips", "", "%d: must be between 1 and %d", sp.Chips, maxChips)
 	case sp.Layers < 1 || sp.Heads < 1 || sp.Seq < 1:
 		return illegal("model", "", "%d layers, %d heads, sequences of %d tokens: must be at least 1", sp.Layers, sp.Heads, sp.Seq)
-	case sp.GlobalBatch < 1 || sp.GlobalBatch > 1<<30:
-		return illegal("global_batch", "", "%d sequences: must be between 1 and %d", sp.GlobalBatch, 1<<30)
+	case sp.GlobalBatch < 1 || sp.GlobalBatch > maxBatch:
+		return illegal("global_batch", "", "%d sequences: must be between 1 and %d", sp.GlobalBatch, maxBatch)
 	}
 	for _, s := range sp.Schedules {
 		if !slices.Contains(Schedules(), s) {
@@ -162,7 +170,7 @@ func (sp *Space) groups() iter.Seq[[]Mapping] {
 // chunks lists what is left to choose for some degrees.
 func (sp *Space) chunks(d Degrees, recompute []Recompute, yield func([]Mapping) bool) bool {
 	var every []int64
-	for v := int64(1); v <= 8; v++ {
+	for v := int64(1); v <= mostChunks; v++ {
 		every = append(every, v)
 	}
 	for _, v := range of(sp.Interleave, every, func(n int64) bool {

@@ -14,6 +14,9 @@ type snapshot struct {
 	tally []int64
 }
 
+// leastRounds is the rounds of a region that are worth taking snapshots of. Estimated: fewer are played as fast.
+const leastRounds = 4
+
 // skip plays a region of the order until its state repeats, then skips rounds. The play is a function of the snapshot's state
 // alone, apart from its base, so that a state seen before is followed by what followed then.
 func (p *play) skip(r region) error {
@@ -26,7 +29,7 @@ func (p *play) skip(r region) error {
 		}
 		r.rounds -= numPasses*ahead/r.period + 1
 	}
-	if r.rounds < 4 {
+	if r.rounds < leastRounds {
 		return nil
 	}
 	var seen []snapshot
@@ -126,9 +129,10 @@ func (p *play) snapshot(r *region, round int64) (snapshot, bool) {
 
 // hash is FNV-1a over words.
 func (s *snapshot) hash() uint64 {
-	h := uint64(14695981039346656037)
+	const offset, prime = 14695981039346656037, 1099511628211 // of FNV-1a with 64 bits
+	h := uint64(offset)
 	for _, v := range s.state {
-		h = (h ^ uint64(v)) * 1099511628211
+		h = (h ^ uint64(v)) * prime
 	}
 	return h
 }

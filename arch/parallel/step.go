@@ -51,9 +51,12 @@ type Block struct {
 	FrozenBytes, FrozenExpertBytes units.Bytes
 }
 
+// numUnits is how many a block has: forward, recompute, backward, weight, accumulate.
+const numUnits = 5
+
 // units lists those of a block in the order in which they are run.
-func (b *Block) units() [5]*Unit {
-	return [5]*Unit{&b.Forward, &b.Recompute, &b.Backward, &b.Weight, &b.Accumulate}
+func (b *Block) units() [numUnits]*Unit {
+	return [numUnits]*Unit{&b.Forward, &b.Recompute, &b.Backward, &b.Weight, &b.Accumulate}
 }
 
 // Run is equal blocks in a row.
@@ -93,10 +96,13 @@ type Sharding struct {
 	Gathered int64
 }
 
+// defaultGathered is the block that runs and the next one, whose weights come beside it, as FSDP has them (Zhao et al., VLDB 2023).
+const defaultGathered = 2
+
 // blocks is how many stage 3 has gathered at most.
 func (z *Sharding) blocks() int64 {
 	if z.Gathered == 0 {
-		return 2
+		return defaultGathered
 	}
 	return z.Gathered
 }
@@ -131,6 +137,9 @@ type Network interface {
 	Collective(op interconnect.Op, g interconnect.Group, bytes units.Bytes) (interconnect.Cost, error)
 }
 
+// maxKnown bounds the costs that Links remembers: those of a search are some thousands, a wild caller's may be any number.
+const maxKnown = 1 << 16
+
 // Links is the network of a cluster, under one library and algorithm ("": the library chooses). It remembers costs.
 type Links struct {
 	Cluster   *interconnect.Cluster
@@ -162,7 +171,7 @@ func (l *Links) Collective(op interconnect.Op, g interconnect.Group, bytes units
 	if l.known == nil {
 		l.known = map[linkKey]interconnect.Cost{}
 	}
-	if len(l.known) < 1<<16 {
+	if len(l.known) < maxKnown {
 		l.known[k] = c
 	}
 	return c, nil
@@ -211,13 +220,16 @@ type Step struct {
 	Record bool
 }
 
+// blom is α in the plotting position (i − α)/(n + 1 − 2α) of the i-th of n normal variables (Blom, 1958).
+const blom = 0.375
+
 // Straggler is the expected ratio of the slowest of n chips to the mean one: 1 + spread·Φ⁻¹((n − 0.375)/(n + 0.25)), Blom's
 // estimate of the largest of n normal variables. One chip is no slower than itself.
 func Straggler(spread float64, n int64) float64 {
 	if n <= 1 || spread == 0 {
 		return 1
 	}
-	x := (float64(n) - 0.375) / (float64(n) + 0.25)
+	x := (float64(n) - blom) / (float64(n) + (1 - 2*blom))
 	return 1 + float64(spread*portable.NormalQuantile(x))
 }
 
@@ -226,7 +238,14 @@ const (
 	maxMicrobatches = 1 << 20
 	maxLayers       = 1 << 16
 	maxParameters   = 1 << 40 // of a block on one rank
-	maxBytes        = 1 << 50
+	maxBytes        = 1 << 50 // of a message, or of a block's frozen weights on one rank
+	maxElementBytes = 16      // of a gradient or a weight on the wire, more than any format has
+)
+
+// Bounds of what chips may differ by. Beyond them a value is more likely a mistake, as a speed given for a time.
+const (
+	maxSpread          = 0.5 // standard deviation of speed; clusters have some hundredths
+	minTimes, maxTimes = 0.01, 1e4
 )
 
 // check returns what of a step cannot be.
@@ -250,21 +269,21 @@ func (s *Step) check() error {
 	if st := s.Sharding.Stage; st < 0 || st > 3 {
 		return illegal("zero", "0, 1, 2 or 3", "%d: no such stage", st)
 	}
-	if s.Sharding.GradientBytes < 0 || s.Sharding.GradientBytes > 16 || s.Sharding.WeightBytes < 0 || s.Sharding.WeightBytes > 16 {
-		return illegal("zero", "", "%d bytes a gradient, %d a weight: must be between 0 and 16", s.Sharding.GradientBytes, s.Sharding.WeightBytes)
+	if s.Sharding.GradientBytes < 0 || s.Sharding.GradientBytes > maxElementBytes || s.Sharding.WeightBytes < 0 || s.Sharding.WeightBytes > maxElementBytes {
+		return illegal("zero", "", "%d bytes a gradient, %d a weight: must be between 0 and %d", s.Sharding.GradientBytes, s.Sharding.WeightBytes, maxElementBytes)
 	}
 	if s.Sharding.Bucket < 0 || s.Sharding.Gathered < 0 || s.Sharding.Gathered > maxLayers {
 		return illegal("zero", "", "buckets of %d bytes, %d blocks gathered: must not be negative", s.Sharding.Bucket, s.Sharding.Gathered)
 	}
-	if !(s.Spread >= 0 && s.Spread <= 0.5) {
-		return illegal("stragglers", "e.g. 0.02", "a spread of %g: must be between 0 and 0.5", s.Spread)
+	if !(s.Spread >= 0 && s.Spread <= maxSpread) {
+		return illegal("stragglers", "e.g. 0.02", "a spread of %g: must be between 0 and %g", s.Spread, maxSpread)
 	}
 	for _, f := range s.Faults {
 		if f.Rank < 0 || f.Rank >= d.Chips() {
 			return illegal("stragglers", fmt.Sprintf("ranks are 0 to %d", d.Chips()-1), "rank %d does not exist", f.Rank)
 		}
-		if !(f.Slow == 0 || f.Slow >= 0.01 && f.Slow <= 1e4) || !(f.Links == 0 || f.Links >= 0.01 && f.Links <= 1e4) {
-			return illegal("stragglers", "a factor of time, e.g. 1.2", "rank %d takes %g times as long, its links %g times: must be between 0.01 and 10000", f.Rank, f.Slow, f.Links)
+		if !(f.Slow == 0 || f.Slow >= minTimes && f.Slow <= maxTimes) || !(f.Links == 0 || f.Links >= minTimes && f.Links <= maxTimes) {
+			return illegal("stragglers", "a factor of time, e.g. 1.2", "rank %d takes %g times as long, its links %g times: must be between %g and %g", f.Rank, f.Slow, f.Links, minTimes, maxTimes)
 		}
 	}
 	for _, b := range s.blocks() {

@@ -19,7 +19,7 @@ import (
 
 func newArch() *cobra.Command {
 	c := &cobra.Command{Use: "arch", Short: "Machines: the presets and your own files"}
-	c.AddCommand(newArchList(), newArchShow(), newArchCheck())
+	c.AddCommand(newArchList(), newArchShow(), newArchCheck(), newArchCost())
 	return family(c)
 }
 

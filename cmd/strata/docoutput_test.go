@@ -10,7 +10,7 @@ import (
 )
 
 // checkedPages are the pages whose console blocks show what commands print, to the letter.
-var checkedPages = []string{"docs/coe.md", "docs/costs.md", "docs/fusion.md", "docs/mapping.md", "docs/network.md", "docs/studies.md", "docs/validation.md", "docs/workloads.md"}
+var checkedPages = []string{"docs/area.md", "docs/coe.md", "docs/costs.md", "docs/fusion.md", "docs/mapping.md", "docs/network.md", "docs/studies.md", "docs/validation.md", "docs/workloads.md"}
 
 // A session is a command of a console block and the output below it.
 type session struct {

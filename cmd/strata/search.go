@@ -18,12 +18,6 @@ import (
 	"github.com/stratasim/strata/traces"
 )
 
-func newSearch() *cobra.Command {
-	c := &cobra.Command{Use: "search", Short: "The best of many ways to do the same"}
-	c.AddCommand(newSearchMapping())
-	return family(c)
-}
-
 // searchMapping is strata search mapping.
 type searchMapping struct {
 	arch, model, form, limit string

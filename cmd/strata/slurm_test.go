@@ -153,7 +153,9 @@ func TestSlurm(t *testing.T) {
 		t.Errorf("the merge says: %s", text)
 	}
 	command("strata", "sweep", "run", file, "--db", one)
-	sameRows(t, all, one)
+	if err := sameRows(all, one); err != nil {
+		t.Error(err)
+	}
 	t.Log(command("strata", "sweep", "status", file, "--db", shards))
 }
 
@@ -191,12 +193,11 @@ func runningShard(t *testing.T, dir string, shard int) int {
 }
 
 // sameRows compares all tables of two databases but meta, row by row.
-func sameRows(t *testing.T, a, b string) {
-	t.Helper()
-	read := func(path string) (rows []string) {
-		db, err := sql.Open("sqlite3", "file:"+path)
+func sameRows(a, b string) error {
+	read := func(path string) (rows []string, err error) {
+		db, err := sql.Open("sqlite3", "file:"+path+"?mode=rw")
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		defer db.Close()
 		for _, table := range store.Tables() {
@@ -209,28 +210,34 @@ func sameRows(t *testing.T, a, b string) {
 			}
 			found, err := db.Query("SELECT " + strings.Join(columns, "||','||") + " FROM " + table.Name + " ORDER BY " + strings.Join(table.Key, ", "))
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
+			defer found.Close()
 			for found.Next() {
 				var row string
 				if err := found.Scan(&row); err != nil {
-					t.Fatal(err)
+					return nil, err
 				}
 				rows = append(rows, table.Name+": "+row)
 			}
 			if err := found.Err(); err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 		}
-		return rows
+		return rows, nil
 	}
-	x, y := read(a), read(b)
-	if len(x) == 0 || len(x) != len(y) {
-		t.Errorf("%d rows in %s, %d in %s", len(x), a, len(y), b)
+	x, err := read(a)
+	y, err2 := read(b)
+	switch {
+	case err != nil || err2 != nil:
+		return errors.Join(err, err2)
+	case len(x) == 0 || len(x) != len(y):
+		return fmt.Errorf("%d rows in %s, %d in %s", len(x), a, len(y), b)
 	}
-	for i := range min(len(x), len(y)) {
+	for i := range x {
 		if x[i] != y[i] {
-			t.Fatalf("%s\ndiffers from\n%s", x[i], y[i])
+			return fmt.Errorf("%s in %s\ndiffers from\n%s in %s", x[i], a, y[i], b)
 		}
 	}
+	return nil
 }

@@ -390,7 +390,17 @@ func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 	case err != nil:
 		return err
 	}
-	return failedPoints(p)
+	if err := failedPoints(p); err != nil {
+		return err
+	}
+	if p.Done > 0 && p.Status[sweep.OK] == 0 {
+		best, err := space.Best(c.Context(), db)
+		if err != nil {
+			return err
+		}
+		return noFeasible(best)
+	}
+	return nil
 }
 
 // open opens the database, or with --local a copy of it. done closes it.

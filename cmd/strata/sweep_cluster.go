@@ -636,7 +636,7 @@ func (f *submitSweep) run(c *cobra.Command, args []string) error {
 	invalid := func(field, message, hint string) {
 		f.problems.Add(&experiments.Invalid{Field: field, Message: message, Hint: hint})
 	}
-	if f.to == "" {
+	if f.to == "" && len(f.problems) == 0 {
 		invalid("to", "where to?", "one of "+strings.Join(shard.Engines, ", "))
 	}
 	if f.job.DB == "" {
@@ -665,9 +665,9 @@ func (f *submitSweep) run(c *cobra.Command, args []string) error {
 	points := space.Points()
 	if f.job.Shards == 0 {
 		f.job.Shards = defaultShards(f.to, points, f.job.CPUs)
-		note(c, fmt.Sprintf("%d shards of about %d points each (--shards)", f.job.Shards, (points+f.job.Shards-1)/f.job.Shards))
+		note(c, fmt.Sprintf("shards: %d, of about %d points each (--shards)", f.job.Shards, (points+f.job.Shards-1)/f.job.Shards))
 	} else if f.job.Shards > points {
-		note(c, fmt.Sprintf("%d shards, but %d points: some have none", f.job.Shards, points))
+		note(c, fmt.Sprintf("shards: %d, but points: %d, so some shards have none", f.job.Shards, points))
 	}
 	if err := f.paths(args[0]); err != nil {
 		return err

@@ -235,8 +235,10 @@ func compareMachines(a, b *Result) Compared {
 	return c
 }
 
-// label reports whether a leaf of a machine is no figure.
-func label(path string) bool { return path == "name" || strings.HasSuffix(path, "description") }
+// label reports whether a leaf of a machine is no figure that answers depend on.
+func label(path string) bool {
+	return path == "name" || strings.HasSuffix(path, "description") || arch.Aside(path)
+}
 
 // source says where a leaf of the machine is from.
 func (r *Result) source(path string) string {

@@ -297,6 +297,11 @@ var tables = []Table{
 			{Name: "parameters", Type: JSON, Description: "its value on each axis, by the name of the axis: numbers in the units of the columns here (bytes, bytes per second, hertz, seconds, watts), texts and truths", Required: true},
 			{Name: "generation", Type: Integer, Description: "generation of a search, from 0"},
 			{Name: "violation", Type: Real, Description: "by how much constraints are missed, each as a share of its limit; no value for none"},
+			{Name: "area_mm2", Type: Real, Unit: "mm²", Description: "dies of a chip, where the machine file has what is needed; this and what follows hang on figures that are no part of a run"},
+			{Name: "chip_usd", Type: Real, Unit: "USD", Description: "price of a chip"},
+			{Name: "tco_usd_per_hour", Type: Real, Unit: "USD/h", Description: "cost of owning the chips of the run"},
+			{Name: "tco_usd_per_million_tokens", Type: Real, Unit: "USD", Description: "cost of a million tokens on chips that are owned, at the usual utilisation"},
+			{Name: "columns", Type: JSON, Description: "figures that the sweep file defines, by name"},
 		},
 	},
 	{

@@ -218,6 +218,21 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Summary, error) {
 // Select returns some columns of table runs of the rows that a filter chooses, in the order of
 // List. A column that does not exist is ErrInvalid.
 func (s *Store) Select(ctx context.Context, columns []string, f Filter) ([]Values, error) {
+	part, err := s.part(columns)
+	if err != nil {
+		return nil, err
+	}
+	var list []Values
+	where, args := f.where()
+	err = each(ctx, s.db, len(part.Columns), func(row []any) error {
+		list = append(list, part.values(row))
+		return nil
+	}, "SELECT "+strings.Join(names(part.Columns), ", ")+" FROM runs"+where, args...)
+	return list, explain(s.path, "select rows", err)
+}
+
+// part is table runs with some of its columns, all if none are named.
+func (s *Store) part(columns []string) (*Table, error) {
 	runs := table("runs")
 	part := Table{Name: "runs"}
 	for _, n := range columns {
@@ -230,13 +245,7 @@ func (s *Store) Select(ctx context.Context, columns []string, f Filter) ([]Value
 	if len(columns) == 0 {
 		part.Columns = runs.Columns
 	}
-	var list []Values
-	where, args := f.where()
-	err := each(ctx, s.db, len(part.Columns), func(row []any) error {
-		list = append(list, part.values(row))
-		return nil
-	}, "SELECT "+strings.Join(names(part.Columns), ", ")+" FROM runs"+where, args...)
-	return list, explain(s.path, "select rows", err)
+	return &part, nil
 }
 
 // SetMeta notes a fact about the file, such as how long a sweep took. It replaces what was there.

@@ -206,7 +206,7 @@ func TestMigration(t *testing.T) {
 func TestColumnsAreDescribed(t *testing.T) {
 	endings := map[string][]string{
 		"s": {"seconds"}, "B": {"_bytes"}, "J": {"joules", "joules_per_token", "joules_per_request"}, "W": {"_watts"},
-		"1/s": {"_per_second"}, "B/s": {"_bytes_per_second"}, "USD/h": {"usd_per_hour"}, "USD": {"usd_per_million_tokens"},
+		"1/s": {"_per_second"}, "B/s": {"_bytes_per_second"}, "USD/h": {"usd_per_hour"}, "USD": {"usd_per_million_tokens", "_usd"}, "mm²": {"_mm2"},
 	}
 	for _, table := range Tables() {
 		if table.Description == "" || len(table.Key) == 0 {

@@ -404,16 +404,16 @@ func TestSweepsAndMeta(t *testing.T) {
 	row := sample("k")
 	row.Brief = true
 	for _, status := range []string{"timeout", "rejected"} { // the second takes the place of the first
-		points := []Point{{"hbm", 1, "k", "ok", "", `{"bw":1}`, nil, nil}, {"hbm", 0, "", status, "too slow", `{}`, &g, &v}}
+		points := []Point{{Sweep: "hbm", Index: 1, Key: "k", Status: "ok", Parameters: `{"bw":1}`, Figures: map[string]float64{"area_mm2": 826}, Columns: `{"edp":2}`}, {Sweep: "hbm", Status: status, Reason: "too slow", Parameters: `{}`, Generation: &g, Violation: &v}}
 		if err := s.PutPoints(ctx, []Row{row}, points); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var list []string
 	if err := s.Points(ctx, "hbm", func(p Point) error {
-		list = append(list, fmt.Sprintf("%d %s %s %s %s %t %t", p.Index, p.Key, p.Status, p.Reason, p.Parameters, p.Generation != nil, p.Violation != nil))
+		list = append(list, fmt.Sprintf("%d %s %s %s %s %t %t %v %s", p.Index, p.Key, p.Status, p.Reason, p.Parameters, p.Generation != nil, p.Violation != nil, p.Figures, p.Columns))
 		return nil
-	}); err != nil || !slices.Equal(list, []string{"0  rejected too slow {} true true", `1 k ok  {"bw":1} false false`}) {
+	}); err != nil || !slices.Equal(list, []string{"0  rejected too slow {} true true map[] ", `1 k ok  {"bw":1} false false map[area_mm2:826] {"edp":2}`}) {
 		t.Errorf("%q, %v", list, err)
 	}
 	if a, err := s.Answered(ctx, "k"); err != nil || a == nil || *a != (Answered{"ok", "", "1"}) {
@@ -426,7 +426,7 @@ func TestSweepsAndMeta(t *testing.T) {
 	if err := s.Put(ctx, sample("k")); err != nil { // the same row, whole
 		t.Error(err)
 	}
-	if err := s.PutPoints(ctx, nil, []Point{{"hbm", 2, "", "ok", "why", `{}`, nil, nil}}); !errors.Is(err, ErrInvalid) {
+	if err := s.PutPoints(ctx, nil, []Point{{Sweep: "hbm", Index: 2, Status: "ok", Reason: "why", Parameters: `{}`}}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("ok with a reason: %v", err)
 	}
 	if err := s.SetMeta(ctx, "sweep.hbm.wall_seconds", "12"); err != nil {

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Sweep is a sweep or a search that was run into the file.
@@ -26,6 +28,15 @@ type Point struct {
 	Parameters string
 	Generation *int64
 	Violation  *float64
+	// Figures are those columns of table points that hold numbers of its result, by name; nil for none.
+	Figures map[string]float64
+	// Columns are figures that the sweep file defines, a JSON object, "" for none.
+	Columns string
+}
+
+// PointFigures are the names of Point.Figures.
+func PointFigures() []string {
+	return []string{"area_mm2", "chip_usd", "tco_usd_per_hour", "tco_usd_per_million_tokens"}
 }
 
 // PutSweep notes a sweep. One of that name with other points is ErrConflict; the text of its file may change.
@@ -76,6 +87,12 @@ func (s *Store) putPoint(ctx context.Context, tx *sql.Tx, p *Point) error {
 	if p.Violation != nil {
 		vs["violation"] = *p.Violation
 	}
+	for name, v := range p.Figures {
+		vs[name] = v
+	}
+	if p.Columns != "" {
+		vs["columns"] = p.Columns
+	}
 	row, err := t.canonical(vs)
 	if err == nil && (p.Status == "ok") != (p.Reason == "") {
 		err = fmt.Errorf("status %s with reason %q", p.Status, p.Reason)
@@ -92,7 +109,8 @@ var replacePoint = "REPLACE" + table("points").insert()[len("INSERT"):]
 // Points calls f with every point of a sweep in their order, until it returns an error, which is returned.
 func (s *Store) Points(ctx context.Context, sweep string, f func(p Point) error) error {
 	var failed error
-	err := each(ctx, s.db, 7, func(row []any) error {
+	figures := PointFigures()
+	err := each(ctx, s.db, 8+len(figures), func(row []any) error {
 		p := Point{Sweep: sweep, Key: text(row[1]), Status: text(row[2]), Reason: text(row[3]), Parameters: text(row[4])}
 		p.Index, _ = row[0].(int64)
 		if n, ok := row[5].(int64); ok {
@@ -101,13 +119,51 @@ func (s *Store) Points(ctx context.Context, sweep string, f func(p Point) error)
 		if v, ok := row[6].(float64); ok {
 			p.Violation = &v
 		}
+		p.Columns = text(row[7])
+		for i, name := range figures {
+			if v, ok := row[8+i].(float64); ok {
+				if p.Figures == nil {
+					p.Figures = map[string]float64{}
+				}
+				p.Figures[name] = v
+			}
+		}
 		failed = f(p)
 		return failed
-	}, "SELECT point, coalesce(key, ''), status, coalesce(reason, ''), parameters, generation, violation FROM points WHERE sweep = ? ORDER BY point", sweep)
+	}, "SELECT point, coalesce(key, ''), status, coalesce(reason, ''), parameters, generation, violation, coalesce(columns, ''), "+strings.Join(figures, ", ")+" FROM points WHERE sweep = ? ORDER BY point", sweep)
 	if failed != nil {
 		return failed
 	}
 	return explain(s.path, "list points of "+sweep, err)
+}
+
+// Own returns the figures that the sweep file defines, by name.
+func (p *Point) Own() (map[string]float64, error) {
+	if p.Columns == "" {
+		return nil, nil
+	}
+	var own map[string]float64
+	if err := json.Unmarshal([]byte(p.Columns), &own); err != nil {
+		return nil, fmt.Errorf("columns of point %d of %q: %w", p.Index, p.Sweep, err)
+	}
+	return own, nil
+}
+
+// Columns returns some columns of the row with that key; a column that does not exist is ErrInvalid, and so is a missing row ErrNotFound.
+func (s *Store) Columns(ctx context.Context, key string, columns []string) (Values, error) {
+	part, err := s.part(columns)
+	if err != nil {
+		return nil, err
+	}
+	var values Values
+	err = each(ctx, s.db, len(part.Columns), func(row []any) error {
+		values = part.values(row)
+		return nil
+	}, "SELECT "+strings.Join(names(part.Columns), ", ")+" FROM runs WHERE key = ?", key)
+	if err == nil && values == nil {
+		return nil, &Error{Path: s.path, Kind: ErrNotFound, Text: "no row has the key " + shorten(key)}
+	}
+	return values, explain(s.path, "read row "+shorten(key), err)
 }
 
 // Answered is what of a row decides whether a point has to be run again.

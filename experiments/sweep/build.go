@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/cost"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
@@ -40,6 +41,7 @@ type changed struct {
 	hash    string
 	set     []string // as Options.Set has it
 	memo    plan.Memo
+	owned   *cost.Estimate // nil where the machine file lacks something for it
 	err     error
 }
 
@@ -49,17 +51,25 @@ func NewBuilder(s *Space) *Builder {
 }
 
 // Build makes the point of values and its request. The error is what a user would be told who asked for it.
-func (b *Builder) Build(values []Value) (*experiments.Point, eval.Request, error) {
+func (b *Builder) Build(values []Value) (*Built, error) {
 	p, m, err := b.point(values)
 	if err != nil {
-		return nil, eval.Request{}, err
+		return nil, err
 	}
 	r, err := p.Request()
 	if err != nil {
-		return nil, r, err
+		return nil, err
 	}
 	r.ArchHash, r.Mapping.Memo = m.hash, &m.memo
-	return p, r, nil
+	return &Built{p, r, m.owned}, nil
+}
+
+// Built is a point that can be run.
+type Built struct {
+	Point   *experiments.Point
+	Request eval.Request
+	// Owned is what its machine takes in silicon and money; nil where the machine file lacks something for it.
+	Owned *cost.Estimate
 }
 
 func (b *Builder) point(values []Value) (p *experiments.Point, m *changed, err error) {
@@ -163,6 +173,7 @@ func (b *Builder) machine(name string, set map[string]string) *changed {
 		}
 		m.machine, m.hash = &next, next.Hash()
 		m.set = m.base.changes(&next, paths)
+		m.owned, _ = cost.Of(&next) // a machine that lacks area or prices has no such figures
 	})
 	return m
 }

@@ -39,8 +39,17 @@ type term struct {
 
 // compile reads a condition. The error says where in the text it is wrong.
 func compile(text string, known names) (*expression, error) {
+	return compileAs(text, known, expr.AsBool())
+}
+
+// compileNumber reads an expression for a number.
+func compileNumber(text string, known names) (*expression, error) {
+	return compileAs(text, known, expr.AsFloat64())
+}
+
+func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	options := []expr.Option{expr.Env(map[string]any(known)), quantity, expr.DisableBuiltin("now"), expr.DisableBuiltin("date")}
-	program, err := expr.Compile(text, append(options, expr.AsBool())...)
+	program, err := expr.Compile(text, append(slices.Clone(options), as)...)
 	if err != nil {
 		return nil, explain(err, known)
 	}
@@ -179,6 +188,24 @@ func (e *expression) holds(values map[string]any) (ok bool, violation float64, e
 		}
 	}
 	return false, violation, nil
+}
+
+// value evaluates an expression for a number. The error is a missing value, or what went wrong.
+func (e *expression) value(values map[string]any) (float64, error) {
+	for _, n := range e.uses {
+		if values[n] == nil {
+			return 0, missing{n}
+		}
+	}
+	out, err := expr.Run(e.program, values)
+	if err != nil {
+		return 0, err
+	}
+	v, _ := out.(float64)
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, fmt.Errorf("it is %v here", v)
+	}
+	return v, nil
 }
 
 // number is the number of a quantity in the unit that columns of results have: seconds for times.

@@ -22,10 +22,12 @@ type File struct {
 	ModelSet map[string]string `yaml:"model_set"`
 	Axes     []Axis            `yaml:"axes" spec:"required,min=1,max=64"`
 	// Constraints are conditions over axes, options and results; points for which one does not hold are rejected.
-	Constraints []string    `yaml:"constraints" spec:"max=64"`
-	Sampler     *Sampler    `yaml:"sampler"`
-	Objectives  []Objective `yaml:"objectives" spec:"max=8"`
-	Search      *Search     `yaml:"search"`
+	Constraints []string `yaml:"constraints" spec:"max=64"`
+	// Columns are figures of the user's own: expressions over axes, options and results, by name.
+	Columns    map[string]string `yaml:"columns"`
+	Sampler    *Sampler          `yaml:"sampler"`
+	Objectives []Objective       `yaml:"objectives" spec:"max=8"`
+	Search     *Search           `yaml:"search"`
 }
 
 // Axis is a leaf with the values that it takes: a list, a range or a logarithmic range.

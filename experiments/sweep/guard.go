@@ -93,6 +93,13 @@ func (g *guard) alone() {
 	g.single = true
 }
 
+// together notes that several run again.
+func (g *guard) together() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.single = false
+}
+
 func (g *guard) isAlone() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -3,6 +3,7 @@ package sweep
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/shard"
 	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/sim/units"
 )
 
 // Statuses of points.
@@ -90,23 +92,15 @@ type outcome struct {
 // Run works through the points of a shard that are not in the store yet. When the context ends, what was finished is in the store, and
 // the error is that of the context. An error of a point is its result; other errors are those of the store.
 func (s *Space) Run(ctx context.Context, o Options) (*Progress, error) {
-	if o.Shard.Count == 0 {
-		o.Shard = shard.Shard{Index: 0, Count: 1}
-	}
-	if o.Workers < 1 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
-	if err := o.Store.PutSweep(ctx, store.Sweep{Name: s.File.Name, Spec: s.Text, Kind: "sweep", SpecHash: s.Hash(), Count: s.count}); err != nil {
+	r, closing, err := s.begin(ctx, &o, "sweep")
+	if err != nil {
 		return nil, err
 	}
-	if err := startedNow(ctx, o.Store, s.File.Name); err != nil {
-		return nil, err
-	}
-	r := &runner{space: s, o: o, build: NewBuilder(s), progress: Progress{Status: map[string]int64{}}, done: map[int64]bool{}}
+	defer closing()
 	for i := o.Shard.Index; i < s.count; i += o.Shard.Count {
 		r.progress.Points++
 	}
-	err := o.Store.Points(ctx, s.File.Name, func(p store.Point) error {
+	err = o.Store.Points(ctx, s.File.Name, func(p store.Point) error {
 		if o.Shard.Has(p.Index) && p.Index < s.count && !slices.Contains(o.Retry, p.Status) {
 			r.done[p.Index] = true
 			r.progress.Before++
@@ -118,9 +112,6 @@ func (s *Space) Run(ctx context.Context, o Options) (*Progress, error) {
 		return nil, err
 	}
 	r.progress.Done = r.progress.Before
-	if r.known, err = o.Store.HasRows(ctx); err != nil {
-		return nil, err
-	}
 	if o.Progress != nil {
 		o.Progress(r.progress)
 	}
@@ -128,6 +119,28 @@ func (s *Space) Run(ctx context.Context, o Options) (*Progress, error) {
 		return &r.progress, err
 	}
 	return &r.progress, ctx.Err()
+}
+
+// begin prepares a run and notes it in the store; what it returns ends it.
+func (s *Space) begin(ctx context.Context, o *Options, kind string) (*runner, func(), error) {
+	if o.Shard.Count == 0 {
+		o.Shard = shard.Shard{Index: 0, Count: 1}
+	}
+	if o.Workers < 1 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if err := o.Store.PutSweep(ctx, store.Sweep{Name: s.File.Name, Spec: s.Text, Kind: kind, SpecHash: s.Hash(), Count: s.count}); err != nil {
+		return nil, nil, err
+	}
+	if err := startedNow(ctx, o.Store, s.File.Name); err != nil {
+		return nil, nil, err
+	}
+	known, err := o.Store.HasRows(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &runner{space: s, o: *o, build: NewBuilder(s), progress: Progress{Status: map[string]int64{}}, done: map[int64]bool{}, known: known, guard: watch(o.Memory)}
+	return r, r.guard.stop, nil
 }
 
 // startedNow notes when a sweep was first started.
@@ -158,8 +171,6 @@ type runner struct {
 func (r *runner) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.guard = watch(r.o.Memory)
-	defer r.guard.stop()
 	journal, err := openJournal(cmp.Or(r.o.Journal, r.o.Store.Path()), r.space.File.Name, r.o.Workers)
 	if err != nil {
 		return err
@@ -339,14 +350,15 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	if !r.holds(p, given, true) {
 		return
 	}
-	point, req, err := r.build.Build(values)
+	b, err := r.build.Build(values)
 	if err != nil {
 		s.refuse(p, err)
 		return
 	}
-	if r.known && r.answered(ctx, &req, p, given) {
+	if r.known && r.answered(ctx, b, p, given) {
 		return
 	}
+	point, req := b.Point, b.Request
 	res, err := r.simulate(ctx, req, out)
 	if out.again || err == nil && res == nil {
 		return
@@ -371,20 +383,24 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	row.Brief = !r.o.Whole
 	p.Key, out.row = row.Key, &row
 	if p.Status == OK {
-		r.late(ctx, p, given, row.Values)
+		r.finish(p, b, given, row.Values)
 	}
 }
 
 // answered takes the answer to a point from the store, if it is there.
-func (r *runner) answered(ctx context.Context, req *eval.Request, p *store.Point, given map[string]any) bool {
-	key := req.Key()
+func (r *runner) answered(ctx context.Context, b *Built, p *store.Point, given map[string]any) bool {
+	key := b.Request.Key()
 	known, err := r.o.Store.Answered(ctx, key)
 	if err != nil || known == nil || known.ModelVersion != eval.Version || known.Status == Failed {
 		return false
 	}
 	p.Key = key
-	if p.Status, p.Reason = known.Status, known.Reason; p.Status == OK {
-		r.late(ctx, p, given, nil)
+	if p.Status, p.Reason = known.Status, oneLine(known.Reason); p.Status == OK {
+		row, err := r.o.Store.Get(ctx, key)
+		if err != nil {
+			return false
+		}
+		r.finish(p, b, given, row.Values)
 	}
 	return true
 }
@@ -415,25 +431,44 @@ func (r *runner) holds(p *store.Point, values map[string]any, early bool) bool {
 	return false
 }
 
-// late checks the constraints over results; columns are those of the row, nil to read them.
-func (r *runner) late(ctx context.Context, p *store.Point, given map[string]any, columns store.Values) {
+// finish adds to a point what follows from its answer: the cost of owning the chips, the columns of the file, and whether the
+// constraints over results hold.
+func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row store.Values) {
 	s := r.space
-	if !slices.ContainsFunc(s.constraints, func(e *expression) bool { return !s.early(e) }) {
-		return
-	}
-	if columns == nil {
-		row, err := r.o.Store.Get(ctx, p.Key)
-		if err != nil {
-			p.Status, p.Reason = Failed, oneLine(err.Error())
-			return
-		}
-		columns = row.Values
-	}
 	values := maps.Clone(given)
 	for name := range s.results {
-		if _, input := given[name]; !input && columns[name] != nil {
-			values[name] = columns[name]
+		if _, input := given[name]; !input && row[name] != nil {
+			values[name] = row[name]
 		}
+	}
+	if b.Owned != nil {
+		number := func(name string) float64 { v, _ := row[name].(float64); return v }
+		chips, _ := row["chips"].(int64)
+		f := b.Owned.Run(chips, number("tokens_per_second"), units.Watts(number("average_watts")))
+		p.Figures = map[string]float64{"area_mm2": f.AreaMM2, "chip_usd": f.ChipUSD, "tco_usd_per_hour": f.TCOUSDPerHour}
+		if f.USDPerMillionTokens > 0 {
+			p.Figures["tco_usd_per_million_tokens"] = f.USDPerMillionTokens
+		}
+		for name, v := range p.Figures {
+			values[name] = v
+		}
+	}
+	if len(s.columns) > 0 {
+		own := make(map[string]float64, len(s.columns))
+		for _, c := range s.columns {
+			v, err := c.is.value(values)
+			var lacks missing
+			switch {
+			case errors.As(err, &lacks): // as a column of results without a value
+			case err != nil:
+				p.Status, p.Reason = Failed, oneLine(fmt.Sprintf("column %s: %v", c.name, err))
+				return
+			default:
+				own[c.name], values[c.name] = v, v
+			}
+		}
+		text, _ := json.Marshal(own) // finite numbers
+		p.Columns = string(text)
 	}
 	r.holds(p, values, false)
 }

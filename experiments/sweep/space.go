@@ -10,18 +10,15 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat/distmv"
-	"gonum.org/v1/gonum/stat/samplemv"
-
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/pareto"
+	"github.com/stratasim/strata/experiments/search"
 	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/sim/portable"
 	"github.com/stratasim/strata/sim/spec"
@@ -40,11 +37,12 @@ type Space struct {
 	set         map[string]string
 	machines    map[string]*base
 	models      map[string]*llm.Model
-	unit        [][]float64 // of samples, a number from 0 to 1 for each axis; nil for a grid
+	columns     []column
+	drawn       []search.Candidate // points of a sample; nil for a grid
 	count       int64
 	known       names // of inputs and results
 	results     names
-	objectives  []objective
+	objectives  []pareto.Objective
 }
 
 // base is a machine that points change.
@@ -54,9 +52,10 @@ type base struct {
 	order   map[string]int // of leaves in its description
 }
 
-type objective struct {
-	column  string
-	maximum bool
+// column is a figure that the file defines.
+type column struct {
+	name string
+	is   *expression
 }
 
 // axis is an axis that was checked.
@@ -163,6 +162,9 @@ func resultNames() names {
 				known[c.Name] = ""
 			}
 		}
+	}
+	for _, name := range store.PointFigures() {
+		known[name] = 0.0
 	}
 	return known
 }
@@ -608,17 +610,6 @@ func (a *axis) of(n float64) Value {
 	return Value{Text: text, Any: n}
 }
 
-// at is the value of an axis for a number from 0 to 1.
-func (a *axis) at(u float64) Value {
-	switch n := len(a.values); {
-	case n > 0:
-		return a.values[min(int(u*float64(n)), n-1)]
-	case a.log:
-		return a.of(a.between(u))
-	}
-	return a.of(a.from + float64(u*(a.to-a.from)))
-}
-
 // between is the value of a logarithmic range for a number from 0 to 1.
 func (a *axis) between(u float64) float64 {
 	if u == 1 {
@@ -640,6 +631,25 @@ func (b *builder) conditions() {
 	maps.Copy(b.known, names(b.inputs))
 	for _, a := range b.axes {
 		b.known[a.name] = a.sample()
+	}
+	for _, n := range slices.Sorted(maps.Keys(b.File.Columns)) {
+		at := "columns." + n
+		if !name.MatchString(n) {
+			b.problem(at, "letters, digits and _", "%q cannot be used in expressions", n)
+		}
+		if _, taken := b.known[n]; taken {
+			b.problem(at, "another name", "there is an axis, an option or a column of results %s", n)
+			continue
+		}
+		e, err := compileNumber(b.File.Columns[n], b.known)
+		if err != nil {
+			b.problem(at, "", "%s: %v", b.File.Columns[n], err)
+			continue
+		}
+		b.columns = append(b.columns, column{n, e})
+	}
+	for _, c := range b.columns {
+		b.known[c.name], b.results[c.name] = 0.0, 0.0
 	}
 	for i, text := range b.File.Constraints {
 		at := fmt.Sprintf("constraints[%d]", i)
@@ -678,7 +688,11 @@ func (b *builder) goals() {
 			}
 			continue
 		}
-		b.objectives = append(b.objectives, objective{o.Column, o.Goal == "max" || o.Goal == "" && MoreIsBetter(o.Column)})
+		direction := pareto.Min
+		if o.Goal == "max" || o.Goal == "" && MoreIsBetter(o.Column) {
+			direction = pareto.Max
+		}
+		b.objectives = append(b.objectives, pareto.Objective{Name: o.Column, Direction: direction})
 	}
 }
 
@@ -716,30 +730,52 @@ func (b *builder) sample() {
 		b.problem("sampler.points", "fewer of them", "%d points of %d axes are too many to draw", s.Points, len(b.axes))
 		return
 	}
-	b.unit = draw(s, len(b.axes))
+	space := b.variables()
+	switch seed := uint64(s.Seed); s.Kind {
+	case "random":
+		b.drawn = space.Random(seed, int(s.Points))
+	case "latin-hypercube":
+		b.drawn = space.LatinHypercube(seed, int(s.Points))
+	case "halton":
+		b.drawn = space.Halton(seed, 0, int(s.Points))
+	}
 }
 
-// draw draws the points of a sample, a number from 0 to 1 for every axis.
-func draw(s *Sampler, axes int) [][]float64 {
-	src := rand.NewPCG(uint64(s.Seed), 0x7377656570) // a stream of its own
-	batch := mat.NewDense(int(s.Points), axes, nil)
-	cube := distmv.NewUnitUniform(axes, nil)
-	switch s.Kind {
-	case "random":
-		r := rand.New(src)
-		for i := range batch.RawMatrix().Data {
-			batch.RawMatrix().Data[i] = r.Float64()
+// variables are the axes as package search sees them.
+func (s *Space) variables() search.Space {
+	list := make(search.Space, len(s.axes))
+	for i, a := range s.axes {
+		v := search.Variable{Name: a.name, Kind: search.Ordered}
+		_, whole, number := units.Number(a.like)
+		switch {
+		case len(a.values) > 0:
+			if !number {
+				v.Kind = search.Categorical
+			}
+			for _, one := range a.values {
+				v.Choices = append(v.Choices, one.Text)
+			}
+		case whole && a.to < 1<<52:
+			v.Kind, v.Low, v.High, v.Log = search.Integer, a.from, a.to, a.log
+		default:
+			v.Kind, v.Low, v.High, v.Log = search.Real, a.from, a.to, a.log
 		}
-	case "latin-hypercube":
-		samplemv.LatinHypercube{Q: cube, Src: src}.Sample(batch)
-	case "halton":
-		samplemv.Halton{Kind: samplemv.Owen, Q: cube, Src: src}.Sample(batch)
+		list[i] = v
 	}
-	all := make([][]float64, s.Points)
-	for i := range all {
-		all[i] = batch.RawRowView(i)
+	return list
+}
+
+// valuesOf are the values of a candidate of variables.
+func (s *Space) valuesOf(c search.Candidate) []Value {
+	values := make([]Value, len(s.axes))
+	for k, a := range s.axes {
+		if len(a.values) > 0 {
+			values[k] = a.values[int(c[k])]
+		} else {
+			values[k] = a.of(c[k])
+		}
 	}
-	return all
+	return values
 }
 
 // Points is how many points the space has, some of which may be the same as others: see Point.
@@ -757,14 +793,12 @@ func (s *Space) Axes() []string {
 // Point returns the values of a point, one for each axis. It is not ok for a point of a grid that differs from another only on axes
 // which are off.
 func (s *Space) Point(i int64) (values []Value, ok bool, err error) {
-	values = make([]Value, len(s.axes))
-	if s.unit != nil {
-		for k, a := range s.axes {
-			values[k] = a.at(s.unit[i][k])
-		}
+	if s.drawn != nil {
+		values = s.valuesOf(s.drawn[i])
 		_, err := s.switchOff(values)
 		return values, err == nil, err
 	}
+	values = make([]Value, len(s.axes))
 	first := make([]bool, len(s.axes))
 	for k := len(s.axes) - 1; k >= 0; k-- { // the last axis moves first
 		n := int64(len(s.axes[k].values))

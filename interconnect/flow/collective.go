@@ -604,13 +604,6 @@ func (n *Network) parts(op interconnect.Op, bytes float64) ([]part, error) {
 	return list, nil
 }
 
-// Dimensional plays a collective over all ranks dimension by dimension, each with an algorithm of its own: an all-reduce scatters on
-// the way up and gathers on the way down, an all-gather begins with the last dimension.
-func (n *Network) Dimensional(op interconnect.Op, algorithms []string, bytes float64) (*Result, error) {
-	r, _, err := n.Chunked(op, algorithms, bytes, 1, 1, false)
-	return r, err
-}
-
 // Closed is the time of a collective over one dimension of so many ranks without links: what a rank sends over the rate at which it
 // reaches its peers. It is not ok where what others send takes the same links: there is no such form.
 func Closed(d *Dimension, op interconnect.Op, algorithm string, bytes float64) (seconds float64, ok bool) {
@@ -673,7 +666,8 @@ func Closed(d *Dimension, op interconnect.Op, algorithm string, bytes float64) (
 	return 0, false
 }
 
-// Chunked plays a collective over all ranks dimension by dimension in so many chunks, which follow one another through the
+// Chunked plays a collective over all ranks dimension by dimension, each with an algorithm of its own: an all-reduce scatters on the
+// way up and gathers on the way down, an all-gather begins with the last dimension. So many chunks follow one another through the
 // dimensions: a dimension carries one chunk at a time, but active of them may be on their way in it, one's latency beside the other's
 // bytes. An algorithm that is "" is the fastest for its dimension; used says which. closed takes closed forms in place of flows.
 // Errors are of type *Error.

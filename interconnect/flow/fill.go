@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// routes are flows with their paths over links, one after the other: those of flow f are links[at[f]:at[f+1]].
+// routes are flows with their paths over links, one after the other: those of flow f are links[at[f]:at[f+1]]. A path may use
+// a link twice.
 type routes struct {
 	at    []int32
 	links []int32
@@ -336,17 +337,6 @@ func (c *classes) build(r *routes, capacity []float64, links []int32) bool {
 	}
 	q.transpose(len(c.first))
 	return true
-}
-
-// Rates returns the max-min fair rate of flows along paths of links with capacities. A path may use a link twice. Flows on no
-// link are infinitely fast.
-func Rates(paths [][]int32, capacity []float64) []float64 {
-	r := &routes{at: []int32{0}}
-	for _, p := range paths {
-		r.links = append(r.links, p...)
-		r.end(1)
-	}
-	return incidenceOf(r, capacity).fill(r.bytes)
 }
 
 // drain returns the seconds until all flows have sent their bytes at max-min fair rates, each set anew whenever one is done;

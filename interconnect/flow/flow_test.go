@@ -104,6 +104,16 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// ratesOf returns the max-min fair rate of flows along paths of links with capacities.
+func ratesOf(paths [][]int32, capacity []float64) []float64 {
+	r := &routes{at: []int32{0}}
+	for _, p := range paths {
+		r.links = append(r.links, p...)
+		r.end(1)
+	}
+	return incidenceOf(r, capacity).fill(r.bytes)
+}
+
 // Rates are fair and nothing is left over: each flow is on a link that is full, and no other flow of that link gets more.
 func TestMaxMin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -116,7 +126,7 @@ func TestMaxMin(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "flows") {
 			paths = append(paths, rapid.SliceOfNDistinct(rapid.Int32Range(0, int32(links)-1), 1, min(links, 4), rapid.ID[int32]).Draw(t, "path"))
 		}
-		rates := Rates(paths, capacity)
+		rates := ratesOf(paths, capacity)
 		used, most := make([]float64, links), make([]float64, links)
 		for f, p := range paths {
 			for _, l := range p {
@@ -473,16 +483,16 @@ func TestMonotone(t *testing.T) {
 			t.Skip("one rank has nobody to talk to")
 		}
 		algorithm := []string{RingAlgorithm, Direct}
-		a, err := build(t, dims...).Dimensional(interconnect.AllReduce, algorithm, 1e9)
+		a, _, err := build(t, dims...).Chunked(interconnect.AllReduce, algorithm, 1e9, 1, 1, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := build(t, dims...).Dimensional(interconnect.AllReduce, algorithm, 2e9)
+		b, _, err := build(t, dims...).Chunked(interconnect.AllReduce, algorithm, 2e9, 1, 1, false)
 		if err != nil || b.Seconds < a.Seconds {
 			t.Fatalf("%g s, twice the bytes %g s, %v", a.Seconds, b.Seconds, err)
 		}
 		dims[0].Rate *= 2
-		if b, err = build(t, dims...).Dimensional(interconnect.AllReduce, algorithm, 1e9); err != nil || b.Seconds > a.Seconds*(1+1e-9) {
+		if b, _, err = build(t, dims...).Chunked(interconnect.AllReduce, algorithm, 1e9, 1, 1, false); err != nil || b.Seconds > a.Seconds*(1+1e-9) {
 			t.Fatalf("%g s, with faster links %g s, %v", a.Seconds, b.Seconds, err)
 		}
 	})

@@ -44,11 +44,17 @@ var (
 	joulesPerByteText = define("an energy per byte", "48 pJ/B", energies("/B", 1, true), energies("/bit", 8, false))
 	joulesPerOpText   = define("an energy per operation", "0.5 pJ/op",
 		energies("/op", 1, true), energies("/FLOP", 1, false))
-	wattsText             = define("a power", "400 W", decimals("", "W", 0, "", "m", "k", "M"))
-	voltsText             = define("a voltage", "0.75 V", decimals("", "V", 0, "", "m"))
-	dollarsText           = define("an amount of money", "12000 USD", decimals("", "USD", 0, ""), alias(decimals("", "$", 0, "")))
-	dollarsPerHourText    = define("a price per hour", "4.10 USD/h", decimals("", "USD/h", 0, ""), alias(decimals("", "$/h", 0, "")))
-	squareMillimetresText = define("an area", "826 mm2", decimals("", "mm2", 0, ""), alias(decimals("", "mm²", 0, "")))
+	wattsText                  = define("a power", "400 W", decimals("", "W", 0, "", "m", "k", "M"))
+	voltsText                  = define("a voltage", "0.75 V", decimals("", "V", 0, "", "m"))
+	dollarsText                = define("an amount of money", "12000 USD", decimals("", "USD", 0, ""), alias(decimals("", "$", 0, "")))
+	dollarsPerHourText         = define("a price per hour", "4.10 USD/h", decimals("", "USD/h", 0, ""), alias(decimals("", "$/h", 0, "")))
+	dollarsPerWattText         = define("a price per watt", "11 USD/W", decimals("", "USD/W", 0, ""), alias(decimals("", "$/W", 0, "")))
+	dollarsPerKilowattHourText = define("a price of electricity", "0.07 USD/kWh", decimals("", "USD/kWh", 0, ""), alias(decimals("", "$/kWh", 0, "")))
+	dollarsPerGibibyteText     = define("a price of memory", "7 USD/GiB", decimals("", "USD/GiB", 0, ""), alias(decimals("", "$/GiB", 0, "")))
+	squareMillimetresText      = define("an area", "826 mm2", decimals("", "mm2", 0, ""), alias(decimals("", "mm²", 0, "")),
+		[]unit{{name: "um2", num: 1, den: 1e6}})
+	transistorDensityText = define("a density of transistors", "96.3 MTr/mm2", decimals("", "Tr/mm2", 0, "", "M"))
+	defectDensityText     = define("a density of defects", "0.15 /cm2", decimals("", "/mm2", 0, ""), []unit{{name: "/cm2", num: 1, den: 100}})
 	nanometresText        = define("a length on silicon", "7 nm", decimals("", "nm", 0, ""))
 )
 

@@ -91,6 +91,11 @@ var kinds = []kind{
 	realKind[DollarsPerHour](dollarsPerHourText),
 	realKind[SquareMillimetres](squareMillimetresText),
 	realKind[Nanometres](nanometresText),
+	realKind[DollarsPerWatt](dollarsPerWattText),
+	realKind[DollarsPerKilowattHour](dollarsPerKilowattHourText),
+	realKind[DollarsPerGibibyte](dollarsPerGibibyteText),
+	realKind[TransistorDensity](transistorDensityText),
+	realKind[DefectDensity](defectDensityText),
 }
 
 func kindNamed(t testing.TB, name string) kind {
@@ -127,12 +132,17 @@ var factors = map[string]map[string]string{
 		"J/bit": "8", "mJ/bit": "8e-3", "uJ/bit": "8e-6", "\u00b5J/bit": "8e-6", "\u03bcJ/bit": "8e-6", "nJ/bit": "8e-9", "pJ/bit": "8e-12", "fJ/bit": "8e-15"},
 	"JoulesPerOp": {"J/op": "1", "mJ/op": "1e-3", "uJ/op": "1e-6", "\u00b5J/op": "1e-6", "\u03bcJ/op": "1e-6", "nJ/op": "1e-9", "pJ/op": "1e-12", "fJ/op": "1e-15",
 		"J/FLOP": "1", "mJ/FLOP": "1e-3", "uJ/FLOP": "1e-6", "\u00b5J/FLOP": "1e-6", "\u03bcJ/FLOP": "1e-6", "nJ/FLOP": "1e-9", "pJ/FLOP": "1e-12", "fJ/FLOP": "1e-15"},
-	"Watts":             {"W": "1", "mW": "1e-3", "kW": "1e3", "MW": "1e6"},
-	"Volts":             {"V": "1", "mV": "1e-3"},
-	"Dollars":           {"USD": "1", "$": "1"},
-	"DollarsPerHour":    {"USD/h": "1", "$/h": "1"},
-	"SquareMillimetres": {"mm2": "1", "mm\u00b2": "1"},
-	"Nanometres":        {"nm": "1"},
+	"Watts":                  {"W": "1", "mW": "1e-3", "kW": "1e3", "MW": "1e6"},
+	"Volts":                  {"V": "1", "mV": "1e-3"},
+	"Dollars":                {"USD": "1", "$": "1"},
+	"DollarsPerHour":         {"USD/h": "1", "$/h": "1"},
+	"SquareMillimetres":      {"mm2": "1", "mm\u00b2": "1", "um2": "1e-6"},
+	"Nanometres":             {"nm": "1"},
+	"DollarsPerWatt":         {"USD/W": "1", "$/W": "1"},
+	"DollarsPerKilowattHour": {"USD/kWh": "1", "$/kWh": "1"},
+	"DollarsPerGibibyte":     {"USD/GiB": "1", "$/GiB": "1"},
+	"TransistorDensity":      {"Tr/mm2": "1", "MTr/mm2": "1e6"},
+	"DefectDensity":          {"/mm2": "1", "/cm2": "1e-2"},
 }
 
 func rat(t testing.TB, s string) *big.Rat {

@@ -65,11 +65,26 @@ type Dollars float64
 // DollarsPerHour is a price for an hour of use. Text: USD/h or $/h.
 type DollarsPerHour float64
 
-// SquareMillimetres is an area of silicon. Text: mm2.
+// DollarsPerWatt is a price for the capacity to draw one watt. Text: USD/W or $/W.
+type DollarsPerWatt float64
+
+// DollarsPerKilowattHour is a price of electricity. Text: USD/kWh or $/kWh.
+type DollarsPerKilowattHour float64
+
+// DollarsPerGibibyte is a price of memory, of which 2³⁰ bytes are sold as "1 GB". Text: USD/GiB or $/GiB.
+type DollarsPerGibibyte float64
+
+// SquareMillimetres is an area of silicon. Text: mm2, um2.
 type SquareMillimetres float64
 
 // Nanometres is a length on silicon. Text: nm.
 type Nanometres float64
+
+// TransistorDensity is how many transistors a square millimetre has. Text: Tr/mm2, MTr/mm2.
+type TransistorDensity float64
+
+// DefectDensity is how many defects a square millimetre has. Text: /mm2 or /cm2 (a hundredth of it).
+type DefectDensity float64
 
 // String returns the shortest text that UnmarshalText reads back as the same value.
 func (v Bytes) String() string { return formatInt(bytesText, int64(v)) }
@@ -121,6 +136,23 @@ func (v SquareMillimetres) String() string { return formatFloat(squareMillimetre
 
 // String returns the shortest text that UnmarshalText reads back as the same value.
 func (v Nanometres) String() string { return formatFloat(nanometresText, float64(v)) }
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
+func (v DollarsPerWatt) String() string { return formatFloat(dollarsPerWattText, float64(v)) }
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
+func (v DollarsPerKilowattHour) String() string {
+	return formatFloat(dollarsPerKilowattHourText, float64(v))
+}
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
+func (v DollarsPerGibibyte) String() string { return formatFloat(dollarsPerGibibyteText, float64(v)) }
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
+func (v TransistorDensity) String() string { return formatFloat(transistorDensityText, float64(v)) }
+
+// String returns the shortest text that UnmarshalText reads back as the same value.
+func (v DefectDensity) String() string { return formatFloat(defectDensityText, float64(v)) }
 
 // MarshalText returns the text of String.
 func (v Bytes) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
@@ -174,6 +206,31 @@ func (v SquareMillimetres) MarshalText() ([]byte, error) {
 
 // MarshalText returns the text of String, and an error for NaN and infinities.
 func (v Nanometres) MarshalText() ([]byte, error) { return marshal(nanometresText, float64(v)) }
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v DollarsPerWatt) MarshalText() ([]byte, error) {
+	return marshal(dollarsPerWattText, float64(v))
+}
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v DollarsPerKilowattHour) MarshalText() ([]byte, error) {
+	return marshal(dollarsPerKilowattHourText, float64(v))
+}
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v DollarsPerGibibyte) MarshalText() ([]byte, error) {
+	return marshal(dollarsPerGibibyteText, float64(v))
+}
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v TransistorDensity) MarshalText() ([]byte, error) {
+	return marshal(transistorDensityText, float64(v))
+}
+
+// MarshalText returns the text of String, and an error for NaN and infinities.
+func (v DefectDensity) MarshalText() ([]byte, error) {
+	return marshal(defectDensityText, float64(v))
+}
 
 // UnmarshalText reads an amount of data, e.g. "80 GiB". Errors are of type *ParseError.
 func (v *Bytes) UnmarshalText(text []byte) error { return parseInt(bytesText, text, v) }
@@ -236,3 +293,28 @@ func (v *SquareMillimetres) UnmarshalText(text []byte) error {
 
 // UnmarshalText reads a length, e.g. "7 nm". Errors are of type *ParseError.
 func (v *Nanometres) UnmarshalText(text []byte) error { return parseFloat(nanometresText, text, v) }
+
+// UnmarshalText reads a price per watt, e.g. "11 USD/W". Errors are of type *ParseError.
+func (v *DollarsPerWatt) UnmarshalText(text []byte) error {
+	return parseFloat(dollarsPerWattText, text, v)
+}
+
+// UnmarshalText reads a price of electricity, e.g. "0.07 USD/kWh". Errors are of type *ParseError.
+func (v *DollarsPerKilowattHour) UnmarshalText(text []byte) error {
+	return parseFloat(dollarsPerKilowattHourText, text, v)
+}
+
+// UnmarshalText reads a price of memory, e.g. "7 USD/GiB". Errors are of type *ParseError.
+func (v *DollarsPerGibibyte) UnmarshalText(text []byte) error {
+	return parseFloat(dollarsPerGibibyteText, text, v)
+}
+
+// UnmarshalText reads a density of transistors, e.g. "96.3 MTr/mm2". Errors are of type *ParseError.
+func (v *TransistorDensity) UnmarshalText(text []byte) error {
+	return parseFloat(transistorDensityText, text, v)
+}
+
+// UnmarshalText reads a density of defects, e.g. "0.15 /cm2". Errors are of type *ParseError.
+func (v *DefectDensity) UnmarshalText(text []byte) error {
+	return parseFloat(defectDensityText, text, v)
+}

@@ -13,5 +13,10 @@ CREATE TABLE points (
   parameters TEXT NOT NULL, -- its value on each axis, by the name of the axis: numbers in the units of the columns here (bytes, bytes per second, hertz, seconds, watts), texts and truths
   generation INTEGER, -- generation of a search, from 0
   violation REAL, -- by how much constraints are missed, each as a share of its limit; no value for none
+  area_mm2 REAL, -- dies of a chip, where the machine file has what is needed; this and what follows hang on figures that are no part of a run
+  chip_usd REAL, -- price of a chip
+  tco_usd_per_hour REAL, -- cost of owning the chips of the run
+  tco_usd_per_million_tokens REAL, -- cost of a million tokens on chips that are owned, at the usual utilisation
+  columns TEXT, -- figures that the sweep file defines, by name
   PRIMARY KEY (sweep, point)
 ) WITHOUT ROWID;

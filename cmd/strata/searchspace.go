@@ -1,0 +1,228 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/report"
+	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/experiments/sweep"
+	"github.com/stratasim/strata/sim/units"
+)
+
+// searchSpace is strata search FILE.
+type searchSpace struct {
+	db           string
+	workers      int64
+	timeout      time.Duration
+	memory       string
+	retry        []string
+	quiet, plain bool
+	form         string
+	problems     experiments.Problems
+}
+
+func newSearch() *cobra.Command {
+	f := &searchSpace{}
+	c := &cobra.Command{
+		Use:   "search FILE",
+		Short: "Good points of a design space, for one objective or several",
+		Long: `Look for good points of the space that a sweep file describes, with its constraints and objectives, and print those that
+no other dominates. The part search of the file says how: nsga2 for any number of objectives, cmaes for one, random to
+compare with. Every point is kept in the database with its generation; running again goes on where the search ended, to
+the same points. docs/sweeps.md describes the file. Exit code 3: no point is feasible.
+
+strata search mapping finds the best division of a step of training.`,
+		Example: "strata search space.yaml --db results.db\nstrata search space.yaml --db results.db -o csv",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return c.Help()
+			case len(args) > 1:
+				return &usageError{fmt.Sprintf("one file, not %d: %s", len(args), strings.Join(args, " ")), c.CommandPath()}
+			}
+			if _, err := os.Stat(args[0]); errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(args[0], "./\\") {
+				return unknownCommand(c, args[0])
+			}
+			return f.run(c, args[0])
+		},
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.db, "db", "results.db", "results database `FILE`")
+	fs.Var(&count{name: "workers", into: &f.workers, min: 1, max: 4096, problems: &f.problems}, "workers", "points to work on at a time (default the processors there are)")
+	fs.DurationVar(&f.timeout, "timeout", 0, "`TIME` after which a point is given up, such as 30s (default none)")
+	fs.StringVar(&f.memory, "memory", "", "`SIZE` of memory that the process may take, such as 8 GiB (default none)")
+	fs.Var(&choices{"retry", &f.retry, sweep.Retried(), &f.problems}, "retry", "run points again that ended so: timeout, memory, error")
+	formFlag(c, &f.form, &f.problems)
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no notes and no progress")
+	fs.BoolVar(&f.plain, "no-progress", false, "no line of progress on a terminal")
+	complete(c, "retry", sweep.Retried)
+	completeYAML(c)
+	c.AddCommand(newSearchMapping())
+	return family(c)
+}
+
+func (f *searchSpace) run(c *cobra.Command, name string) (err error) {
+	var limit units.Bytes
+	if f.memory != "" {
+		if err := limit.UnmarshalText([]byte(f.memory)); err != nil || limit <= 0 {
+			f.problems.Add(&experiments.Invalid{Field: "memory", Message: fmt.Sprintf("%q: must be a size with its unit", shorten(f.memory)), Hint: "such as 8 GiB"})
+		}
+	}
+	if f.db == "" {
+		f.problems.Add(&experiments.Invalid{Field: "db", Message: "the name of the file is empty", Hint: "perhaps a variable of the shell is not set"})
+	}
+	checkDistinct(&f.problems, []named{{"db", f.db}}, named{"search file", name})
+	if err := f.problems.Err(); err != nil {
+		return err
+	}
+	space, err := readSweep(c, name)
+	if err != nil {
+		return err
+	}
+	if err := space.CheckSearch(); err != nil {
+		return badInput{fmt.Errorf("%s: %w", name, err)}
+	}
+	db, err := store.Open(f.db, store.Options{ModelVersion: eval.Version, Tool: tool()})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := db.Close(); err == nil {
+			err = e
+		}
+	}()
+	if !f.quiet {
+		for _, n := range db.Warnings() {
+			note(c, n)
+		}
+	}
+	line := newSweepLine(c.ErrOrStderr(), f.quiet, f.plain)
+	p, err := space.Search(c.Context(), sweep.Options{Store: db, Tool: tool(), Workers: int(f.workers), Timeout: f.timeout, Memory: int64(limit), Retry: f.retry, Progress: line.update})
+	line.stop()
+	if p != nil && !f.quiet {
+		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %s\n", space.File.Name, line.summary(p))
+	}
+	switch {
+	case err != nil && c.Context().Err() != nil:
+		return &failed{exitInterrupted, "interrupted: run it again to go on"}
+	case err != nil:
+		return err
+	}
+	best, err := space.Best(c.Context(), db)
+	if err != nil {
+		return err
+	}
+	if err := printTo(c, func(w io.Writer) error { return printBest(w, space, best, f.form, styleOf(c)) }); err != nil {
+		return err
+	}
+	return noFeasible(best)
+}
+
+// noFeasible is the error of a sweep or a search without a feasible point: what kept them from being one.
+func noFeasible(b *sweep.Best) error {
+	if b.Feasible > 0 {
+		return nil
+	}
+	text := "no point is feasible"
+	const most = 8
+	for i, r := range b.Reasons() {
+		if i == most {
+			text += fmt.Sprintf("\n  and %d more reasons", len(b.Reasons())-most)
+			break
+		}
+		text += fmt.Sprintf("\n  %d %s: %s", b.Rejected[r], r.Status, r.Reason)
+	}
+	return &failed{exitDoesNotFit, text}
+}
+
+// bestTable is the front of a search.
+func bestTable(s *sweep.Space, b *sweep.Best) (*report.Table, error) {
+	t := &report.Table{Columns: []report.Column{{Title: "point", Name: "point", Right: true}, {Title: "key", Name: "key", Show: func(v any) string { return shorter(v.(string), 8) }}}}
+	for _, name := range s.Axes() {
+		t.Columns = append(t.Columns, report.Column{Title: name, Name: name, Right: true})
+	}
+	for _, o := range b.Objectives {
+		t.Columns = append(t.Columns, report.Column{Title: o.Name, Name: o.Name, Right: true, Show: func(v any) string { return fmt.Sprintf("%.5g", v) }})
+	}
+	for _, p := range b.Front {
+		var parameters map[string]any
+		d := json.NewDecoder(strings.NewReader(p.Parameters))
+		d.UseNumber()
+		if err := d.Decode(&parameters); err != nil {
+			return nil, fmt.Errorf("parameters of point %d: %w", p.Index, err)
+		}
+		row := []any{p.Index, p.Key}
+		for _, name := range s.Axes() {
+			row = append(row, parameters[name])
+		}
+		for _, v := range p.Values {
+			row = append(row, v)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, nil
+}
+
+func printBest(w io.Writer, s *sweep.Space, b *sweep.Best, form string, style report.Style) error {
+	t, err := bestTable(s, b)
+	if err != nil {
+		return err
+	}
+	switch form {
+	case "csv":
+		return t.CSV(w)
+	case "json":
+		type point struct {
+			Point      int64              `json:"point"`
+			Key        string             `json:"key"`
+			Parameters json.RawMessage    `json:"parameters"`
+			Objectives map[string]float64 `json:"objectives"`
+		}
+		out := struct {
+			Schema     string            `json:"schema"`
+			Name       string            `json:"name"`
+			Objectives map[string]string `json:"objectives"`
+			Front      []point           `json:"front"`
+			Feasible   int64             `json:"feasible"`
+			Status     map[string]int64  `json:"status"`
+			Version    string            `json:"version"`
+		}{"strata.search/1", s.File.Name, map[string]string{}, []point{}, b.Feasible, b.Status, eval.Version}
+		for _, o := range b.Objectives {
+			out.Objectives[o.Name] = o.Direction.String()
+		}
+		for _, p := range b.Front {
+			values := map[string]float64{}
+			for i, o := range b.Objectives {
+				values[o.Name] = p.Values[i]
+			}
+			out.Front = append(out.Front, point{p.Index, p.Key, json.RawMessage(p.Parameters), values})
+		}
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		return e.Encode(out)
+	}
+	page := &report.Page{Style: style}
+	var goals []string
+	for _, o := range b.Objectives {
+		goals = append(goals, map[string]string{"min": "least ", "max": "most "}[o.Direction.String()]+o.Name)
+	}
+	page.Title(fmt.Sprintf("%s: %s", s.File.Name, strings.Join(goals, ", ")))
+	page.Linef("")
+	page.Linef("  %d of %d feasible points are dominated by no other", len(b.Front), b.Feasible)
+	if len(b.Front) > 0 {
+		page.Linef("")
+		page.Table(t)
+	}
+	return page.Write(w)
+}
