@@ -38,7 +38,11 @@ func TestMain(m *testing.M) {
 //
 //	sql FILE STATEMENT
 //
-// which changes a database as another program would, and
+// which changes a database as another program would,
+//
+//	rows FILE FILE
+//
+// which demands that two databases have the same rows in all tables but meta, and
 //
 //	fill FILE SIZE [TEXT]
 //
@@ -49,7 +53,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill, "rows": rows},
 		Setup: func(e *testscript.Env) error {
 			examples, err := filepath.Abs(filepath.Join("..", "..", "docs", "examples"))
 			if err != nil {
@@ -84,6 +88,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func rows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: rows FILE FILE")
+	}
+	ts.Check(sameRows(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 }
 
 func execSQL(ts *testscript.TestScript, neg bool, args []string) {

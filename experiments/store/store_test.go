@@ -848,6 +848,9 @@ func TestOneStoreManyGoroutines(t *testing.T) {
 const writerEnv = "STRATA_STORE_TEST_WRITER"
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(localEnv); path != "" {
+		writeLocal(path)
+	}
 	if arg := os.Getenv(writerEnv); arg != "" {
 		path, name, _ := strings.Cut(arg, "|")
 		s, err := Open(path, Options{})

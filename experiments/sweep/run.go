@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,6 +58,9 @@ type Options struct {
 	Retry []string
 	// Whole keeps answers and operators, some 20 kB a point.
 	Whole bool
+	// Journal is the file beside which the points that are being run are noted, "" for that of the store. Another process that
+	// goes on with them must see it.
+	Journal string
 	// Progress, if not nil, is told after every batch that was put into the store.
 	Progress func(Progress)
 }
@@ -175,7 +179,7 @@ type runner struct {
 func (r *runner) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	journal, err := openJournal(r.o.Store.Path(), r.space.File.Name, r.o.Workers)
+	journal, err := openJournal(cmp.Or(r.o.Journal, r.o.Store.Path()), r.space.File.Name, r.o.Workers)
 	if err != nil {
 		return err
 	}
