@@ -42,7 +42,10 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 	p := &process{}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), processKey{}, p))
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGTERM)
+	if !signal.Ignored(os.Interrupt) { // as it is for what a script runs in the background: the script decides about Ctrl-C
+		signal.Notify(signals, os.Interrupt)
+	}
 	done := make(chan struct{})
 	go func() {
 		select {

@@ -41,7 +41,11 @@ func TestMain(m *testing.M) {
 //
 //	sql FILE STATEMENT
 //
-// which changes a database as another program would, and
+// which changes a database as another program would,
+//
+//	rows FILE FILE
+//
+// which demands that two databases have the same rows in all tables but meta, and
 //
 //	fill FILE SIZE [TEXT]
 //
@@ -56,7 +60,15 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill, "points": putPoints},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill, "rows": rows, "points": putPoints},
+		Setup: func(e *testscript.Env) error {
+			examples, err := filepath.Abs(filepath.Join("..", "..", "docs", "examples"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", examples) // what docs/examples has
+			return nil
+		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
 				return false, fmt.Errorf("unknown condition %q", name)
@@ -83,6 +95,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func rows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: rows FILE FILE")
+	}
+	ts.Check(sameRows(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 }
 
 func execSQL(ts *testscript.TestScript, neg bool, args []string) {

@@ -29,7 +29,7 @@ func newSweep() *cobra.Command {
 		Long: `A sweep file names a machine, a model, what runs, and axes: leaves of any of these with the values that they take.
 strata sweep plan says what it would run, strata sweep run runs it; running again goes on where it ended.
 docs/sweeps.md describes the file.`}
-	c.AddCommand(newSweepPlan(), newSweepRun())
+	c.AddCommand(newSweepPlan(), newSweepRun(), newSweepStatus(), newSweepMerge(), newSweepSubmit())
 	return family(c)
 }
 
@@ -286,6 +286,8 @@ func lasting(s float64) string {
 type runSweep struct {
 	part         shardFlags
 	db           string
+	local        string
+	every        time.Duration
 	timeout      time.Duration
 	memory       string
 	retry        []string
@@ -313,6 +315,8 @@ strata sweep run sweep.yaml --db results.db --retry timeout,error`,
 	}
 	fs := c.Flags()
 	fs.StringVar(&f.db, "db", "results.db", "results database `FILE`")
+	fs.StringVar(&f.local, "local", "", "work on a copy of the database in `FOLDER`, on a disk of this machine, and publish it to --db from time to time")
+	fs.DurationVar(&f.every, "publish-every", 5*time.Minute, "with --local: `TIME` between publications; the last is at the end")
 	f.part.register(c, &f.problems)
 	fs.DurationVar(&f.timeout, "timeout", 0, "`TIME` after which a point is given up, such as 30s (default none)")
 	fs.StringVar(&f.memory, "memory", "", "`SIZE` of memory that the process may take, such as 8 GiB: points that need more run alone, and are given up if that is not enough (default none)")
@@ -356,12 +360,15 @@ func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 			return err
 		}
 	}
-	db, err := store.Open(f.db, store.Options{ModelVersion: eval.Version, Tool: tool()})
+	db, done, err := f.open(c)
 	if err != nil {
 		return err
 	}
+	if f.local != "" {
+		processOf(c.Context()).delivering.Store(true) // after a signal there is time to publish
+	}
 	defer func() {
-		if e := db.Close(); err == nil {
+		if e := done(); e != nil {
 			err = e
 		}
 	}()
@@ -372,7 +379,7 @@ func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 	}
 	line := newSweepLine(c.ErrOrStderr(), f.quiet, f.plain)
 	p, err := space.Run(c.Context(), sweep.Options{Store: db, Tool: tool(), Shard: part, Workers: workers, Timeout: f.timeout, Memory: int64(limit),
-		Retry: f.retry, Whole: f.whole, Progress: line.update})
+		Retry: f.retry, Whole: f.whole, Progress: line.update, Journal: f.db})
 	line.stop()
 	if p != nil && !f.quiet {
 		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %s\n", space.File.Name, line.summary(p))
@@ -394,6 +401,22 @@ func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 		return noFeasible(best)
 	}
 	return nil
+}
+
+// open opens the database, or with --local a copy of it. done closes it.
+func (f *runSweep) open(c *cobra.Command) (db *store.Store, done func() error, err error) {
+	o := store.Options{ModelVersion: eval.Version, Tool: tool()}
+	if f.local == "" {
+		if db, err = store.Open(f.db, o); err != nil {
+			return nil, nil, err
+		}
+		return db, db.Close, nil
+	}
+	l, err := store.OpenLocal(f.db, store.LocalOptions{Options: o, Dir: f.local, Every: f.every, Problem: func(err error) { note(c, err.Error()) }})
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.Store, l.Close, nil
 }
 
 // failedPoints is the error of a sweep some points of which went wrong.

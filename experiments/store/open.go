@@ -61,6 +61,7 @@ type Store struct {
 	file     os.FileInfo
 	db       *sql.DB
 	readOnly bool
+	attach   string // URI by which another connection can read the file too
 	warnings []string
 
 	mu     sync.Mutex
@@ -240,6 +241,10 @@ func (s *Store) openReader(abs string, o Options, latest int) (err error) {
 		if h, err = queryHeader(ctx, s.db); err == nil {
 			if err := h.check(s.path, latest); err != nil {
 				return err
+			}
+			s.attach = "file:" + (&url.URL{Path: abs}).EscapedPath() + "?mode=ro"
+			if how[0] == "ro" {
+				s.attach += "&immutable=1"
 			}
 			if h.version < int64(latest) {
 				return &Error{Path: s.path, Text: fmt.Sprintf("the database has version %d, older than %d", h.version, latest),

@@ -307,6 +307,19 @@ func (s *Store) conflict(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if err != nil {
 		return err
 	}
+	diffs := differences(&old, r)
+	if len(diffs) == 0 {
+		return nil
+	}
+	return &Error{
+		Path: s.path, Kind: ErrConflict,
+		Text: fmt.Sprintf("determinism alarm: row %s of the same version of the models has another answer in the file: %s", shorten(r.Key), strings.Join(diffs, "; ")),
+		Hint: "one of the two is wrong: run the point again, and if the answers still differ report it with both files",
+	}
+}
+
+// differences lists in what two rows differ, labels aside: the new value instead of the old one.
+func differences(old, now *Row) []string {
 	var diffs []string
 	compare := func(what string, t *Table, a, b Values) {
 		for _, c := range t.Columns {
@@ -317,8 +330,8 @@ func (s *Store) conflict(ctx context.Context, tx *sql.Tx, r *Row) error {
 			}
 		}
 	}
-	compare("", table("runs"), old.Values, r.Values)
-	news := r.children()
+	compare("", table("runs"), old.Values, now.Values)
+	news := now.children()
 	for i, c := range old.children() {
 		a, b := *c.rows, *news[i].rows
 		if len(a) != len(b) {
@@ -329,18 +342,11 @@ func (s *Store) conflict(ctx context.Context, tx *sql.Tx, r *Row) error {
 			compare(fmt.Sprintf("%s[%d].", c.table.Name, k), c.table, a[k], b[k])
 		}
 	}
-	if len(diffs) == 0 {
-		return nil
-	}
 	const most = 5
 	if len(diffs) > most {
 		diffs = append(diffs[:most], fmt.Sprintf("and %d more", len(diffs)-most))
 	}
-	return &Error{
-		Path: s.path, Kind: ErrConflict,
-		Text: fmt.Sprintf("determinism alarm: row %s of the same version of the models has another answer in the file: %s", shorten(r.Key), strings.Join(diffs, "; ")),
-		Hint: "one of the two is wrong: run the point again, and if the answers still differ report it with both files",
-	}
+	return diffs
 }
 
 // brief shows two short values.

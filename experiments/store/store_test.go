@@ -393,7 +393,7 @@ func TestSweepsAndMeta(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.PutSweep(ctx, Sweep{"hbm", "c", "sweep", "3", 5}); !errors.Is(err, ErrConflict) {
+	if err := s.PutSweep(ctx, Sweep{"hbm", "c", "sweep", "3", 5}); !errors.Is(err, ErrTaken) {
 		t.Errorf("other points under the same name: %v", err)
 	}
 	got, err := s.Sweeps(ctx)
@@ -848,6 +848,9 @@ func TestOneStoreManyGoroutines(t *testing.T) {
 const writerEnv = "STRATA_STORE_TEST_WRITER"
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(localEnv); path != "" {
+		writeLocal(path)
+	}
 	if arg := os.Getenv(writerEnv); arg != "" {
 		path, name, _ := strings.Cut(arg, "|")
 		s, err := Open(path, Options{})
