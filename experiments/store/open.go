@@ -67,6 +67,8 @@ type Store struct {
 	mu     sync.Mutex
 	inputs map[string]int // length of inputs known to be in the file, by hash
 	stmts  map[string]*sql.Stmt
+	shapes map[string]string // statements for rows of table runs by which columns have a value
+	wanted map[string]bool   // statements to prepare
 }
 
 // Open opens a results database, making it if it does not exist, and checks that rows can be put
@@ -106,7 +108,7 @@ func open(path string, o Options, steps []string) (s *Store, err error) {
 			}
 		}
 	}()
-	s = &Store{path: path, file: file, readOnly: o.ReadOnly, inputs: map[string]int{}, stmts: map[string]*sql.Stmt{}}
+	s = &Store{path: path, file: file, readOnly: o.ReadOnly, inputs: map[string]int{}, stmts: map[string]*sql.Stmt{}, shapes: map[string]string{}}
 	if o.ReadOnly {
 		err = s.openReader(abs, o, len(steps))
 	} else {

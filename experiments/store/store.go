@@ -225,6 +225,7 @@ func (s *Store) PutPoints(ctx context.Context, rows []Row, points []Point) error
 	if err != nil {
 		return explain(s.path, doing, err)
 	}
+	s.prepareWanted(ctx)
 	for h, n := range stored {
 		s.inputs[h] = n
 	}
@@ -248,18 +249,12 @@ func (s *Store) put(ctx context.Context, tx *sql.Tx, r *Row, e *encoded, stored 
 			return err
 		}
 	}
-	if _, err := s.stmt(ctx, tx, table("runs").insert()).ExecContext(ctx, e.run...); err != nil {
+	if err := s.insertRun(ctx, tx, e.run); err != nil {
 		return err
 	}
 	for i, c := range r.children() {
-		if len(e.children[i]) == 0 {
-			continue
-		}
-		st := s.stmt(ctx, tx, c.table.insert())
-		for n, row := range e.children[i] {
-			if _, err := st.ExecContext(ctx, append([]any{r.Key, int64(n)}, row...)...); err != nil {
-				return err
-			}
+		if err := s.insertChildren(ctx, tx, c.table, r.Key, e.children[i]); err != nil {
+			return err
 		}
 	}
 	for _, in := range e.inputs {
@@ -384,4 +379,87 @@ func (s *Store) prepare(ctx context.Context) error {
 
 func (s *Store) stmt(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt {
 	return tx.StmtContext(ctx, s.stmts[query])
+}
+
+// insertRun adds a row of table runs. Only columns with a value are bound: most have none, and each takes a call into C.
+func (s *Store) insertRun(ctx context.Context, tx *sql.Tx, row []any) error {
+	t := table("runs")
+	given := make([]byte, len(row))
+	args := make([]any, 0, len(row))
+	for i, v := range row {
+		if v != nil {
+			given[i] = 1
+			args = append(args, v)
+		}
+	}
+	query, known := s.shapes[string(given)]
+	if !known {
+		var columns []string
+		for i, c := range t.Columns {
+			if given[i] > 0 {
+				columns = append(columns, c.Name)
+			}
+		}
+		query = fmt.Sprintf("INSERT INTO runs (%s) VALUES (?%s)", strings.Join(columns, ", "), strings.Repeat(", ?", len(columns)-1))
+		if len(s.shapes) >= mostShapes {
+			_, err := tx.ExecContext(ctx, query, args...) // rows of ever new shapes: no sweep's
+			return err
+		}
+		s.shapes[string(given)] = query
+	}
+	return s.prepared(ctx, tx, query, args)
+}
+
+// mostShapes bounds the statements that are kept for rows with some columns or others.
+const mostShapes = 64
+
+// childrenAtOnce is how many rows of a list go into one statement.
+const childrenAtOnce = 8
+
+// insertChildren adds the lists of a row.
+func (s *Store) insertChildren(ctx context.Context, tx *sql.Tx, t *Table, key string, rows [][]any) error {
+	for n := 0; n < len(rows); n += childrenAtOnce {
+		part := rows[n:min(n+childrenAtOnce, len(rows))]
+		var args []any
+		for k, row := range part {
+			args = append(append(args, key, int64(n+k)), row...)
+		}
+		query := t.insert()
+		one := query[strings.LastIndex(query, "("):]
+		query += strings.Repeat(", "+one, len(part)-1)
+		if err := s.prepared(ctx, tx, query, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepared runs a statement that is likely to be run again.
+func (s *Store) prepared(ctx context.Context, tx *sql.Tx, query string, args []any) error {
+	st := s.stmts[query]
+	if st == nil {
+		var err error
+		if st, err = tx.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+		defer st.Close()
+		if s.wanted == nil {
+			s.wanted = map[string]bool{}
+		}
+		s.wanted[query] = true // prepared for all transactions after this one, which holds the connection
+		_, err = st.ExecContext(ctx, args...)
+		return err
+	}
+	_, err := tx.StmtContext(ctx, st).ExecContext(ctx, args...)
+	return err
+}
+
+// prepareWanted prepares the statements that the last transaction used for the first time.
+func (s *Store) prepareWanted(ctx context.Context) {
+	for query := range s.wanted {
+		if st, err := s.db.PrepareContext(ctx, query); err == nil { // without it they are prepared again
+			s.stmts[query] = st
+		}
+	}
+	clear(s.wanted)
 }
