@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -271,7 +272,7 @@ func given(text string) any {
 // Record is the row of the results database for a point that was answered. The answer must have been made with
 // eval.Request.Advise, as Rerun makes it. Tool names the program and its build.
 func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, error) {
-	row, err := p.row(r, a.Manifest, tool)
+	row, err := RecordBrief(p, r, a, tool)
 	if err != nil {
 		return store.Row{}, err
 	}
@@ -279,7 +280,17 @@ func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, 
 	if err != nil {
 		return store.Row{}, err
 	}
-	row.Values["status"], row.Values["answer"] = "ok", string(text)
+	row.Values["answer"], row.Brief = string(text), false
+	return row, nil
+}
+
+// RecordBrief is Record for a row that is kept without its answer and operators; the answer need not have advice.
+func RecordBrief(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, error) {
+	row, err := p.row(r, a.Manifest, tool)
+	if err != nil {
+		return store.Row{}, err
+	}
+	row.Values["status"], row.Brief = "ok", true
 	for _, s := range scalars {
 		row.Values[s.column] = s.of(a)
 	}
@@ -331,13 +342,14 @@ func (p *Point) row(r *eval.Request, of eval.Manifest, tool string) (store.Row, 
 	if r.Training != nil {
 		to, batch, phase = r.Training.Parallel(), r.Training.GlobalBatch, p.Phase
 	}
-	row := store.Row{Key: of.Key, Values: store.Values{
+	row := store.Row{Key: of.Key, Values: make(store.Values, 2*len(scalars))}
+	maps.Copy(row.Values, store.Values{
 		"model_version": eval.Version, "created_by": tool, "request": request,
 		"arch": r.Machine.Name, "model": g.Name, "phase": phase, "fidelity": p.Fidelity, "runtime": p.Runtime, "host_sync": p.HostSync,
 		"parallel": parallelText(to), "tp": to.TP, "pp": to.PP, "dp": to.DP, "ep": to.EP, "sp": to.SP, "chips": to.Chips(),
 		"batch": batch, "prompt": g.Prompt, "generate": g.Generate, "dtype": g.DType.String(), "seed": r.Seed,
 		"arch_hash": of.ArchHash, "graph_hash": of.GraphHash,
-	}}
+	})
 	if profile, err := r.Machine.ProfileFor(p.Runtime, p.HostSync); err == nil {
 		row.Values["runtime"] = profile.Name
 	}

@@ -108,7 +108,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &bad):
 		return exitBadInput
 	case errors.As(err, &db):
-		for _, kind := range []error{store.ErrForeign, store.ErrNewer, store.ErrUnwritable, store.ErrCorrupt, store.ErrNotFound, store.ErrAmbiguous, store.ErrVersion} {
+		for _, kind := range []error{store.ErrForeign, store.ErrNewer, store.ErrUnwritable, store.ErrCorrupt, store.ErrNotFound, store.ErrAmbiguous, store.ErrVersion, store.ErrTaken} {
 			if errors.Is(err, kind) {
 				return exitBadInput
 			}

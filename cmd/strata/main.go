@@ -83,7 +83,7 @@ strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --tp 8`,
 		}
 	}
 	add(groupSimulate, newRun(), newOp(), newEstimate(), newSweep(), newSearch(), newStudy(), newValidate(), newCalibrate())
-	add(groupLook, newPlan(), newDiff(), newTrace(), newArch(), newModel(), newResults())
+	add(groupLook, newPlan(), newDiff(), newTrace(), newArch(), newModel(), newResults(), newPareto(), newReport())
 	add(groupOther, newVersion())
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)

@@ -40,16 +40,22 @@ func shortKey(key string) string { return shorter(key, 12) }
 func shorter(key string, n int) string { return key[:min(len(key), n)] }
 
 func newResultsList() *cobra.Command {
-	var db dbFlags
+	var db sweepFlags
+	var look lookFlags
 	var filter store.Filter
 	var form string
 	var limit int64
 	var problems experiments.Problems
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List the rows of a database",
-		Example: "strata results list --db results.db --arch tpu-v4 --status ok",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "List the rows of a database, or look at them: chosen, sorted, grouped",
+		Long: `List the rows of a database. With --sweep the rows are the points of that sweep, and its parameters are columns.
+An expression of --where has the names of columns of table runs and of parameters; params["NAME"] is a
+parameter with another kind of name. Where a row has no value, only == nil and != nil ask for it.`,
+		Example: `strata results list --db results.db --arch tpu-v4 --status ok
+strata results list --db results.db --where 'tpot_seconds < 0.03 and batch >= 8' --sort joules_per_token --columns arch,batch,tpot_seconds
+strata results list --db results.db --group-by arch,phase --agg min,median,max --columns tokens_per_second`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := problems.Err(); err != nil {
 				return err
@@ -59,6 +65,13 @@ func newResultsList() *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			if look.asked(c) {
+				v, err := db.source(c, s, false)
+				if err != nil {
+					return err
+				}
+				return look.list(c, v, filter, limit, form)
+			}
 			filter.Limit = int(limit) + 1
 			rows, err := s.List(c.Context(), filter)
 			if err != nil {
@@ -81,7 +94,7 @@ func newResultsList() *cobra.Command {
 			return printTable(c, form, t)
 		},
 	}
-	db.register(c)
+	db.register(c, "the points of a sweep, with its parameters")
 	for _, f := range []struct {
 		name, what string
 		into       *string
@@ -95,12 +108,13 @@ func newResultsList() *cobra.Command {
 		c.Flags().StringVar(f.into, f.name, "", f.what)
 		complete(c, f.name, f.words)
 	}
-	statuses := []string{"ok", "infeasible", "error"}
-	c.Flags().Var(&choice{"status", &filter.Status, statuses, &problems}, "status", "only of that status: ok, infeasible or error")
+	statuses := []string{"ok", "infeasible", "error", "rejected", "invalid", "timeout", "memory"}
+	c.Flags().Var(&choice{"status", &filter.Status, statuses, &problems}, "status", "only of that status: ok, infeasible or error; of a sweep also rejected, invalid, timeout or memory")
 	complete(c, "status", func() []string { return statuses })
 	limit = 50
 	c.Flags().Var(&count{name: "limit", into: &limit, min: 1, problems: &problems}, "limit", "at most so many rows")
 	formFlag(c, &form, &problems)
+	look.register(c, &problems)
 	return c
 }
 

@@ -18,6 +18,9 @@ import (
 
 	_ "github.com/mattn/go-sqlite3" // for sql
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/experiments/view/viewtest"
 )
 
 // update rewrites what tests compare with: the files inside scripts, and every golden file of this package.
@@ -46,14 +49,26 @@ func TestMain(m *testing.M) {
 //
 //	fill FILE SIZE [TEXT]
 //
-// which writes a file of so many MB: TEXT, then one letter over and over, without the end of a line.
+// which writes a file of so many MB: TEXT, then one letter over and over, without the end of a line, and
+//
+//	points FILE SWEEP N
+//
+// which puts a made sweep of N points into a database (package viewtest).
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill, "rows": rows},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sql": execSQL, "fill": fill, "rows": rows, "points": putPoints},
+		Setup: func(e *testscript.Env) error {
+			examples, err := filepath.Abs(filepath.Join("..", "..", "docs", "examples"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", examples) // what docs/examples has
+			return nil
+		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
 				return false, fmt.Errorf("unknown condition %q", name)
@@ -112,6 +127,18 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 		_, err = f.WriteString(part)
 	}
 	ts.Check(errors.Join(err, f.Close()))
+}
+
+func putPoints(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: points FILE SWEEP N")
+	}
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	s, err := store.Open(ts.MkAbs(args[0]), store.Options{ModelVersion: "made"})
+	ts.Check(err)
+	err = viewtest.Fill(context.Background(), s, args[1], n, false)
+	ts.Check(errors.Join(err, s.Close()))
 }
 
 // A docCommand is a command line that a page of documentation tells its reader to type.

@@ -149,8 +149,8 @@ func noFeasible(b *sweep.Best) error {
 // bestTable is the front of a search.
 func bestTable(s *sweep.Space, b *sweep.Best) (*report.Table, error) {
 	t := &report.Table{Columns: []report.Column{{Title: "point", Name: "point", Right: true}, {Title: "key", Name: "key", Show: func(v any) string { return shorter(v.(string), 8) }}}}
-	for _, name := range s.Axes() {
-		t.Columns = append(t.Columns, report.Column{Title: name, Name: name, Right: true})
+	for i, name := range s.Axes() {
+		t.Columns = append(t.Columns, report.Column{Title: name, Name: name, Right: true, Show: func(v any) string { return s.Show(i, v) }})
 	}
 	for _, o := range b.Objectives {
 		t.Columns = append(t.Columns, report.Column{Title: o.Name, Name: o.Name, Right: true, Show: func(v any) string { return fmt.Sprintf("%.5g", v) }})

@@ -157,3 +157,9 @@ func tenths(parts []float64) []int {
 	}
 	return out
 }
+
+// Number prints a number with four significant digits, without a unit.
+func Number(v float64) string { return digits(v) }
+
+// Frequency prints hertz.
+func Frequency(hertz float64) string { return scaled(hertz, 1000, "Hz", "kHz", "MHz", "GHz") }

@@ -445,22 +445,9 @@ func (t *Table) canonical(vs Values) ([]any, error) {
 // values turns a row as read from the file back.
 func (t *Table) values(row []any) Values {
 	vs := Values{}
-	for i, c := range t.Columns {
-		switch v := row[i].(type) {
-		case nil:
-		case int64:
-			switch c.Type {
-			case Bool:
-				vs[c.Name] = v != 0
-			case Real:
-				vs[c.Name] = float64(v)
-			default:
-				vs[c.Name] = v
-			}
-		case []byte:
-			vs[c.Name] = string(v)
-		default:
-			vs[c.Name] = v
+	for i := range t.Columns {
+		if v := t.Columns[i].value(row[i]); v != nil {
+			vs[t.Columns[i].Name] = v
 		}
 	}
 	return vs

@@ -22,6 +22,7 @@ var (
 	ErrNotFound   = errors.New("not found")
 	ErrAmbiguous  = errors.New("ambiguous")
 	ErrConflict   = errors.New("determinism alarm")
+	ErrTaken      = errors.New("the name of a sweep is taken by one with other points")
 	ErrInvalid    = errors.New("invalid row")
 	ErrVersion    = errors.New("another version of the models")
 )

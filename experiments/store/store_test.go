@@ -393,7 +393,7 @@ func TestSweepsAndMeta(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.PutSweep(ctx, Sweep{"hbm", "c", "sweep", "3", 5}); !errors.Is(err, ErrConflict) {
+	if err := s.PutSweep(ctx, Sweep{"hbm", "c", "sweep", "3", 5}); !errors.Is(err, ErrTaken) {
 		t.Errorf("other points under the same name: %v", err)
 	}
 	got, err := s.Sweeps(ctx)

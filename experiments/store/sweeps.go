@@ -39,7 +39,7 @@ func PointFigures() []string {
 	return []string{"area_mm2", "chip_usd", "tco_usd_per_hour", "tco_usd_per_million_tokens"}
 }
 
-// PutSweep notes a sweep. One of that name with other points is ErrConflict; the text of its file may change.
+// PutSweep notes a sweep. One of that name with other points is ErrTaken; the text of its file may change.
 func (s *Store) PutSweep(ctx context.Context, w Sweep) error {
 	return s.write(ctx, "note sweep "+w.Name, func(tx *sql.Tx) error {
 		var hash sql.NullString
@@ -48,7 +48,7 @@ func (s *Store) PutSweep(ctx context.Context, w Sweep) error {
 		case err != nil:
 			return err
 		case hash.String != w.SpecHash:
-			return &Error{Path: s.path, Kind: ErrConflict, Text: fmt.Sprintf("there is a sweep %q with other points", w.Name),
+			return &Error{Path: s.path, Kind: ErrTaken, Text: fmt.Sprintf("there is a sweep %q with other points", w.Name),
 				Hint: "give the changed one another name, or a database of its own: the rows that both have are run once all the same"}
 		}
 		count := any(w.Count)

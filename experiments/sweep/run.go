@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -139,9 +140,15 @@ func (s *Space) begin(ctx context.Context, o *Options, kind string) (*runner, fu
 	if err != nil {
 		return nil, nil, err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	r := &runner{space: s, o: *o, build: NewBuilder(s), progress: Progress{Status: map[string]int64{}}, done: map[int64]bool{}, known: known, guard: watch(o.Memory)}
 	return r, r.guard.stop, nil
 }
+
+// collectAt is the garbage beside what lives, in percent, at which it is collected: points leave much of it, and little lives.
+const collectAt = 400
 
 // startedNow notes when a sweep was first started.
 func startedNow(ctx context.Context, db *store.Store, name string) error {
@@ -164,6 +171,7 @@ type runner struct {
 	progress Progress
 	done     map[int64]bool
 	guard    *guard
+	journal  *journal
 	known    bool // there may be rows of points in the store already
 }
 
@@ -176,6 +184,7 @@ func (r *runner) work(ctx context.Context) error {
 		return err
 	}
 	defer journal.close()
+	r.journal = journal
 	b := &batch{r: r}
 	suspects := journal.suspects(r.done)
 	for _, i := range suspects {
@@ -262,12 +271,12 @@ func (r *runner) work(ctx context.Context) error {
 // suspect runs a point at which a process died, with nothing beside it, and puts it into the store at once.
 func (r *runner) suspect(ctx context.Context, j *journal, b *batch, i int64) error {
 	var out *outcome
-	if tries := j.tries[i]; tries >= mostTries {
-		out = &outcome{index: i, point: store.Point{Sweep: r.space.File.Name, Index: i, Parameters: "{}", Status: Failed,
-			Reason: fmt.Sprintf("the process died %d times while it was being run", tries)}}
-		if values, ok, err := r.space.Point(i); ok && err == nil {
-			out.point.Parameters = r.space.Parameters(values)
+	if j.tries[i] >= mostTries {
+		values, _, err := r.space.Point(i)
+		if err != nil {
+			values = nil
 		}
+		out = r.gaveUp(i, values)
 	} else {
 		j.begin(0, i)
 		if out = r.point(ctx, i); out == nil {
@@ -279,6 +288,15 @@ func (r *runner) suspect(ctx context.Context, j *journal, b *batch, i int64) err
 		return err
 	}
 	return b.put()
+}
+
+// gaveUp is what a point comes to at which the process died too often.
+func (r *runner) gaveUp(i int64, values []Value) *outcome {
+	p := store.Point{Sweep: r.space.File.Name, Index: i, Parameters: "{}", Status: Failed, Reason: fmt.Sprintf("the process died %d times while it was being run", mostTries)}
+	if values != nil {
+		p.Parameters = r.space.Parameters(values)
+	}
+	return &outcome{index: i, point: p}
 }
 
 // batch collects what goes into the store together.
@@ -359,6 +377,7 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 		return
 	}
 	point, req := b.Point, b.Request
+	req.Advise = r.o.Whole // an answer that is kept has advice, as that of strata run
 	res, err := r.simulate(ctx, req, out)
 	if out.again || err == nil && res == nil {
 		return
@@ -366,7 +385,11 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	var row store.Row
 	switch unfit := plan.Infeasible(err); {
 	case err == nil:
-		row, err = experiments.Record(point, &req, &res.Answer, r.o.Tool)
+		if r.o.Whole {
+			row, err = experiments.Record(point, &req, &res.Answer, r.o.Tool)
+		} else {
+			row, err = experiments.RecordBrief(point, &req, &res.Answer, r.o.Tool)
+		}
 		p.Status = OK
 	case unfit != nil:
 		row, err = experiments.RecordInfeasible(point, &req, unfit, r.o.Tool)
@@ -380,7 +403,6 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 		s.refuse(p, err)
 		return
 	}
-	row.Brief = !r.o.Whole
 	p.Key, out.row = row.Key, &row
 	if p.Status == OK {
 		r.finish(p, b, given, row.Values)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/stratasim/strata/experiments/pareto"
@@ -91,6 +92,10 @@ func (s *Space) Search(ctx context.Context, o Options) (*Progress, error) {
 		return nil, err
 	}
 	defer closing()
+	if r.journal, err = openJournal(o.Store.Path(), s.File.Name, o.Workers); err != nil {
+		return nil, err
+	}
+	defer r.journal.close()
 	before := map[int64]store.Point{}
 	if err := o.Store.Points(ctx, s.File.Name, func(p store.Point) error {
 		if !slices.Contains(o.Retry, p.Status) {
@@ -127,10 +132,19 @@ func (r *runner) generation(ctx context.Context, asked []search.Candidate, first
 	b := &batch{r: r}
 	work := make(chan int)
 	var wait sync.WaitGroup
-	for range r.o.Workers {
+	for w := range r.o.Workers {
 		wait.Go(func() {
 			for k := range work {
-				outs[k] = r.candidate(ctx, asked[k], first+int64(k), generation)
+				i := first + int64(k)
+				if r.journal.tries[i] >= mostTries {
+					outs[k] = r.gaveUp(i, s.settled(asked[k]))
+					outs[k].point.Generation = &generation
+					continue
+				}
+				r.journal.begin(w, i)
+				if outs[k] = r.candidate(ctx, asked[k], i, generation); outs[k] != nil {
+					r.journal.end(w)
+				}
 			}
 		})
 	}
@@ -301,7 +315,11 @@ func (s *Space) Best(ctx context.Context, db *store.Store) (*Best, error) {
 		if p.Status == OK {
 			all = append(all, p)
 		} else {
-			b.Rejected[Refusal{p.Status, p.Reason}]++
+			reason := p.Reason
+			if p.Status == Infeasible { // by how much is another text for every point
+				reason, _, _ = strings.Cut(reason, ":")
+			}
+			b.Rejected[Refusal{p.Status, reason}]++
 		}
 		return nil
 	}); err != nil || len(s.objectives) == 0 {

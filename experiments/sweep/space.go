@@ -765,6 +765,9 @@ func (s *Space) variables() search.Space {
 	return list
 }
 
+// drawnDigits is how many digits a value has that is drawn from a range: 5.03109 TB/s is as good as 5031090006620 B/s.
+const drawnDigits = 6
+
 // valuesOf are the values of a candidate of variables.
 func (s *Space) valuesOf(c search.Candidate) []Value {
 	values := make([]Value, len(s.axes))
@@ -772,7 +775,8 @@ func (s *Space) valuesOf(c search.Candidate) []Value {
 		if len(a.values) > 0 {
 			values[k] = a.values[int(c[k])]
 		} else {
-			values[k] = a.of(c[k])
+			v, _ := strconv.ParseFloat(strconv.FormatFloat(c[k], 'g', drawnDigits, 64), 64)
+			values[k] = a.of(min(max(v, a.from), a.to))
 		}
 	}
 	return values
@@ -868,6 +872,29 @@ func (s *Space) given(values []Value) map[string]any {
 		}
 	}
 	return known
+}
+
+// Show writes a parameter of a point, as Parameters has it, with the unit of its axis.
+func (s *Space) Show(axis int, parameter any) string {
+	a := s.axes[axis]
+	n, ok := parameter.(json.Number)
+	if !ok {
+		if parameter == nil {
+			return "-"
+		}
+		return fmt.Sprint(parameter)
+	}
+	v, err := n.Float64()
+	if err != nil {
+		return n.String()
+	}
+	if _, isTime := a.like.(units.Time); isTime {
+		v *= float64(units.Second)
+	}
+	if _, _, number := units.Number(a.like); !number {
+		return n.String()
+	}
+	return units.Like(a.like, v)
 }
 
 // Parameters writes values down as a JSON object in the order of the axes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ import (
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/pareto"
 	"github.com/stratasim/strata/experiments/shard"
 	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/traces/llm"
@@ -328,7 +330,7 @@ func TestRun(t *testing.T) {
 	if again, _ := run(t, read(t, strings.Replace(small, "name: small", "name: other", 1)), filepath.Join(dir, "a.db"), Options{}); strings.Count(again, "\nruns ") != strings.Count(whole, "\nruns ") {
 		t.Error("another sweep of the same points has other rows")
 	}
-	if _, err := read(t, strings.Replace(small, "values: [1, 2, 3]", "values: [1, 2]", 1)).Run(ctx, Options{Store: db}); !errors.Is(err, store.ErrConflict) {
+	if _, err := read(t, strings.Replace(small, "values: [1, 2, 3]", "values: [1, 2]", 1)).Run(ctx, Options{Store: db}); !errors.Is(err, store.ErrTaken) {
 		t.Errorf("other points under the same name: %v", err)
 	}
 }
@@ -462,7 +464,14 @@ func TestChild(t *testing.T) {
 			return eval.Run(ctx, r)
 		}
 	}
-	run(t, read(t, string(data)), path, Options{})
+	s := read(t, string(data))
+	if s.File.Search != nil {
+		if _, err := s.Search(context.Background(), Options{Store: open(t, path), Tool: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	run(t, s, path, Options{})
 }
 
 const killed = `
@@ -574,4 +583,171 @@ func TestInterrupt(t *testing.T) {
 	if got, q := run(t, s, path, Options{}); got != want || q.Before != p.Done {
 		t.Errorf("%+v then %+v", p, q)
 	}
+}
+
+const joint = `
+name: joint
+arch: a100-sxm-80gb
+model: llama2-7b
+workload: {phase: decode, prompt: 1024, fidelity: analytic, layers: 2}
+axes:
+  - {path: "chip.memory[hbm].bandwidth", name: bw, range: {from: 1 TB/s, to: 6 TB/s}}
+  - {path: chip.cores.count, name: cores, range: {from: 32, to: 200}}
+  - {path: batch, log: {from: 1, to: 64, factor: 2}}
+columns: {edp: "joules * seconds"}
+constraints: ["area_mm2 < 800", "bw * batch < quantity('100 TB/s')"]
+objectives: [{column: seconds}, {column: chip_usd}]
+search: {algorithm: nsga2, population: 24, generations: 12, seed: 5}
+`
+
+// searched runs a search into a file, and returns its dump and front.
+func searched(t testing.TB, text, path string) (string, *Best) {
+	t.Helper()
+	s, db := read(t, text), open(t, path)
+	if err := s.CheckSearch(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Search(context.Background(), Options{Store: db, Tool: "test", Workers: 3}); err != nil {
+		t.Fatal(err)
+	}
+	best, err := s.Best(context.Background(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	return dump(t, path), best
+}
+
+// A genetic search finds more than as many points at random, its front holds the constraints, and the same seed comes to the same.
+func TestSearch(t *testing.T) {
+	dir := t.TempDir()
+	first, best := searched(t, joint, filepath.Join(dir, "a.db"))
+	if again, _ := searched(t, joint, filepath.Join(dir, "b.db")); again != first {
+		t.Error("the same seed comes to something else")
+	}
+	if other, _ := searched(t, strings.Replace(joint, "seed: 5", "seed: 6", 1), filepath.Join(dir, "c.db")); other == first {
+		t.Error("another seed comes to the same")
+	}
+	_, chance := searched(t, strings.Replace(joint, "nsga2", "random", 1), filepath.Join(dir, "d.db"))
+	if best.Status[Rejected] == 0 || len(best.Front) < 5 {
+		t.Errorf("%+v", best)
+	}
+	points := func(b *Best) (list []pareto.Point) {
+		for _, p := range b.Front {
+			list = append(list, pareto.Point{Objectives: p.Values})
+		}
+		return list
+	}
+	ref, err := pareto.Reference(append(points(best), points(chance)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	volume := func(b *Best) float64 {
+		v, err := pareto.Hypervolume(points(b), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	if a, b := volume(best), volume(chance); a < 1.02*b {
+		t.Errorf("a hypervolume of %g, at random %g", a, b)
+	}
+	db := open(t, filepath.Join(dir, "a.db"))
+	if err := db.Points(context.Background(), "joint", func(p store.Point) error {
+		own, err := p.Own()
+		if p.Status == OK && (p.Figures["area_mm2"] >= 800 || !(own["edp"] > 0)) {
+			t.Errorf("%+v", p)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A search with one objective finds the end of its range.
+func TestSearchOne(t *testing.T) {
+	text := strings.NewReplacer("algorithm: nsga2, population: 24, generations: 12", "algorithm: cmaes, population: 12, generations: 20", "[{column: seconds}, {column: chip_usd}]", "[{column: edp}]").Replace(joint)
+	_, best := searched(t, text, filepath.Join(t.TempDir(), "a.db"))
+	if len(best.Front) != 1 || !strings.Contains(best.Front[0].Parameters, `"batch":1}`) {
+		t.Errorf("%+v", best.Front)
+	}
+	s := read(t, strings.Replace(text, "[{column: edp}]", "[{column: edp}, {column: seconds}]", 1))
+	if err := s.CheckSearch(); err == nil || !strings.Contains(err.Error(), "cmaes has one objective") {
+		t.Error(err)
+	}
+}
+
+// However often a search is ended with kill -9, it goes on to the same population.
+func TestKillSearch(t *testing.T) {
+	dir := t.TempDir()
+	want, _ := searched(t, joint, filepath.Join(dir, "whole.db"))
+	path := filepath.Join(dir, "killed.db")
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	for range 8 {
+		c := child(t, path, joint)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(rng.Int64N(int64(800*time.Millisecond))), func() { _ = c.Process.Kill() })
+		_ = c.Wait()
+		timer.Stop()
+	}
+	if got, _ := searched(t, joint, path); got != want {
+		t.Error("the database differs")
+	}
+}
+
+// FuzzRead: whatever the text, Read says what is wrong, or the points of the space can be built or are refused.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(small))
+	f.Add([]byte(killed))
+	f.Add([]byte(joint))
+	f.Add([]byte("name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, log: {from: 1, to: 1000, points: 4}, when: 'tp > 1 and \"a\" in [\"a\"]'}\nsampler: {kind: halton, points: 3, seed: 9}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Read("fuzz.yaml", data, byName{})
+		if err != nil {
+			return
+		}
+		b := NewBuilder(s)
+		r := &runner{space: s}
+		for i := range min(s.Points(), 20) {
+			values, ok, err := s.Point(i)
+			if err != nil || !ok {
+				continue
+			}
+			if p := s.Parameters(values); !json.Valid([]byte(p)) {
+				t.Fatalf("parameters %s", p)
+			}
+			r.holds(&store.Point{}, s.given(values), true)
+			_, _ = b.Build(values)
+		}
+	})
+}
+
+// BenchmarkSweep is ten thousand points of one model on machines that differ, store included.
+func BenchmarkSweep(b *testing.B) {
+	s := read(b, `
+name: bench
+arch: h100-sxm
+model: llama2-7b
+workload: {phase: decode, fidelity: analytic}
+axes:
+  - {path: "chip.memory[hbm].bandwidth", name: bw, range: {from: 1 TB/s, to: 4.96 TB/s, step: 40 GB/s}}
+  - {path: batch, values: [1, 2, 4, 6, 8, 12, 16, 24, 32, 48]}
+  - {path: prompt, range: {from: 128, to: 1280, step: 128}}
+`)
+	for range b.N {
+		db, err := store.Open(filepath.Join(b.TempDir(), "x.db"), store.Options{ModelVersion: eval.Version})
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, err := s.Run(context.Background(), Options{Store: db, Tool: "bench"})
+		if err != nil || p.Status[OK] != 10000 {
+			b.Fatalf("%+v, %v", p, err)
+		}
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(10000*float64(b.N)/b.Elapsed().Seconds(), "points/s")
 }
