@@ -43,7 +43,7 @@ type MergedFile struct {
 // is another sweep under the name of one that is there. So are rows of another version of the models, see MergeOptions.
 //
 // A few files make one transaction. Keys are hashes, so those of every file lie between those of all others and touch all
-// leaves of the tables: merged one by one, n files would be written n times. In a transaction rows are put in the order of keys.
+// leaves of the tables: merged one by one, n files would be written n times. In a transaction ranges of keys follow one another.
 func (s *Store) Merge(ctx context.Context, paths []string, o MergeOptions) ([]MergedFile, error) {
 	if s.readOnly {
 		return nil, &Error{Path: s.path, Kind: ErrUnwritable, Text: "merge: the database was opened for reading only"}
@@ -218,6 +218,8 @@ type source struct {
 	store  *Store // open meanwhile: closing it last folds its log, so that none is left behind
 	schema string // its name in the transaction
 	number int
+	// overtaken says that an answer of a later file takes the place of an error of this one.
+	overtaken bool
 }
 
 // group merges some files in one transaction. Files that are in the way are left out.
@@ -367,6 +369,16 @@ func (m *merger) add(ctx context.Context, src *source) error {
 		SELECT 1 FROM main.points d WHERE d.sweep = s.sweep AND d.point = s.point AND NOT (d.`+failedPoint+` AND NOT s.`+failedPoint+`) AND NOT ifnull(`+oldHere+`, 0))`, m.version); err != nil {
 		return err
 	}
+	if err := m.each(ctx, src, 1, func(row []any) error {
+		for _, other := range m.taken {
+			if n, _ := row[0].(int64); int64(other.number) == n {
+				other.overtaken = true
+			}
+		}
+		return nil
+	}, "SELECT DISTINCT t.source FROM SRC.runs s JOIN temp.take t ON t.key = s.key WHERE t.status = 'error' AND s.status <> 'error'"); err != nil {
+		return err
+	}
 	if src.NewRows, err = m.exec(ctx, src, `INSERT INTO temp.take SELECT s.key, ?2, s.content_hash, s.status, d.key IS NOT NULL FROM SRC.runs s LEFT JOIN main.runs d ON d.key = s.key
 		WHERE s.model_version = ?1 AND (d.key IS NULL OR d.model_version <> s.model_version OR d.status = 'error' AND s.status <> 'error')
 		ON CONFLICT (key) DO UPDATE SET source = excluded.source, hash = excluded.hash, status = excluded.status WHERE status = 'error' AND excluded.status <> 'error'`, m.version, src.number); err != nil {
@@ -385,38 +397,82 @@ func (m *merger) add(ctx context.Context, src *source) error {
 	return nil
 }
 
-// copyRows copies the rows that were noted with all that belongs to them, in the order of the tables.
+// rangeBytes is about how much of all files belongs to one range of keys: far less than the cache holds.
+var rangeBytes int64 = 64 << 20 // another in tests
+
+// copyRows copies the rows that were noted with all that belongs to them, by ranges of keys, so that what is written to at a
+// time fits into the cache.
 func (m *merger) copyRows(ctx context.Context, sources []*source) error {
+	var parts []*Table // tables of what belongs to rows
 	for i := range tables {
-		t := &tables[i]
-		if !t.child && t.Name != "runs" && t.Name != "run_inputs" {
-			continue
+		if t := &tables[i]; t.child || t.Name == "runs" || t.Name == "run_inputs" {
+			parts = append(parts, t)
 		}
+	}
+	for _, t := range parts {
 		if _, err := m.conn.ExecContext(ctx, "DELETE FROM main."+t.Name+" WHERE key IN (SELECT key FROM temp.take WHERE there)"); err != nil {
 			return err
 		}
-		columns := strings.Join(names(t.all()), ", ")
-		var parts []string
-		for _, src := range sources {
-			if src.NewRows > 0 {
-				parts = append(parts, fmt.Sprintf("SELECT %s FROM %s.%s WHERE key IN (SELECT key FROM temp.take WHERE source = %d)", columns, src.schema, t.Name, src.number))
+	}
+	bytes := m.s.size()
+	for _, src := range sources {
+		bytes += src.store.size()
+	}
+	starts, err := m.ranges(ctx, bytes/rangeBytes+1)
+	if err != nil {
+		return err
+	}
+	for i, from := range starts {
+		within := "key >= ?1"
+		args := []any{from}
+		if i+1 < len(starts) {
+			within += " AND key < ?2"
+			args = append(args, starts[i+1])
+		}
+		for _, t := range parts {
+			columns := strings.Join(names(t.all()), ", ")
+			for _, src := range sources {
+				some := within
+				if src.NewRows < src.Rows || src.overtaken {
+					some = fmt.Sprintf("key IN (SELECT key FROM temp.take WHERE source = %d AND %s)", src.number, within)
+				}
+				if src.NewRows == 0 {
+					continue
+				}
+				if _, err := m.exec(ctx, src, "INSERT INTO main."+t.Name+" ("+columns+") SELECT "+columns+" FROM SRC."+t.Name+" WHERE "+some, args...); err != nil {
+					return err
+				}
 			}
-		}
-		if parts == nil {
-			continue
-		}
-		order := "key"
-		switch {
-		case t.child:
-			order = "key, position"
-		case t.Name == "run_inputs":
-			order = "key, hash"
-		}
-		if _, err := m.conn.ExecContext(ctx, "INSERT INTO main."+t.Name+" ("+columns+") "+strings.Join(parts, " UNION ALL ")+" ORDER BY "+order); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// ranges divides the rows that were noted into about n equal ranges, of which it returns the first keys.
+func (m *merger) ranges(ctx context.Context, n int64) ([]string, error) {
+	var count int64
+	if err := m.conn.QueryRowContext(ctx, "SELECT count(*) FROM temp.take").Scan(&count); err != nil {
+		return nil, err
+	}
+	starts := []string{""}
+	step := max(count/n, 1000)
+	i := int64(0)
+	err := each(ctx, m.conn, 1, func(row []any) error {
+		if i++; i%step == 0 && count-i >= step {
+			starts = append(starts, text(row[0]))
+		}
+		return nil
+	}, "SELECT key FROM temp.take ORDER BY key")
+	return starts, err
+}
+
+// size is that of the file, 0 if it cannot be told.
+func (s *Store) size() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // sweepConflict looks for another sweep of the same name.

@@ -456,6 +456,36 @@ func TestMergeCancelled(t *testing.T) {
 	sameContent(t, all, whole)
 }
 
+// TestMergeRanges: rows come in several ranges of keys when there are many, each once.
+func TestMergeRanges(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	whole := named(t, dir, "whole.db")
+	for k := range 3 {
+		s := named(t, dir, fmt.Sprintf("%d.db", k))
+		var rows []Row
+		for i := range 1500 {
+			r := sample(fmt.Sprintf("%016x", uint64(i*2+k)*0x9e3779b97f4a7c15)) // some rows are in two files
+			r.Brief = true
+			rows = append(rows, r)
+		}
+		for _, to := range []*Store{s, whole} {
+			if err := to.PutAll(ctx, rows); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Close()
+		paths = append(paths, s.Path())
+	}
+	all := named(t, dir, "all.db")
+	defer func(bytes int64) { rangeBytes = bytes }(rangeBytes)
+	rangeBytes = 1 << 10
+	if _, err := all.Merge(ctx, paths, MergeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	sameContent(t, all, whole)
+}
+
 func TestCompareVersions(t *testing.T) {
 	order := []string{"0.5.0", "0.5.0.1", "0.10.0", "1", "1.2", "1.10"}
 	for i, a := range order {
