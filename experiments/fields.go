@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -204,12 +203,4 @@ func (o *Options) Normalize() {
 	}
 	t.EP, o.EP = max(t.EP, o.EP), 0
 	o.Batch, o.Prompt, o.Generate, o.Arrivals, o.Training = 0, 0, 0, "", &t
-}
-
-// suggest completes a message about a name that is not known.
-func suggest(message, name string, known []string) string {
-	if near := spec.Suggest(name, known); near != "" {
-		message += fmt.Sprintf("; did you mean %q?", near)
-	}
-	return message
 }

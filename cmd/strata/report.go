@@ -31,6 +31,9 @@ type reportCommand struct {
 	problems   experiments.Problems
 }
 
+// largePage is how many points are more than a page shows at ease.
+const largePage = 30000
+
 func newReport() *cobra.Command {
 	r := &reportCommand{}
 	c := &cobra.Command{
@@ -112,6 +115,9 @@ func (r *reportCommand) run(c *cobra.Command, _ []string) error {
 		return &experiments.Invalid{Field: "db", Message: r.path + ": there is nothing to report on", Hint: "results are written with --db FILE"}
 	}
 	if out != nil {
+		if n := len(all.Frame.Rows); n > largePage {
+			note(c, fmt.Sprintf("a page of %d points is large and slow; --plots draws any number", n))
+		}
 		if err := page.Write(out, all, page.Options{Database: filepath.Base(r.path), Tool: tool()}); err != nil {
 			return outputError(r.html, err)
 		}

@@ -62,22 +62,3 @@ func (c *Column) value(v any) any {
 	}
 	return v
 }
-
-// Filled returns the columns of runs that some row has a value in, in the order of the table.
-func (s *Store) Filled(ctx context.Context) ([]Column, error) {
-	cs := table("runs").Columns
-	counts := make([]string, len(cs))
-	for i, n := range names(cs) {
-		counts[i] = "max(" + n + " IS NOT NULL)"
-	}
-	var filled []Column
-	err := each(ctx, s.db, len(cs), func(row []any) error {
-		for i, v := range row {
-			if v == int64(1) {
-				filled = append(filled, cs[i])
-			}
-		}
-		return nil
-	}, "SELECT "+strings.Join(counts, ", ")+" FROM runs")
-	return filled, explain(s.path, "read table runs", err)
-}

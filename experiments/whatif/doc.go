@@ -8,6 +8,6 @@
 // A figure of the machine is found by the type of its unit (clock, bandwidth, capacity, latency, rate, count, power), not
 // from a list of names, so that what a machine file gains is asked about too. Shares without a unit, such as
 // efficiencies, are left out: each scales the rate beside it. So are energies per action, which are the components of
-// the energy already, prices, single points of the voltage-frequency curve, and the whole numbers of a runtime, which are
+// the energy already, prices, areas, single points of the voltage-frequency curve, and the whole numbers of a runtime, which are
 // choices of its software and not sizes of the chip.
 package whatif

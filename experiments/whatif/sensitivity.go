@@ -49,7 +49,7 @@ func Figures(m *arch.Machine) []Figure {
 
 // kindOf tells from the type of its unit what kind of figure a leaf is, "" for none.
 func kindOf(path string, value any) string {
-	for _, part := range []string{"energy.", "cost.", "power.curve"} { // energies are components already; a curve is one thing
+	for _, part := range []string{"energy.", "cost.", "chip.area.", "power.curve"} { // energies are components already, areas no part of a run; a curve is one thing
 		if strings.HasPrefix(path, part) {
 			return ""
 		}

@@ -320,11 +320,11 @@ func TestLess(t *testing.T) {
 	}
 }
 
-// Every quantity of every preset is a figure, but for energies, prices and the points of the voltage-frequency curve.
+// Every quantity of every preset is a figure, but for energies, prices, areas and the points of the voltage-frequency curve.
 // Whoever adds a type of quantity decides in kindOf what it is.
 func TestFigures(t *testing.T) {
 	ours := reflect.TypeFor[units.Bytes]().PkgPath()
-	left := regexp.MustCompile(`^(energy|cost|power\.curve)\b`)
+	left := regexp.MustCompile(`^(energy|cost|chip\.area|power\.curve)\b`)
 	for _, name := range presets.Names() {
 		m := machine(t, name)
 		known := map[string]bool{}

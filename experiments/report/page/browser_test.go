@@ -57,10 +57,13 @@ func open(t testing.TB, file string, dark bool) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(t.Context(), program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--hide-scrollbars",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--metrics-recording-only", "--remote-debugging-pipe", "--window-size=1280,900", "--user-data-dir="+t.TempDir(), "about:blank")
+	profile, err := os.MkdirTemp("", "page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--hide-scrollbars",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--metrics-recording-only", "--remote-debugging-pipe", "--window-size=1280,900", "--user-data-dir="+profile, "about:blank")
 	c.ExtraFiles = []*os.File{fromUs, toUs}
-	c.WaitDelay = 5 * time.Second
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +72,24 @@ func open(t testing.TB, file string, dark bool) *browser {
 	b := &browser{t: t, to: to, waiting: map[int]chan json.RawMessage{}, ended: make(chan struct{})}
 	go b.listen(from)
 	t.Cleanup(func() {
-		_ = b.send("", "Browser.close", nil, nil)
+		_ = b.send("", "Browser.close", nil, nil) // if it cannot, it is killed
 		to.Close()
-		_ = c.Process.Kill()
-		_ = c.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = c.Process.Kill()
+			<-ended
+		}
 		from.Close()
+		// Its children may still be writing.
+		for range 50 {
+			if os.RemoveAll(profile) == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 	})
 	var target struct{ TargetID string }
 	b.must("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)

@@ -201,7 +201,7 @@ func encode(c view.Column, f *view.Frame, k int) (column, error) {
 }
 
 func encodeParts(p view.Parts) parts {
-	out := parts{Names: p.Names}
+	out := parts{Names: append([]string{}, p.Names...), Values: []json.RawMessage{}}
 	for _, values := range p.Values {
 		out.Values = append(out.Values, numbers(values, partDigits))
 	}

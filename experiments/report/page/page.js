@@ -143,7 +143,7 @@ const canvases = [];
 function canvas(id, label, draw, over) {
   const el = $(id), base = document.createElement('canvas');
   el.setAttribute('role', 'img'); el.setAttribute('aria-label', label);
-  const c = {el, height: el.height, width: 0, dirty: true, waiting: false};
+  const c = {el, height: el.height, width: 0, dirty: true, waiting: false, seen: true};
   c.paint = () => {
     c.waiting = false;
     const width = el.clientWidth, ratio = devicePixelRatio || 1;
@@ -169,13 +169,22 @@ function canvas(id, label, draw, over) {
     g.font = '12px system-ui,sans-serif'; g.textBaseline = 'middle';
     if (over) over(g, width, c.height, c);
   };
-  c.later = () => { if (!c.waiting) { c.waiting = true; requestAnimationFrame(c.paint); } };
+  // What is out of sight is drawn when it comes into sight.
+  c.later = () => { if (!c.waiting && c.seen) { c.waiting = true; requestAnimationFrame(c.paint); } };
+  new IntersectionObserver(list => { const seen = list[list.length - 1].isIntersecting; if (seen && !c.seen && c.dirty) { c.seen = true; c.later(); } c.seen = seen; }, {rootMargin: '200px'}).observe(el);
   c.redraw = () => { c.dirty = true; c.later(); };
   new ResizeObserver(() => { if (el.clientWidth !== c.width) c.redraw(); }).observe(el);
   el.addEventListener('pointerleave', hideTip);
   el.addEventListener('blur', hideTip);
   canvases.push(c);
   return c;
+}
+// While the mouse moves along an axis, the other charts follow some times a second.
+function calm(c) {
+  let waiting = 0;
+  return quick => {
+    if (!quick) { clearTimeout(waiting); waiting = 0; c.redraw(); } else if (!waiting) waiting = setTimeout(() => { waiting = 0; c.redraw(); }, 200);
+  };
 }
 const at = (c, e) => { const r = c.el.getBoundingClientRect(); return [e.clientX - r.left, e.clientY - r.top]; };
 function scale(lo, hi, log, from, to) {
@@ -223,6 +232,13 @@ function frame(g, sx, sy, box, xName, yName, xUnit, yUnit) {
   g.strokeStyle = ink.line; g.strokeRect(box.left + 0.5, box.top + 0.5, box.right - box.left, box.bottom - box.top);
   g.fillStyle = ink.fg; g.textAlign = 'center'; g.fillText(xName, (box.left + box.right) / 2, box.bottom + 34);
   g.save(); g.translate(12, (box.top + box.bottom) / 2); g.rotate(-Math.PI / 2); g.fillText(yName, 0, 0); g.restore();
+}
+// Many points are stamped, which is much faster than drawing each.
+const stamps = new Map();
+function stamp(g, x, y, r) {
+  const k = g.fillStyle + ' ' + r; let m = stamps.get(k);
+  if (!m) { const q = devicePixelRatio || 1; m = document.createElement('canvas'); m.width = m.height = Math.ceil((2 * r + 2) * q); const h = m.getContext('2d'); h.scale(q, q); h.fillStyle = g.fillStyle; dot(h, r + 1, r + 1, r); m.side = m.width / q; if (stamps.size > 500) stamps.clear(); stamps.set(k, m); }
+  g.drawImage(m, x - r - 1, y - r - 1, m.side, m.side);
 }
 function dot(g, x, y, r) { g.beginPath(); g.arc(x, y, r, 0, 7); g.fill(); }
 function picker(into, label, options, value, changed) {
@@ -295,7 +311,7 @@ const radius = N < 150 ? 4.2 : N < 1500 ? 3 : 2.2;
     g.globalAlpha = 0.5; g.fillStyle = ink.dim;
     if (chosenCount < N) for (const i of order) if (!chosen[i]) g.fillRect(xs[i] - 1.2, ys[i] - 1.2, 2.4, 2.4);
     g.globalAlpha = order.length > 3000 ? 0.5 : 0.75; g.fillStyle = ink.point;
-    for (const i of order) if (chosen[i]) { if (paint) g.fillStyle = paint.colour(i); dot(g, xs[i], ys[i], radius); }
+    for (const i of order) if (chosen[i]) { if (paint) g.fillStyle = paint.colour(i); stamp(g, xs[i], ys[i], radius); }
     g.globalAlpha = 1;
     // The front of the two figures.
     line = [];
@@ -333,7 +349,7 @@ const radius = N < 150 ? 4.2 : N < 1500 ? 3 : 2.2;
     if (to === undefined || !list.length) return;
     e.preventDefault(); tell(list[Math.max(0, Math.min(list.length - 1, to))], true);
   });
-  watchers.push(() => pl.redraw());
+  watchers.push(calm(pl));
   window.strataScatter = {position: i => [xs[i], ys[i]], order: () => order}; // for tests of the page
 })();
 
@@ -367,10 +383,10 @@ let fillRanges = () => {};
     build(w, h);
     const ok = [], out = [], front = [];
     for (let i = 0; i < N; i++) if (isOk(i)) (chosen[i] ? onFront[i] ? front : ok : out).push(i);
-    const quick = full === 0 ? 4000 : 1500;
-    g.lineWidth = 1; g.strokeStyle = ink.dim; g.globalAlpha = out.length ? Math.max(0.05, Math.min(0.5, 150 / out.length)) : 1; lines(g, out, 1500);
-    g.strokeStyle = ink.point; g.globalAlpha = Math.max(0.06, Math.min(0.7, 110 / (ok.length || 1))); lines(g, ok, quick);
-    g.strokeStyle = ink.front; g.globalAlpha = Math.max(0.25, Math.min(0.9, 120 / (front.length || 1))); g.lineWidth = 1.3; lines(g, front, 1500);
+    const most = full === 0 ? [4000, 1500] : [700, 300]; // fewer while the mouse moves
+    g.lineWidth = 1; g.strokeStyle = ink.dim; g.globalAlpha = out.length ? Math.max(0.05, Math.min(0.5, 150 / out.length)) : 1; lines(g, out, most[1]);
+    g.strokeStyle = ink.point; g.globalAlpha = Math.max(0.06, Math.min(0.7, 110 / (ok.length || 1))); lines(g, ok, most[0]);
+    g.strokeStyle = ink.front; g.globalAlpha = Math.max(0.25, Math.min(0.9, 120 / (front.length || 1))); g.lineWidth = 1.3; lines(g, front, most[1]);
     g.globalAlpha = 1;
     places.forEach((p, k) => {
       g.strokeStyle = ink.fg; g.lineWidth = 1; g.beginPath(); g.moveTo(p.x, top - 6); g.lineTo(p.x, h - 16); g.stroke();
@@ -450,7 +466,7 @@ let fillRanges = () => {};
     const p = palette(), many = machines.length > 24;
     xs = new Float32Array(N); ys = new Float32Array(N);
     g.globalAlpha = rows.length > 3000 ? 0.4 : 0.7;
-    for (const i of rows) { xs[i] = sx(X[i]); ys[i] = sy(Y[i]); g.fillStyle = chosen[i] ? p[groupOf[index[i]] % p.length] : ink.dim; if (chosen[i]) dot(g, xs[i], ys[i], radius); else g.fillRect(xs[i] - 1, ys[i] - 1, 2, 2); }
+    for (const i of rows) { xs[i] = sx(X[i]); ys[i] = sy(Y[i]); g.fillStyle = chosen[i] ? p[groupOf[index[i]] % p.length] : ink.dim; if (chosen[i]) stamp(g, xs[i], ys[i], radius); else g.fillRect(xs[i] - 1, ys[i] - 1, 2, 2); }
     const every = Math.ceil(machines.length / 300);
     for (let k = 0; k < machines.length; k += every) {
       const m = machines[k], x0 = 10 ** sx.a, x1 = 10 ** sx.b, ridge = m.ops / m.bandwidth;
@@ -471,7 +487,7 @@ let fillRanges = () => {};
   };
   pl.el.addEventListener('pointermove', e => { const [x, y] = at(pl, e); let best = -1, near = 196; for (const i of rows) { if (!chosen[i]) continue; const d = (xs[i] - x) ** 2 + (ys[i] - y) ** 2; if (d < near) { near = d; best = i; } } if (best < 0) hideTip(); else tell(best); });
   pl.el.addEventListener('keydown', e => { const list = rows.filter(i => chosen[i]), k = list.indexOf(hovered), to = {ArrowRight: k + 1, ArrowLeft: k - 1, Home: 0, End: list.length - 1}[e.key]; if (e.key === 'Escape') hideTip(); if (to === undefined || !list.length) return; e.preventDefault(); tell(list[Math.max(0, Math.min(list.length - 1, to))], true); });
-  watchers.push(() => pl.redraw());
+  watchers.push(calm(pl));
 })();
 
 // Bars of parts.

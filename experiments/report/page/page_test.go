@@ -177,6 +177,61 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// TestBrowserOdd: pages of reports that lack something are silent too, and say what they lack.
+func TestBrowserOdd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	ok := func(key string, values store.Values) store.Row {
+		values["status"], values["model_version"], values["arch"], values["model"] = "ok", "made", "a", "m"
+		return store.Row{Key: key, Values: values, Brief: true}
+	}
+	for _, tt := range []struct {
+		name   string
+		rows   []store.Row
+		points []store.Point
+		lacks  int // parts of the page that have nothing to draw
+	}{
+		{"one row", []store.Row{ok("a", store.Values{"seconds": 1.0, "joules": 2.0})}, nil, 5},
+		{"nothing is ok", []store.Row{{Key: "a", Values: store.Values{"status": "infeasible", "reason": "too large", "model_version": "made"}}}, nil, 6},
+		{"values of several kinds", []store.Row{ok("a", store.Values{"seconds": 1.0, "joules": 2.0}), ok("b", store.Values{"seconds": 1.5, "joules": 0.0})}, []store.Point{
+			{Sweep: "s", Index: 0, Key: "a", Status: "ok", Parameters: `{"x":1,"y":"auto","z":true,"seconds":0}`},
+			{Sweep: "s", Index: 1, Key: "b", Status: "ok", Parameters: `{"x":"all","y":null,"z":false,"w":[1,2]}`},
+			{Sweep: "s", Index: 2, Status: "invalid", Reason: "no", Parameters: `{}`},
+		}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db, err := store.Open(filepath.Join(t.TempDir(), "r.db"), store.Options{ModelVersion: "made"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			sweep := ""
+			if tt.points != nil {
+				sweep = "s"
+				if err := db.PutSweep(t.Context(), store.Sweep{Name: sweep, Spec: "no: [yaml", Kind: "sweep", SpecHash: "1", Count: 9}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.PutPoints(t.Context(), tt.rows, tt.points); err != nil {
+				t.Fatal(err)
+			}
+			r := report(t, db, sweep)
+			file := filepath.Join(t.TempDir(), "page.html")
+			if err := os.WriteFile(file, written(t, r), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			b := open(t, file, false)
+			if n := len(canvases) - int(b.number("document.querySelectorAll('canvas').length")); n != tt.lacks {
+				t.Errorf("%d parts have nothing to draw, want %d", n, tt.lacks)
+			}
+			if list := b.complaints(); len(list) > 0 {
+				t.Errorf("the page says %q", list)
+			}
+		})
+	}
+}
+
 // useScatter points at a point, and goes to the next one by key.
 func useScatter(t *testing.T, b *browser) {
 	var at struct{ X, Y, I float64 }
@@ -206,14 +261,17 @@ func useScatter(t *testing.T, b *browser) {
 func useBrush(t *testing.T, b *browser, points int) {
 	var at struct{ X, Y float64 }
 	b.eval(`(() => { const c = document.getElementById('c-parallel'); c.scrollIntoView({block: 'center'}); const r = c.getBoundingClientRect(); return {X: r.left + 70, Y: r.top} })()`, &at)
-	began := time.Now()
+	b.settle()
+	b.eval("(window.frames_ = [], (function next(t) { frames_.push(t); requestAnimationFrame(next); })(performance.now()), 0)", &at.Y)
+	b.eval("document.getElementById('c-parallel').getBoundingClientRect().top", &at.Y)
 	b.mouse("mousePressed", at.X, at.Y+100)
-	for i := range 10 {
-		b.mouse("mouseMoved", at.X, at.Y+110+float64(9*i))
+	for i := range 30 {
+		b.mouse("mouseMoved", at.X, at.Y+110+float64(3*i))
 	}
 	b.mouse("mouseReleased", at.X, at.Y+200)
+	t.Logf("brushing %d points: %.0f ms a frame in the middle, %.0f at most", points,
+		b.number("(d => d[d.length >> 1])(frames_.map((t, i) => i ? t - frames_[i - 1] : 0).sort((a, b) => a - b))"), b.number("Math.max(...frames_.map((t, i) => i ? t - frames_[i - 1] : 0))"))
 	b.settle()
-	t.Logf("brushing %d points: %.2f s for 12 movements of the mouse", points, time.Since(began).Seconds())
 	text := b.text("document.getElementById('chosen').textContent")
 	var some, all int
 	if n, _ := fmt.Sscanf(text, "%d of %d points", &some, &all); n != 2 || some <= 0 || some >= points || all != points {
