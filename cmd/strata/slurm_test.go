@@ -120,7 +120,9 @@ func TestSlurm(t *testing.T) {
 	until("shards 2 and 5 are halfway", func() bool {
 		for shard, stop := range map[int]func(pid int){
 			// It tries again for seconds when a job ends at once, and then says that there is none: its exit code tells nothing.
-			2: func(int) { scancel.Go(func() { _ = exec.Command("scancel", "--batch", "--signal=TERM", job+"_2").Run() }) },
+			2: func(int) {
+				scancel.Go(func() { _ = exec.Command("scancel", "--batch", "--signal=TERM", job+"_2").Run() })
+			},
 			5: func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) },
 		} {
 			if n := published(shard); n > 0 && !halfway[shard] {
