@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -114,10 +115,14 @@ func TestSlurm(t *testing.T) {
 	job := strings.TrimSpace(command("squeue", "-h", "-a", "-o", "%F", "--name", "kill"))
 	job, _, _ = strings.Cut(job, "\n")
 	halfway := map[int]bool{}
+	var scancel sync.WaitGroup
+	defer scancel.Wait()
 	until("shards 2 and 5 are halfway", func() bool {
 		for shard, stop := range map[int]func(pid int){
-			// It tries again when a job ends at once, and then says that there is none: its exit code tells nothing.
-			2: func(int) { _ = exec.Command("scancel", "--batch", "--signal=TERM", job+"_2").Run() },
+			// It tries again for seconds when a job ends at once, and then says that there is none: its exit code tells nothing.
+			2: func(int) {
+				scancel.Go(func() { _ = exec.Command("scancel", "--batch", "--signal=TERM", job+"_2").Run() })
+			},
 			5: func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) },
 		} {
 			if n := published(shard); n > 0 && !halfway[shard] {

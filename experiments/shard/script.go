@@ -91,10 +91,13 @@ func (j *Job) check(engine string) error {
 	}
 	if engine == "k8s" {
 		if j.Image == "" || j.Claim == "" {
-			errs = append(errs, errors.New("Kubernetes needs an image that holds the program, and the claim of a volume that all nodes can write"))
+			errs = append(errs, errors.New("jobs of Kubernetes need an image that holds the program, and the claim of a volume that all nodes can write"))
+		}
+		if j.Shards > 100_000 {
+			errs = append(errs, fmt.Errorf("%d shards: jobs of Kubernetes have at most 100000 indices of which any may fail", j.Shards))
 		}
 		if j.Only != nil {
-			errs = append(errs, errors.New("Kubernetes runs all indices of a job; the shards that are complete end at once"))
+			errs = append(errs, errors.New("jobs of Kubernetes run all their indices; the shards that are complete end at once"))
 		}
 	}
 	return errors.Join(errs...)
@@ -105,9 +108,7 @@ func (j *Job) indices() string {
 	if j.Only == nil {
 		return fmt.Sprintf("0-%d", j.Shards-1)
 	}
-	only := slices.Clone(j.Only)
-	slices.Sort(only)
-	only = slices.Compact(only)
+	only := j.only()
 	var parts []string
 	for i := 0; i < len(only); {
 		k := i
@@ -124,14 +125,21 @@ func (j *Job) indices() string {
 	return strings.Join(parts, ",")
 }
 
+// only is Only in order, each once.
+func (j *Job) only() []int64 {
+	only := slices.Clone(j.Only)
+	slices.Sort(only)
+	return slices.Compact(only)
+}
+
 // list is indices one by one, for a loop of the shell.
 func (j *Job) list() string {
 	if j.Only == nil {
 		return fmt.Sprintf("$(seq 0 %d)", j.Shards-1)
 	}
-	words := make([]string, len(j.Only))
-	for i, n := range j.Only {
-		words[i] = fmt.Sprint(n)
+	var words []string
+	for _, n := range j.only() {
+		words = append(words, fmt.Sprint(n))
 	}
 	return strings.Join(words, " ")
 }
@@ -269,12 +277,12 @@ func (j *Job) pbs() string {
 }
 
 // local writes a script that starts one process a shard on this machine. A signal is passed on to them; a shell that waits
-// returns when it gets one, so it waits again.
+// returns when it gets one, so it waits again. One that comes while shards are being started is for those that were.
 func (j *Job) local() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# Sweep %s in %d shards on this machine. Written by: strata sweep submit --to local\nset -u\nmkdir -p %s || exit 2\n", j.jobName(), j.Shards, quote(j.ShardFolder()))
 	b.WriteString("pids=\nstopped=\ntrap 'stopped=1; kill -TERM $pids 2>/dev/null' INT TERM HUP\n")
-	fmt.Fprintf(&b, "for i in %s; do\n  %s --workers %d >>%s\"$i\".log 2>&1 </dev/null &\n  pids=\"$pids $!\"\ndone\n", j.list(), j.runCommand("$i", scratch), j.cpus(), quote(j.ShardFolder()+"/shard-"))
+	fmt.Fprintf(&b, "for i in %s; do\n  %s --workers %d >>%s\"$i\".log 2>&1 </dev/null &\n  pids=\"$pids $!\"\n  [ -z \"$stopped\" ] || { kill -TERM $!; break; }\ndone\n", j.list(), j.runCommand("$i", scratch), j.cpus(), quote(j.ShardFolder()+"/shard-"))
 	b.WriteString("worst=0\nfor pid in $pids; do\n  wait \"$pid\"; code=$?\n  while kill -0 \"$pid\" 2>/dev/null; do wait \"$pid\"; code=$?; done\n")
 	b.WriteString("  [ \"$code\" -le \"$worst\" ] || worst=$code\ndone\n")
 	b.WriteString(j.mergeCommand() + "; code=$?\n")

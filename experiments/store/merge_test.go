@@ -143,16 +143,16 @@ func TestMergeEqualsOneRun(t *testing.T) {
 	dir := t.TempDir()
 	whole := named(t, dir, "whole.db")
 	fill(t, whole, func(int64) bool { return true })
-	paths := shardFiles(t, dir, 4)
+	paths := shardFiles(t, dir, 12)
 	slices.Reverse(paths) // the order does not matter
 	all := named(t, dir, "all.db")
 	for _, newRows := range []bool{true, false} { // the second time nothing changes
 		files, err := all.Merge(ctx, append(paths, paths[0]), MergeOptions{})
-		if err != nil || len(files) != 4 {
+		if err != nil || len(files) != 12 {
 			t.Fatalf("%v, %v", files, err)
 		}
 		for _, f := range files {
-			if f.Points != sweepPoints/4 || f.Rows == 0 || (f.NewPoints == f.Points) != newRows || (f.NewRows > 0) != newRows {
+			if f.Points != sweepPoints/12 || f.Rows == 0 || (f.NewPoints == f.Points) != newRows || (f.NewRows > 0) != newRows {
 				t.Errorf("%+v", f)
 			}
 		}
@@ -204,7 +204,7 @@ func TestMergeAnyParts(t *testing.T) {
 			paths = append(paths, s.Path())
 		}
 		all := named(t, dir, "all.db")
-		if _, err := all.Merge(ctx, paths, MergeOptions{}); err != nil {
+		if _, err := all.Merge(ctx, paths, MergeOptions{group: 1 + int(seed%3)}); err != nil {
 			t.Fatal(err)
 		}
 		sameContent(t, all, whole)
@@ -319,31 +319,33 @@ func TestMergeRefuses(t *testing.T) {
 			t.Cleanup(func() { db.Close() })
 		}, ErrBusy, "locked"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			good, bad, last := named(t, dir, "good.db"), named(t, dir, "bad.db"), named(t, dir, "last.db")
-			fill(t, good, func(i int64) bool { return i == 0 })
-			fill(t, last, func(i int64) bool { return i == 1 })
-			good.Close()
-			last.Close()
-			tt.make(t, bad)
-			bad.Close()
-			all := named(t, dir, "all.db")
-			files, err := all.Merge(ctx, []string{good.Path(), bad.Path(), last.Path()}, MergeOptions{Busy: 200 * time.Millisecond})
-			if err == nil || !errors.Is(err, tt.kind) {
-				t.Fatalf("error %v, want %v", err, tt.kind)
-			}
-			if got := strings.ReplaceAll(err.Error(), filepath.ToSlash(dir), "DIR"); !strings.Contains(got, tt.says) || !strings.HasPrefix(got, "DIR/bad.db: ") {
-				t.Errorf("%q does not begin with the file or say %q", got, tt.says)
-			}
-			if len(files) != 3 || files[0].Err != nil || files[1].Err == nil || files[2].Err != nil {
-				t.Errorf("%+v", files)
-			}
-			// Nothing of the bad one, all of the others.
-			want := named(t, dir, "want.db")
-			fill(t, want, func(i int64) bool { return i < 2 })
-			sameContent(t, all, want)
-		})
+		for _, group := range []int{0, 1} { // in one transaction, and in one each
+			t.Run(fmt.Sprint(tt.name, group), func(t *testing.T) {
+				dir := t.TempDir()
+				good, bad, last := named(t, dir, "good.db"), named(t, dir, "bad.db"), named(t, dir, "last.db")
+				fill(t, good, func(i int64) bool { return i == 0 })
+				fill(t, last, func(i int64) bool { return i == 1 })
+				good.Close()
+				last.Close()
+				tt.make(t, bad)
+				bad.Close()
+				all := named(t, dir, "all.db")
+				files, err := all.Merge(ctx, []string{good.Path(), bad.Path(), last.Path()}, MergeOptions{Busy: 200 * time.Millisecond, group: group})
+				if err == nil || !errors.Is(err, tt.kind) {
+					t.Fatalf("error %v, want %v", err, tt.kind)
+				}
+				if got := strings.ReplaceAll(err.Error(), filepath.ToSlash(dir), "DIR"); !strings.Contains(got, tt.says) || !strings.HasPrefix(got, "DIR/bad.db: ") {
+					t.Errorf("%q does not begin with the file or say %q", got, tt.says)
+				}
+				if len(files) != 3 || files[0].Err != nil || files[1].Err == nil || files[2].Err != nil {
+					t.Errorf("%+v", files)
+				}
+				// Nothing of the bad one, all of the others.
+				want := named(t, dir, "want.db")
+				fill(t, want, func(i int64) bool { return i < 2 })
+				sameContent(t, all, want)
+			})
+		}
 	}
 }
 
@@ -436,18 +438,51 @@ func TestMergeRunningShard(t *testing.T) {
 
 func TestMergeCancelled(t *testing.T) {
 	dir := t.TempDir()
-	paths := shardFiles(t, dir, 2)
+	paths := shardFiles(t, dir, 10)
 	all := named(t, dir, "all.db")
 	c, cancel := context.WithCancel(ctx)
 	_, err := all.Merge(c, paths, MergeOptions{Done: func(MergedFile) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
+	if n := counts(t, all)["run_inputs"]; n == 0 {
+		t.Error("nothing of the first files is there")
+	}
 	if _, err := all.Merge(ctx, paths, MergeOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	whole := named(t, dir, "whole.db")
 	fill(t, whole, func(int64) bool { return true })
+	sameContent(t, all, whole)
+}
+
+// TestMergeRanges: rows come in several ranges of keys when there are many, each once.
+func TestMergeRanges(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	whole := named(t, dir, "whole.db")
+	for k := range 3 {
+		s := named(t, dir, fmt.Sprintf("%d.db", k))
+		var rows []Row
+		for i := range 1500 {
+			r := sample(fmt.Sprintf("%016x", uint64(i*2+k)*0x9e3779b97f4a7c15)) // some rows are in two files
+			r.Brief = true
+			rows = append(rows, r)
+		}
+		for _, to := range []*Store{s, whole} {
+			if err := to.PutAll(ctx, rows); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Close()
+		paths = append(paths, s.Path())
+	}
+	all := named(t, dir, "all.db")
+	defer func(bytes int64) { rangeBytes = bytes }(rangeBytes)
+	rangeBytes = 1 << 10
+	if _, err := all.Merge(ctx, paths, MergeOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	sameContent(t, all, whole)
 }
 
