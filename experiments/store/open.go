@@ -140,7 +140,7 @@ func connect(abs, mode string, busy time.Duration, more ...string) (*sql.DB, err
 
 func (s *Store) openWriter(abs string, o Options, steps []string) (err error) {
 	// Rows that can be computed again need no protection from power loss, only from crashes.
-	if s.db, err = connect(abs, "rw", o.Busy, "_synchronous=NORMAL"); err != nil {
+	if s.db, err = connect(abs, "rw", o.Busy, "_synchronous=NORMAL", "_cache_size=-32768"); err != nil {
 		return err
 	}
 	ctx := context.Background()

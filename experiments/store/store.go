@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"iter"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -210,8 +212,9 @@ func (s *Store) PutPoints(ctx context.Context, rows []Row, points []Point) error
 	defer s.mu.Unlock()
 	stored := map[string]int{}
 	err := s.transaction(ctx, func(tx *sql.Tx) error {
-		for i, e := range es {
-			if err := s.put(ctx, tx, &rows[i], e, stored); err != nil {
+		// In the order of their keys, rows that are neighbours in the file are written together.
+		for _, i := range slices.SortedStableFunc(indices(len(rows)), func(a, b int) int { return strings.Compare(rows[a].Key, rows[b].Key) }) {
+			if err := s.put(ctx, tx, &rows[i], es[i], stored); err != nil {
 				return err
 			}
 		}
@@ -230,6 +233,17 @@ func (s *Store) PutPoints(ctx context.Context, rows []Row, points []Point) error
 		s.inputs[h] = n
 	}
 	return nil
+}
+
+// indices are 0 to n − 1.
+func indices(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Store) put(ctx context.Context, tx *sql.Tx, r *Row, e *encoded, stored map[string]int) error {

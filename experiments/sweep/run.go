@@ -148,7 +148,7 @@ func (s *Space) begin(ctx context.Context, o *Options, kind string) (*runner, fu
 }
 
 // collectAt is the garbage beside what lives, in percent, at which it is collected: points leave much of it, and little lives.
-const collectAt = 400
+const collectAt = 250
 
 // startedNow notes when a sweep was first started.
 func startedNow(ctx context.Context, db *store.Store, name string) error {
@@ -194,7 +194,7 @@ func (r *runner) work(ctx context.Context) error {
 		r.done[i] = true
 	}
 	todo := make(chan int64)
-	results := make(chan *outcome, 4*r.o.Workers)
+	results := make(chan *outcome, 2*batchPoints) // so that workers go on while a batch is put
 	var wait sync.WaitGroup
 	for w := range r.o.Workers {
 		wait.Go(func() {
@@ -457,10 +457,14 @@ func (r *runner) holds(p *store.Point, values map[string]any, early bool) bool {
 // constraints over results hold.
 func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row store.Values) {
 	s := r.space
-	values := maps.Clone(given)
-	for name := range s.results {
-		if _, input := given[name]; !input && row[name] != nil {
-			values[name] = row[name]
+	asked := len(s.columns) > 0 || slices.ContainsFunc(s.constraints, func(e *expression) bool { return !s.early(e) })
+	values := map[string]any{}
+	if asked {
+		values = maps.Clone(given)
+		for name := range s.results {
+			if _, input := given[name]; !input && row[name] != nil {
+				values[name] = row[name]
+			}
 		}
 	}
 	if b.Owned != nil {
@@ -492,7 +496,9 @@ func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row stor
 		text, _ := json.Marshal(own) // finite numbers
 		p.Columns = string(text)
 	}
-	r.holds(p, values, false)
+	if asked {
+		r.holds(p, values, false)
+	}
 }
 
 // refuse notes why a point was not answered.
