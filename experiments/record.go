@@ -281,6 +281,18 @@ func Record(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.Row, 
 		return store.Row{}, err
 	}
 	row.Values["answer"], row.Brief = string(text), false
+	for i := range a.Operators {
+		op := &a.Operators[i]
+		v := store.Values{"name": op.Name, "kind": op.Kind, "phase": op.Phase, "calls": op.Calls, "seconds": op.Seconds,
+			"share": op.Share, "bound_by": op.BoundBy, "ops": op.Ops, "hbm_bytes": op.Bytes, "joules": op.Joules}
+		if op.Source != "" {
+			v["source"] = op.Source
+		}
+		for _, c := range sim.Causes() {
+			v["stall_"+c.String()+"_seconds"] = op.Stalls.Of(c)
+		}
+		row.Operators = append(row.Operators, v)
+	}
 	return row, nil
 }
 
@@ -296,18 +308,6 @@ func RecordBrief(p *Point, r *eval.Request, a *eval.Answer, tool string) (store.
 	}
 	row.Values["parallel"] = parallelText(a.Parallel)
 	row.Values["chips"] = a.Parallel.Chips()
-	for i := range a.Operators {
-		op := &a.Operators[i]
-		v := store.Values{"name": op.Name, "kind": op.Kind, "phase": op.Phase, "calls": op.Calls, "seconds": op.Seconds,
-			"share": op.Share, "bound_by": op.BoundBy, "ops": op.Ops, "hbm_bytes": op.Bytes, "joules": op.Joules}
-		if op.Source != "" {
-			v["source"] = op.Source
-		}
-		for _, c := range sim.Causes() {
-			v["stall_"+c.String()+"_seconds"] = op.Stalls.Of(c)
-		}
-		row.Operators = append(row.Operators, v)
-	}
 	for _, c := range sim.Causes() {
 		row.Stalls = append(row.Stalls, store.Values{"cause": c.String(), "seconds": a.Stalls.Of(c)})
 	}

@@ -501,9 +501,9 @@ func (m *merger) rowConflict(ctx context.Context, src *source) error {
 		n, _ := row[1].(int64)
 		pairs = append(pairs, pair{text(row[0]), n})
 		return nil
-	}, `SELECT s.key, -1 FROM SRC.runs s JOIN main.runs d ON d.key = s.key WHERE s.model_version = d.model_version AND s.content_hash <> d.content_hash
+	}, `SELECT s.key, -1 FROM SRC.runs s JOIN main.runs d ON d.key = s.key WHERE s.model_version = d.model_version AND `+otherAnswer("s.content_hash", "d.content_hash")+`
 		AND s.status <> 'error' AND d.status <> 'error'
-		UNION ALL SELECT s.key, t.source FROM SRC.runs s JOIN temp.take t ON t.key = s.key WHERE s.model_version = ? AND s.content_hash <> t.hash
+		UNION ALL SELECT s.key, t.source FROM SRC.runs s JOIN temp.take t ON t.key = s.key WHERE s.model_version = ? AND `+otherAnswer("s.content_hash", "t.hash")+`
 		AND s.status <> 'error' AND t.status <> 'error' ORDER BY 1`, m.version)
 	if err != nil {
 		return err
@@ -528,11 +528,8 @@ func (m *merger) rowConflict(ctx context.Context, src *source) error {
 			old.Operators, now.Operators = nil, nil
 		}
 		diffs := differences(&old, &now)
-		if len(diffs) == 0 && kept {
-			continue // only what a hash is made of is another now
-		}
 		if len(diffs) == 0 {
-			diffs = []string{"in its operators, which were not kept"}
+			continue // only what a hash is made of is another now
 		}
 		return &Error{Path: src.Path, Kind: ErrConflict,
 			Text: fmt.Sprintf("determinism alarm: row %s of the same version of the models has another answer than in %s: %s", shorten(key), m.holder(ctx, "runs", "key", key), strings.Join(diffs, "; ")),

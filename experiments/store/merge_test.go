@@ -226,13 +226,6 @@ func TestMergeRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrConflict, "row k0000 of the same version of the models has another answer than in DIR/good.db: seconds 9.5 instead of 0"},
-		{"other operators that were not kept", func(t *testing.T, bad *Store) {
-			r, p := sweepPoint(0)
-			r.Operators = r.Operators[1:]
-			if err := bad.PutPoints(ctx, []Row{r}, []Point{p}); err != nil {
-				t.Fatal(err)
-			}
-		}, ErrConflict, "in its operators, which were not kept"},
 		{"point with another row", func(t *testing.T, bad *Store) {
 			_, p := sweepPoint(0)
 			p.Key = "other"

@@ -402,7 +402,8 @@ func TestSweepsAndMeta(t *testing.T) {
 	}
 	g, v := int64(3), 0.5
 	row := sample("k")
-	row.Brief = true
+	row.Brief, row.Operators = true, nil
+	delete(row.Values, "answer")
 	for _, status := range []string{"timeout", "rejected"} { // the second takes the place of the first
 		points := []Point{{Sweep: "hbm", Index: 1, Key: "k", Status: "ok", Parameters: `{"bw":1}`, Figures: map[string]float64{"area_mm2": 826}, Columns: `{"edp":2}`}, {Sweep: "hbm", Status: status, Reason: "too slow", Parameters: `{}`, Generation: &g, Violation: &v}}
 		if err := s.PutPoints(ctx, []Row{row}, points); err != nil {
@@ -425,6 +426,10 @@ func TestSweepsAndMeta(t *testing.T) {
 	}
 	if err := s.Put(ctx, sample("k")); err != nil { // the same row, whole
 		t.Error(err)
+	}
+	row.Values["seconds"] = 2.0
+	if err := s.Put(ctx, row); !errors.Is(err, ErrConflict) {
+		t.Errorf("another brief row: %v", err)
 	}
 	if err := s.PutPoints(ctx, nil, []Point{{Sweep: "hbm", Index: 2, Status: "ok", Reason: "why", Parameters: `{}`}}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("ok with a reason: %v", err)
