@@ -108,7 +108,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &bad):
 		return exitBadInput
 	case errors.As(err, &db):
-		for _, kind := range []error{store.ErrForeign, store.ErrNewer, store.ErrUnwritable, store.ErrCorrupt, store.ErrNotFound, store.ErrAmbiguous, store.ErrVersion, store.ErrTaken} {
+		for _, kind := range []error{store.ErrForeign, store.ErrNewer, store.ErrUnwritable, store.ErrCorrupt, store.ErrNotFound, store.ErrAmbiguous, store.ErrVersion, store.ErrTaken, store.ErrSame} {
 			if errors.Is(err, kind) {
 				return exitBadInput
 			}

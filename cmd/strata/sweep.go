@@ -87,7 +87,7 @@ func (f *shardFlags) register(c *cobra.Command, problems *experiments.Problems) 
 func (f *shardFlags) read(problems *experiments.Problems) (s shard.Shard, workers int, notes []string) {
 	s, from, err := shard.FromEnvironment(f.shard, os.LookupEnv)
 	if err != nil {
-		problems.Add(&experiments.Invalid{Field: "shard", Message: err.Error()})
+		problems.Add(&experiments.Invalid{Field: "shard", Message: strings.TrimPrefix(err.Error(), "--shard: ")})
 	} else if from != "" && f.shard == "" {
 		notes = append(notes, fmt.Sprintf("shard %s, by %s", s, from))
 	}

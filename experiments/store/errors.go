@@ -24,6 +24,7 @@ var (
 	ErrConflict   = errors.New("determinism alarm")
 	ErrTaken      = errors.New("the name of a sweep is taken by one with other points")
 	ErrInvalid    = errors.New("invalid row")
+	ErrSame       = errors.New("source and destination are one file")
 	ErrVersion    = errors.New("another version of the models")
 )
 

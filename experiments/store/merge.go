@@ -142,7 +142,7 @@ func (m *merger) look(ctx context.Context, paths []string) []MergedFile {
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && os.SameFile(info, m.s.file):
-			f.Err = &Error{Path: path, Kind: ErrInvalid, Text: "the file would be merged into itself", Hint: "leave it out: what is in it stays"}
+			f.Err = &Error{Path: path, Kind: ErrSame, Text: "the file would be merged into itself", Hint: "leave it out: what is in it stays"}
 		case err == nil && slices.ContainsFunc(infos, func(i os.FileInfo) bool { return os.SameFile(i, info) }):
 			continue // named twice
 		default:

@@ -408,7 +408,7 @@ func TestMergeItself(t *testing.T) {
 	if err := s.Put(ctx, sample("k")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Merge(ctx, []string{s.Path()}, MergeOptions{}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "into itself") {
+	if _, err := s.Merge(ctx, []string{s.Path()}, MergeOptions{}); !errors.Is(err, ErrSame) || !strings.Contains(err.Error(), "into itself") {
 		t.Error(err)
 	}
 }

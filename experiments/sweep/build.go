@@ -121,7 +121,17 @@ func (b *Builder) point(values []Value) (p *experiments.Point, m *changed, err e
 		}
 	}
 	o.Defaults()
+	for _, l := range options {
+		if l.field.Name == "prompt" { // 0 that was given is no default: a step of decoding with nothing cached
+			_ = l.field.Set(&o, l.text) // it was set before
+		}
+	}
 	o.Normalize()
+	if o.LoRA != nil { // options of adapters are given one by one; a flag has all of them
+		if err := o.LoRA.Normalize(); err != nil {
+			return nil, nil, &experiments.Invalid{Field: "lora", Message: messageOf(err)}
+		}
+	}
 	m = b.machine(name, set)
 	if m.err != nil {
 		return nil, nil, m.err

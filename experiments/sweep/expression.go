@@ -71,6 +71,16 @@ func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	return e, nil
 }
 
+// isName reports whether expressions take a word for a name: true, in and the like have a meaning of their own.
+func isName(word string) bool {
+	tree, err := parser.Parse(word)
+	if err != nil {
+		return false
+	}
+	_, ok := tree.Node.(*ast.IdentifierNode)
+	return ok
+}
+
 type visit func(ast.Node)
 
 func (v visit) Visit(n *ast.Node) { v(*n) }
@@ -144,6 +154,15 @@ func explain(err error, known names) error {
 	return fmt.Errorf("character %d: %s", e.Column+1, message)
 }
 
+// short is an error of an expression while it is worked out, without the drawing of where in the text.
+func short(err error) error {
+	var e *file.Error
+	if errors.As(err, &e) {
+		return errors.New(oneLine(strings.TrimPrefix(e.Message, "runtime error: ")))
+	}
+	return err
+}
+
 // missing says that a name has no value for a point.
 type missing struct{ name string }
 
@@ -159,7 +178,7 @@ func (e *expression) holds(values map[string]any) (ok bool, violation float64, e
 	}
 	out, err := expr.Run(e.program, values)
 	if err != nil {
-		return false, 1, err
+		return false, 1, short(err)
 	}
 	if ok, _ = out.(bool); ok {
 		return true, 0, nil
@@ -169,7 +188,7 @@ func (e *expression) holds(values map[string]any) (ok bool, violation float64, e
 		for i, p := range []*vm.Program{t.left, t.right} {
 			v, err := expr.Run(p, values)
 			if err != nil {
-				return false, 1, err
+				return false, 1, short(err)
 			}
 			sides[i], _ = v.(float64)
 		}
@@ -199,7 +218,7 @@ func (e *expression) value(values map[string]any) (float64, error) {
 	}
 	out, err := expr.Run(e.program, values)
 	if err != nil {
-		return 0, err
+		return 0, short(err)
 	}
 	v, _ := out.(float64)
 	if math.IsNaN(v) || math.IsInf(v, 0) {

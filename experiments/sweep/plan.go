@@ -77,7 +77,7 @@ func (s *Space) Plan(ctx context.Context, o PlanOptions) (*Plan, error) {
 		} else {
 			var point store.Point
 			if r.holds(&point, s.given(values), true) {
-				if _, err := r.build.Build(values); err != nil {
+				if _, err := r.built(values); err != nil {
 					s.refuse(&point, err)
 				}
 			}

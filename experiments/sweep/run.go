@@ -368,7 +368,7 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	if !r.holds(p, given, true) {
 		return
 	}
-	b, err := r.build.Build(values)
+	b, err := r.built(values)
 	if err != nil {
 		s.refuse(p, err)
 		return
@@ -407,6 +407,16 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	if p.Status == OK {
 		r.finish(p, b, given, row.Values)
 	}
+}
+
+// built makes the request of a point. A panic is an error of the point, as one of the simulator is.
+func (r *runner) built(values []Value) (b *Built, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicked{v, where(debug.Stack())}
+		}
+	}()
+	return r.build.Build(values)
 }
 
 // answered takes the answer to a point from the store, if it is there.

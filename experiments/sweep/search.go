@@ -212,9 +212,10 @@ func (s *Space) settled(c search.Candidate) []Value {
 
 // candidate runs one point of a search; nil if the run was stopped.
 func (r *runner) candidate(ctx context.Context, c search.Candidate, i, generation int64) *outcome {
-	out := &outcome{index: i, point: store.Point{Sweep: r.space.File.Name, Index: i, Parameters: "{}", Generation: &generation}}
+	out := &outcome{index: i, point: store.Point{Sweep: r.space.File.Name, Index: i, Generation: &generation}}
 	values := r.space.valuesOf(c)
 	if _, err := r.space.switchOff(values); err != nil {
+		out.point.Parameters = r.space.Parameters(values) // as a search that goes on finds them
 		out.point.Status, out.point.Reason = Invalid, err.Error()
 		return out
 	}

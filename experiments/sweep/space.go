@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/experiments"
@@ -90,6 +91,9 @@ type target struct {
 // MaxPoints bounds the points of a space.
 const MaxPoints = 1_000_000_000
 
+// maxName bounds the name of a sweep, which is a part of names of files.
+const maxName = 100
+
 // builder checks a file.
 type builder struct {
 	*Space
@@ -107,6 +111,9 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 		return nil, quotes(data, err)
 	}
 	b := &builder{Space: s, name: name, lines: lines}
+	if n := s.File.Name; len(n) > maxName || strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		b.problem("name", fmt.Sprintf("at most %d bytes that can be printed", maxName), "%.40q names files and rows", n)
+	}
 	b.base(find)
 	for i := range s.File.Axes {
 		b.axis(i, find)
@@ -190,6 +197,7 @@ func (b *builder) base(find Finder) {
 		b.model(f.Model, "model", find)
 	}
 	var o experiments.Options
+	var prompt string
 	for _, part := range []struct {
 		name string
 		set  map[string]string
@@ -201,12 +209,19 @@ func (b *builder) base(find Finder) {
 				b.problem(at, didYouMean(strings.ReplaceAll(name, "-", "_"), experiments.OptionFields()), "no such option")
 				continue
 			}
-			if err := field.Set(&o, part.set[name]); err != nil {
+			if err := setOption(field, &o, part.set[name]); err != nil {
 				b.problem(at, "", "%s", messageOf(err))
+				continue
+			}
+			if field.Name == "prompt" {
+				prompt = part.set[name]
 			}
 		}
 	}
 	o.Defaults()
+	if prompt != "" { // 0 that was given is no default
+		_ = experiments.OptionField("prompt").Set(&o, prompt) // it was set before
+	}
 	for _, name := range experiments.OptionFields() {
 		if v := experiments.OptionField(name).Get(&o); !strings.Contains(name, ".") {
 			switch v.(type) {
@@ -229,6 +244,20 @@ func (b *builder) base(find Finder) {
 			b.problem("model_set."+path, "", "%s", messageOf(err))
 		}
 	}
+}
+
+// counts are options of which 0 means that they were not given, and which strata run takes from 1 on.
+var counts = []string{"batch", "generate", "layers", "draft_tokens", "tp", "pp", "in_flight", "ep", "moe_tp", "attn_dp", "seq_len", "micro_batch", "cp", "global_batch", "dp", "interleave", "shard"}
+
+// setOption reads a text into an option, as the flag of strata run does.
+func setOption(f *experiments.Field, o *experiments.Options, text string) error {
+	if err := f.Set(o, text); err != nil {
+		return err
+	}
+	if n, ok := f.Get(o).(int64); ok && n < 1 && slices.Contains(counts, f.Name) {
+		return &experiments.Invalid{Field: f.Name, Message: fmt.Sprintf("%d: must be at least 1", n)}
+	}
+	return nil
 }
 
 func didYouMean(name string, known []string) string {
@@ -344,8 +373,12 @@ func (b *builder) axis(i int, find Finder) {
 	if a.name == "" {
 		a.name = nameOf(f.Path)
 	}
-	if !name.MatchString(a.name) {
-		b.problem(at+".name", "letters, digits and _, such as "+strings.Trim(word.ReplaceAllString(a.name, "_"), "_"), "%q cannot be used in expressions", a.name)
+	named := at + ".name"
+	if f.Name == "" {
+		named = at + ".path"
+	}
+	if !name.MatchString(a.name) || !isName(a.name) {
+		b.problem(named, "name: of letters, digits and _, not a digit first and no word of expressions", "%q cannot be used in expressions", a.name)
 	}
 	if slices.ContainsFunc(b.axes, func(o *axis) bool { return o.name == a.name }) {
 		b.problem(at+".path", "give it another name:", "there is an axis %s before it", a.name)
@@ -360,8 +393,16 @@ func (b *builder) axis(i int, find Finder) {
 		}
 		a.targets = append(a.targets, t)
 	}
-	t := a.targets[0]
-	read := func(at, text string) any { // as the first target
+	if len(a.targets) > 1 && slices.ContainsFunc(a.targets, func(t target) bool { return t.kind == 'a' || t.kind == 'm' }) {
+		b.problem(at+".also", "give them axes of their own", "a machine or a model is no value of something else")
+		return
+	}
+	if _, column := b.results[a.name]; f.Name != "" && f.Name != nameOf(f.Path) && (column || experiments.OptionField(a.name) != nil || a.name == "arch" || a.name == "model") {
+		if !slices.ContainsFunc(a.targets, func(t target) bool { return t.kind == 'o' && t.path == a.name }) {
+			b.problem(at+".name", "another name", "%s is a column of results or an option, and the axis is of %s", a.name, f.Path)
+		}
+	}
+	readAs := func(t target, at, text string) any {
 		switch t.kind {
 		case 'a':
 			if b.machine(text, at, find) == nil {
@@ -381,10 +422,14 @@ func (b *builder) axis(i int, find Finder) {
 			return v
 		}
 		var o any = &experiments.Options{}
+		var err error
 		if t.kind == 'f' {
 			o = &llm.Model{}
+			err = t.field.Set(o, text)
+		} else {
+			err = setOption(t.field, o.(*experiments.Options), text)
 		}
-		if err := t.field.Set(o, text); err != nil {
+		if err != nil {
 			b.problem(at, "", "%s", messageOf(err))
 			return nil
 		}
@@ -393,6 +438,15 @@ func (b *builder) axis(i int, find Finder) {
 			return v
 		}
 		return text
+	}
+	read := func(at, text string) any { // as the first target; the others must take it too
+		v := readAs(a.targets[0], at, text)
+		for _, t := range a.targets[1:] {
+			if v != nil && readAs(t, at, text) == nil {
+				return nil
+			}
+		}
+		return v
 	}
 	before := len(b.problems)
 	switch {
@@ -429,9 +483,27 @@ func (b *builder) axis(i int, find Finder) {
 		var err error
 		if a.when, err = compile(f.When, known); err != nil {
 			b.problem(at+".when", "it may use options and axes before it", "%v", err)
+		} else {
+			for _, n := range a.when.uses {
+				if !slices.ContainsFunc(b.axes, func(o *axis) bool { return o.name == n }) && b.moves(i, n) {
+					b.problem(at+".when", "it may use options and axes before it", "%s is not known yet: it is of this axis or of one after it", n)
+				}
+			}
 		}
 	}
 	b.axes = append(b.axes, a)
+}
+
+// moves reports whether an axis from the i-th on has that name or changes the option of that name.
+func (b *builder) moves(i int, name string) bool {
+	return slices.ContainsFunc(b.File.Axes[i:], func(a Axis) bool {
+		for _, path := range append([]string{a.Path}, a.Also...) {
+			if f := experiments.OptionField(path); path == name || f != nil && f.Name == name {
+				return true
+			}
+		}
+		return a.Name == name || a.Name == "" && nameOf(a.Path) == name
+	})
 }
 
 // sample is a value of the type of an axis.
@@ -446,7 +518,7 @@ func (a *axis) sample() any {
 // valueOf is a value of an axis.
 func valueOf(v any, text string) Value {
 	switch x := v.(type) {
-	case string, bool:
+	case string, bool, int64:
 		return Value{Text: text, Any: x}
 	}
 	n, whole := number(v)
@@ -686,6 +758,10 @@ func (b *builder) goals() {
 			} else {
 				b.problem(at, didYouMean(o.Column, slices.Collect(maps.Keys(b.results))), "%s: no such column of results", o.Column)
 			}
+			continue
+		}
+		if slices.ContainsFunc(b.objectives, func(p pareto.Objective) bool { return p.Name == o.Column }) {
+			b.problem(at, "leave one of them out", "%s is an objective already", o.Column)
 			continue
 		}
 		direction := pareto.Min

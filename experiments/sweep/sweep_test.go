@@ -193,6 +193,18 @@ objectives: [{column: second}, {column: bound_by}]
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, range: {from: 1, to: 9}}\n", "a grid has no end of values of batch"},
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: chip.memory[hbm].bandwidth, values: [1 TB/s]}\n", "a path with brackets needs quotes"},
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: []}\n", "it has no values"},
+		{"name: x\naxes:\n  - {path: arch, also: [model], values: [h100-sxm]}\n", "f.yaml:3: axes[0].also: a machine or a model is no value of something else"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, also: [chip.clock], values: [1]}\n", `axes[0].values[0]: "1": a frequency needs a unit`},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1, 2], when: \"batch > 1\"}\n", "f.yaml:5: axes[0].when: batch is not known yet"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1, 2], when: \"tp > 1\"}\n  - {path: tp, values: [1, 2]}\n", "f.yaml:5: axes[0].when: tp is not known yet"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, name: tp, values: [1]}\n  - {path: tp, name: batch, values: [1]}\n", "f.yaml:5: axes[tp].name: tp is a column of results or an option, and the axis is of batch"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, name: seconds, values: [1]}\n", "seconds is a column of results or an option"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, name: \"true\", values: [1]}\n", `f.yaml:5: axes[true].name: "true" cannot be used in expressions`},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: \"chip.memory[0].bandwidth\", values: [1 TB/s]}\n", `f.yaml:5: axes[0].path: "0_bandwidth" cannot be used in expressions`},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\nmapping: {tp: 0}\naxes:\n  - {path: batch, values: [0]}\n", "f.yaml:4: mapping.tp: 0: must be at least 1\nf.yaml:6: axes[0].values[0]: 0: must be at least 1"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1]}\nobjectives: [{column: seconds}, {column: seconds, goal: max}]\n", "objectives[1].column: seconds is an objective already"},
+		{"name: \"a\\nb\"\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1]}\n", "f.yaml:1: name: "},
+		{"name: " + strings.Repeat("n", 300) + "\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1]}\n", "f.yaml:1: name: "},
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\nsampler: {kind: random}\naxes:\n  - {path: batch, values: [1]}\n", "how many points?"},
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, range: {from: 1, to: 99999, step: 1}}\n  - {path: prompt, range: {from: 1, to: 99999, step: 1}}\n", "the grid has more than"},
 	} {
@@ -661,6 +673,55 @@ func TestSearch(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A condition that cannot be worked out makes a point invalid, and does not keep the search from going on.
+func TestSearchGoesOn(t *testing.T) {
+	text := strings.Replace(joint, "columns:", "  - {path: tp, values: [1, 2], when: \"8 % (batch - 2) >= 0\"}\ncolumns:", 1)
+	text = strings.Replace(text, "generations: 12", "generations: 2", 1)
+	s := read(t, text)
+	db := open(t, filepath.Join(t.TempDir(), "a.db"))
+	for range 2 {
+		p, err := s.Search(context.Background(), Options{Store: db, Tool: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Status[Invalid] == 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+// Options that are left out, adapters given one by one, and a prompt of 0 come to the requests of strata run.
+func TestBuildOptions(t *testing.T) {
+	s := read(t, `name: x
+arch: h100-sxm
+model: llama2-7b
+workload: {phase: decode, fidelity: analytic, lora.targets: mlp}
+axes:
+  - {path: prompt, values: [0, 512]}
+  - {path: lora.rank, values: [0, 8]}
+`)
+	b := NewBuilder(s)
+	for i, want := range []int64{0, 0, 512, 512} {
+		values, _, err := s.Point(int64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.Build(values)
+		if i%2 == 0 {
+			if !experiments.IsInput(err) || !strings.Contains(err.Error(), "rank is missing") {
+				t.Errorf("point %d: %v", i, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := got.Point.Options; o.Prompt != want || o.LoRA.String() != "rank=8,adapters=1,targets=gate,up,down,dtype=bf16" {
+			t.Errorf("point %d: prompt %d, adapters %s", i, o.Prompt, o.LoRA)
+		}
 	}
 }
 

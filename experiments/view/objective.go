@@ -88,6 +88,10 @@ func (s *Source) Declared() ([]Objective, error) {
 		text := o.Column
 		if o.Goal != "" {
 			text += ":" + o.Goal
+		} else if c, err := s.Column(text); err == nil {
+			if _, usual := Goal(c); !usual { // as the sweep itself takes it
+				text += ":min"
+			}
 		}
 		parsed, err := s.Objective(text)
 		if err != nil {
