@@ -20,6 +20,12 @@ type Field struct {
 	index []int
 }
 
+// OfTraining reports whether a field of options counts with phases train and finetune alone.
+func (f *Field) OfTraining() bool {
+	o := reflect.TypeFor[Options]()
+	return len(f.index) > 1 && o.Field(f.index[0]).Type == reflect.TypeFor[*TrainOptions]()
+}
+
 // fieldsOf lists the leaves of a struct. What leave names is not one.
 func fieldsOf(t reflect.Type, leave ...string) map[string]*Field {
 	all := map[string]*Field{}

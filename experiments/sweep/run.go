@@ -497,7 +497,8 @@ func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row stor
 			switch {
 			case errors.As(err, &lacks): // as a column of results without a value
 			case err != nil:
-				p.Status, p.Reason = Failed, oneLine(fmt.Sprintf("column %s: %v", c.name, err))
+				one := 1.0 // a point that cannot be compared, by its file and not by a fault
+				p.Status, p.Reason, p.Violation = Rejected, oneLine(fmt.Sprintf("column %s: %v", c.name, err)), &one
 				return
 			default:
 				own[c.name], values[c.name] = v, v

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/pareto"
 	"github.com/stratasim/strata/experiments/search"
@@ -24,6 +25,7 @@ import (
 	"github.com/stratasim/strata/sim/portable"
 	"github.com/stratasim/strata/sim/spec"
 	"github.com/stratasim/strata/sim/units"
+	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -62,6 +64,7 @@ type column struct {
 // axis is an axis that was checked.
 type axis struct {
 	name    string
+	base    any // what the leaf is where the axis is off; nil where that is not known
 	targets []target
 	values  []Value // of a list or a stepped range
 	from    float64 // of an open range
@@ -219,6 +222,7 @@ func (b *builder) base(find Finder) {
 		}
 	}
 	o.Defaults()
+	b.phases(swept("phase"), o.Phase)
 	if prompt != "" { // 0 that was given is no default
 		_ = experiments.OptionField("prompt").Set(&o, prompt) // it was set before
 	}
@@ -257,7 +261,41 @@ func setOption(f *experiments.Field, o *experiments.Options, text string) error 
 	if n, ok := f.Get(o).(int64); ok && n < 1 && slices.Contains(counts, f.Name) {
 		return &experiments.Invalid{Field: f.Name, Message: fmt.Sprintf("%d: must be at least 1", n)}
 	}
+	if allowed := words[f.Name]; allowed != nil && !slices.Contains(allowed, f.Get(o).(string)) {
+		return &experiments.Invalid{Field: f.Name, Message: fmt.Sprintf("%q: must be one of %s", text, strings.Join(allowed, ", ")), Hint: didYouMean(text, allowed)}
+	}
 	return nil
+}
+
+// words are what options take that have a few values only.
+var words = map[string][]string{
+	"phase":    {"prefill", "decode", "generate", "serve", experiments.Train, experiments.FineTune},
+	"fidelity": {eval.Event, eval.Analytic},
+	"arrivals": {traces.Steady, traces.Burst},
+}
+
+// phases refuses options of training where no point trains.
+func (b *builder) phases(swept bool, phase string) {
+	trains := phase == experiments.Train || phase == experiments.FineTune
+	if trains || swept {
+		return
+	}
+	hint := "leave it out, or phase: train"
+	for _, part := range []struct {
+		name string
+		set  map[string]string
+	}{{"workload", b.File.Workload}, {"mapping", b.File.Mapping}} {
+		for _, name := range slices.Sorted(maps.Keys(part.set)) {
+			if f := experiments.OptionField(name); f != nil && f.OfTraining() {
+				b.problem(part.name+"."+name, hint, "it goes with training, and the phase is %s", phase)
+			}
+		}
+	}
+	for i, a := range b.File.Axes {
+		if f := experiments.OptionField(a.Path); f != nil && f.OfTraining() {
+			b.problem(fmt.Sprintf("axes[%d].path", i), hint, "%s goes with training, and the phase is %s", a.Path, phase)
+		}
+	}
 }
 
 func didYouMean(name string, known []string) string {
@@ -491,7 +529,32 @@ func (b *builder) axis(i int, find Finder) {
 			}
 		}
 	}
+	a.base = b.baseOf(a.targets[0])
 	b.axes = append(b.axes, a)
+}
+
+// baseOf is what a leaf is without the axis, as conditions see it; nil where that hangs on another axis or is not given.
+func (b *builder) baseOf(t target) any {
+	switch t.kind {
+	case 'o':
+		return b.inputs[t.path]
+	case 'l':
+		if m := b.machines[b.File.Arch]; m != nil {
+			if text, err := spec.Get(m.machine, t.path); err == nil {
+				if v := b.leaf("", m.machine, t.path, text); v != nil {
+					return valueOf(v, text).Any
+				}
+			}
+		}
+	case 'f':
+		if m := b.models[b.File.Model]; m != nil {
+			switch v := t.field.Get(m).(type) {
+			case int64, float64, bool, string:
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // moves reports whether an axis from the i-th on has that name or changes the option of that name.
@@ -908,7 +971,9 @@ func (s *Space) switchOff(values []Value) (off []int, err error) {
 			known = maps.Clone(s.inputs)
 		}
 		for i := range k {
-			if !values[i].Off {
+			if values[i].Off {
+				known[s.axes[i].name] = s.axes[i].base
+			} else {
 				known[s.axes[i].name] = values[i].Any
 				for _, t := range s.axes[i].targets {
 					if _, ok := s.inputs[t.path]; ok {
@@ -941,10 +1006,8 @@ func (s *Space) given(values []Value) map[string]any {
 		}
 		if !values[k].Off {
 			known[a.name] = v
-		} else if len(a.targets) > 0 {
-			if v, ok := s.inputs[a.targets[0].path]; ok {
-				known[a.name] = v
-			}
+		} else {
+			known[a.name] = a.base
 		}
 	}
 	return known

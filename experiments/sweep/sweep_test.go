@@ -82,6 +82,39 @@ func TestPoints(t *testing.T) {
 	}
 }
 
+// An axis that is off has the value of the base in conditions, be it an option or a leaf of the machine or the model.
+func TestAxesThatAreOff(t *testing.T) {
+	s := read(t, `
+name: off
+arch: h100-sxm
+model: llama2-7b
+workload: {phase: decode, layers: 1, fidelity: analytic}
+axes:
+  - {path: batch, values: [1, 2]}
+  - {path: chip.clock, name: clock, values: [1 GHz, 1.5 GHz], when: "batch > 1"}
+  - {path: model.hidden, name: hidden, values: [2048, 8192], when: "clock > 1.8e9"}
+  - {path: prompt, values: [128, 256], when: "hidden == 4096"}
+columns: {worse: "1 / (batch - 1)"}
+`)
+	var got []string
+	for i := range s.Points() {
+		if values, ok, err := s.Point(i); err != nil {
+			t.Fatal(err)
+		} else if ok {
+			got = append(got, s.Parameters(values))
+		}
+	}
+	want := []string{`{"batch":1,"hidden":2048}`, `{"batch":1,"hidden":8192}`, `{"batch":2,"clock":1000000000,"prompt":128}`, `{"batch":2,"clock":1000000000,"prompt":256}`,
+		`{"batch":2,"clock":1500000000,"prompt":128}`, `{"batch":2,"clock":1500000000,"prompt":256}`}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	_, p := run(t, s, filepath.Join(t.TempDir(), "x.db"), Options{})
+	if p.Status[Rejected] != 2 || p.Status[OK] != 4 || p.Status[Failed] > 0 { // a column that divides by zero rejects
+		t.Errorf("%+v", p)
+	}
+}
+
 // Ranges have the values that a person would count, in the units of their leaves.
 func TestRanges(t *testing.T) {
 	for _, tt := range []struct{ axis, want string }{
@@ -188,6 +221,9 @@ objectives: [{column: second}, {column: bound_by}]
 	}
 	for _, tt := range []struct{ text, want string }{
 		{"name: x\naxes: []\n", "axes"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: fidelity, values: [analytic, analitic]}\n", "did you mean analytic?"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\nworkload: {phase: bogus}\naxes:\n  - {path: batch, values: [1]}\n", "f.yaml:4: workload.phase: \"bogus\": must be one of prefill, decode"},
+		{"name: x\narch: h100-sxm\nmodel: llama2-7b\nmapping: {zero: 1}\naxes:\n  - {path: dp, values: [1]}\n", "f.yaml:4: mapping.zero: it goes with training, and the phase is generate"},
 		{"name: x\naxes:\n  - {path: batch, values: [1]}\n", "which machine?"},
 		{"name: x\narch: h100-sxn\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1]}\n", `did you mean "h100-sxm"?`},
 		{"name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, range: {from: 1, to: 9}}\n", "a grid has no end of values of batch"},
