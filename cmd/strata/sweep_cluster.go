@@ -444,6 +444,7 @@ func readStatus(ctx context.Context, space *sweep.Space, files []string, shards 
 			if index < 0 || index >= int64(len(points)) {
 				return nil
 			}
+			reason = sweep.Group(status, reason)
 			key := [2]string{status, reason}
 			n, known := numbers[key]
 			if !known {

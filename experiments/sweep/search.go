@@ -316,11 +316,7 @@ func (s *Space) Best(ctx context.Context, db *store.Store) (*Best, error) {
 		if p.Status == OK {
 			all = append(all, p)
 		} else {
-			reason := p.Reason
-			if p.Status == Infeasible { // by how much is another text for every point
-				reason, _, _ = strings.Cut(reason, ":")
-			}
-			b.Rejected[Refusal{p.Status, reason}]++
+			b.Rejected[Refusal{p.Status, Group(p.Status, p.Reason)}]++
 		}
 		return nil
 	}); err != nil || len(s.objectives) == 0 {
@@ -359,6 +355,14 @@ func (s *Space) Best(ctx context.Context, db *store.Store) (*Best, error) {
 	}
 	slices.SortStableFunc(b.Front, func(x, y FrontPoint) int { return slices.Compare(x.Values, y.Values) })
 	return b, nil
+}
+
+// Group is the reason for a status without what differs from point to point: by how much a point does not fit.
+func Group(status, reason string) string {
+	if status == Infeasible {
+		reason, _, _ = strings.Cut(reason, ":")
+	}
+	return reason
 }
 
 // Reasons lists why points are not feasible, the most frequent first.
