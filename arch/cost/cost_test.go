@@ -267,7 +267,7 @@ func TestMonotone(t *testing.T) {
 		}
 		b := *a
 		if err := errors.Join(a.Set(path, less), b.Set(path, more)); err != nil {
-			t.Skip(err) // of a machine that cannot be
+			t.Fatal(err)
 		}
 		small, err1 := cost.Of(a)
 		large, err2 := cost.Of(&b)
