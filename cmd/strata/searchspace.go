@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,19 +15,15 @@ import (
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/experiments/sweep"
-	"github.com/stratasim/strata/sim/units"
 )
 
 // searchSpace is strata search FILE.
 type searchSpace struct {
-	db           string
-	workers      int64
-	timeout      time.Duration
-	memory       string
-	retry        []string
-	quiet, plain bool
-	form         string
-	problems     experiments.Problems
+	db       string
+	workers  int64
+	limits   limitFlags
+	form     string
+	problems experiments.Problems
 }
 
 func newSearch() *cobra.Command {
@@ -60,25 +55,15 @@ strata search mapping finds the best division of a step of training.`,
 	fs := c.Flags()
 	fs.StringVar(&f.db, "db", "results.db", "results database `FILE`")
 	fs.Var(&count{name: "workers", into: &f.workers, min: 1, max: 4096, problems: &f.problems}, "workers", "points to work on at a time (default the processors there are)")
-	fs.DurationVar(&f.timeout, "timeout", 0, "`TIME` after which a point is given up, such as 30s (default none)")
-	fs.StringVar(&f.memory, "memory", "", "`SIZE` of memory that the process may take, such as 8 GiB (default none)")
-	fs.Var(&choices{"retry", &f.retry, sweep.Retried(), &f.problems}, "retry", "run points again that ended so: timeout, memory, error")
+	f.limits.register(c, &f.problems)
 	formFlag(c, &f.form, &f.problems)
-	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no notes and no progress")
-	fs.BoolVar(&f.plain, "no-progress", false, "no line of progress on a terminal")
-	complete(c, "retry", sweep.Retried)
 	completeYAML(c)
 	c.AddCommand(newSearchMapping())
 	return family(c)
 }
 
 func (f *searchSpace) run(c *cobra.Command, name string) (err error) {
-	var limit units.Bytes
-	if f.memory != "" {
-		if err := limit.UnmarshalText([]byte(f.memory)); err != nil || limit <= 0 {
-			f.problems.Add(&experiments.Invalid{Field: "memory", Message: fmt.Sprintf("%q: must be a size with its unit", shorten(f.memory)), Hint: "such as 8 GiB"})
-		}
-	}
+	o := f.limits.options(&f.problems)
 	if f.db == "" {
 		f.problems.Add(&experiments.Invalid{Field: "db", Message: "the name of the file is empty", Hint: "perhaps a variable of the shell is not set"})
 	}
@@ -102,21 +87,13 @@ func (f *searchSpace) run(c *cobra.Command, name string) (err error) {
 			err = e
 		}
 	}()
-	if !f.quiet {
+	if !f.limits.quiet {
 		for _, n := range db.Warnings() {
 			note(c, n)
 		}
 	}
-	line := newSweepLine(c.ErrOrStderr(), f.quiet, f.plain)
-	p, err := space.Search(c.Context(), sweep.Options{Store: db, Tool: tool(), Workers: int(f.workers), Timeout: f.timeout, Memory: int64(limit), Retry: f.retry, Progress: line.update})
-	line.stop()
-	if p != nil && !f.quiet {
-		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %s\n", space.File.Name, line.summary(p))
-	}
-	switch {
-	case err != nil && c.Context().Err() != nil:
-		return &failed{exitInterrupted, "interrupted: run it again to go on"}
-	case err != nil:
+	o.Store, o.Workers = db, int(f.workers)
+	if _, err := f.limits.run(c, space.File.Name, o, space.Search); err != nil {
 		return err
 	}
 	best, err := space.Best(c.Context(), db)

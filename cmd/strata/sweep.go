@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -284,16 +285,60 @@ func lasting(s float64) string {
 
 // runSweep is strata sweep run.
 type runSweep struct {
-	part         shardFlags
-	db           string
-	local        string
-	every        time.Duration
+	part       shardFlags
+	db         string
+	local      string
+	every      time.Duration
+	limits     limitFlags
+	whole, yes bool
+	problems   experiments.Problems
+}
+
+// limitFlags say how far points may go, and how much is said meanwhile.
+type limitFlags struct {
 	timeout      time.Duration
 	memory       string
 	retry        []string
-	whole, yes   bool
 	quiet, plain bool
-	problems     experiments.Problems
+}
+
+func (f *limitFlags) register(c *cobra.Command, problems *experiments.Problems) {
+	fs := c.Flags()
+	fs.DurationVar(&f.timeout, "timeout", 0, "`TIME` after which a point is given up, such as 30s (default none)")
+	fs.StringVar(&f.memory, "memory", "", "`SIZE` of memory that the process may take, such as 8 GiB: points that need more run alone, and are given up if that is not enough (default none)")
+	fs.Var(&choices{"retry", &f.retry, sweep.Retried(), problems}, "retry", "run points again that ended so: timeout, memory, error")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no notes and no progress")
+	fs.BoolVar(&f.plain, "no-progress", false, "no line of progress on a terminal")
+	complete(c, "retry", sweep.Retried)
+}
+
+// options are those of a run with these limits.
+func (f *limitFlags) options(problems *experiments.Problems) sweep.Options {
+	var limit units.Bytes
+	if f.memory != "" {
+		if err := limit.UnmarshalText([]byte(f.memory)); err != nil || limit <= 0 {
+			problems.Add(&experiments.Invalid{Field: "memory", Message: fmt.Sprintf("%q: must be a size with its unit", shorten(f.memory)), Hint: "such as 8 GiB"})
+		}
+	}
+	if f.timeout < 0 {
+		problems.Add(&experiments.Invalid{Field: "timeout", Message: f.timeout.String() + ": must not be negative"})
+	}
+	return sweep.Options{Tool: tool(), Timeout: f.timeout, Memory: int64(limit), Retry: f.retry}
+}
+
+// run runs points with a line of progress, and says at the end what they came to.
+func (f *limitFlags) run(c *cobra.Command, name string, o sweep.Options, run func(context.Context, sweep.Options) (*sweep.Progress, error)) (*sweep.Progress, error) {
+	line := newSweepLine(c.ErrOrStderr(), f.quiet, f.plain)
+	o.Progress = line.update
+	p, err := run(c.Context(), o)
+	line.stop()
+	if p != nil && !f.quiet {
+		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %s\n", name, line.summary(p))
+	}
+	if err != nil && c.Context().Err() != nil {
+		err = &failed{exitInterrupted, "interrupted: run it again to go on"}
+	}
+	return p, err
 }
 
 func newSweepRun() *cobra.Command {
@@ -318,29 +363,16 @@ strata sweep run sweep.yaml --db results.db --retry timeout,error`,
 	fs.StringVar(&f.local, "local", "", "work on a copy of the database in `FOLDER`, on a disk of this machine, and publish it to --db from time to time")
 	fs.DurationVar(&f.every, "publish-every", 5*time.Minute, "with --local: `TIME` between publications; the last is at the end")
 	f.part.register(c, &f.problems)
-	fs.DurationVar(&f.timeout, "timeout", 0, "`TIME` after which a point is given up, such as 30s (default none)")
-	fs.StringVar(&f.memory, "memory", "", "`SIZE` of memory that the process may take, such as 8 GiB: points that need more run alone, and are given up if that is not enough (default none)")
-	fs.Var(&choices{"retry", &f.retry, sweep.Retried(), &f.problems}, "retry", "run points again that ended so: timeout, memory, error")
+	f.limits.register(c, &f.problems)
 	fs.BoolVar(&f.whole, "keep-answers", false, "keep the whole answers and the operators of all points, some 20 kB each (default their scalars, stalls, memories and energies)")
 	fs.BoolVar(&f.yes, "yes", false, "run more than a million points")
-	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no notes and no progress")
-	fs.BoolVar(&f.plain, "no-progress", false, "no line of progress on a terminal")
-	complete(c, "retry", sweep.Retried)
 	completeYAML(c)
 	return c
 }
 
 func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 	part, workers, notes := f.part.read(&f.problems)
-	var limit units.Bytes
-	if f.memory != "" {
-		if err := limit.UnmarshalText([]byte(f.memory)); err != nil || limit <= 0 {
-			f.problems.Add(&experiments.Invalid{Field: "memory", Message: fmt.Sprintf("%q: must be a size with its unit", shorten(f.memory)), Hint: "such as 8 GiB"})
-		}
-	}
-	if f.timeout < 0 {
-		f.problems.Add(&experiments.Invalid{Field: "timeout", Message: f.timeout.String() + ": must not be negative"})
-	}
+	o := f.limits.options(&f.problems)
 	if f.db == "" {
 		f.problems.Add(&experiments.Invalid{Field: "db", Message: "the name of the file is empty", Hint: "perhaps a variable of the shell is not set"})
 	}
@@ -372,22 +404,14 @@ func (f *runSweep) run(c *cobra.Command, args []string) (err error) {
 			err = e
 		}
 	}()
-	if !f.quiet {
+	if !f.limits.quiet {
 		for _, n := range append(notes, db.Warnings()...) {
 			note(c, n)
 		}
 	}
-	line := newSweepLine(c.ErrOrStderr(), f.quiet, f.plain)
-	p, err := space.Run(c.Context(), sweep.Options{Store: db, Tool: tool(), Shard: part, Workers: workers, Timeout: f.timeout, Memory: int64(limit),
-		Retry: f.retry, Whole: f.whole, Progress: line.update, Journal: f.db})
-	line.stop()
-	if p != nil && !f.quiet {
-		fmt.Fprintf(c.ErrOrStderr(), "strata: %s: %s\n", space.File.Name, line.summary(p))
-	}
-	switch {
-	case err != nil && c.Context().Err() != nil:
-		return &failed{exitInterrupted, "interrupted: run it again to go on"}
-	case err != nil:
+	o.Store, o.Shard, o.Workers, o.Whole, o.Journal = db, part, workers, f.whole, f.db
+	p, err := f.limits.run(c, space.File.Name, o, space.Run)
+	if err != nil {
 		return err
 	}
 	if err := failedPoints(p); err != nil {
