@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/stratasim/strata/arch/compute"
@@ -994,12 +993,26 @@ func (m *Machine) Cluster() *interconnect.Cluster {
 // ParseTile reads "128x256".
 func ParseTile(s string) (rows, cols int64, err error) {
 	r, c, _ := strings.Cut(s, "x")
-	rows, err1 := strconv.ParseInt(r, 10, 32)
-	cols, err2 := strconv.ParseInt(c, 10, 32)
-	if err1 != nil || err2 != nil || rows < 1 || cols < 1 || rows > 1<<20 || cols > 1<<20 || fmt.Sprintf("%dx%d", rows, cols) != s {
+	rows, ok1 := tileSide(r)
+	cols, ok2 := tileSide(c)
+	if !ok1 || !ok2 {
 		return 0, 0, fmt.Errorf("%.60q is not a tile", s)
 	}
 	return rows, cols, nil
+}
+
+// tileSide reads a whole number from 1 to 2²⁰ that is written in one way. Planners read menus of tiles again and again.
+func tileSide(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 7 || s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(s[i]-'0')
+	}
+	return n, n <= 1<<20
 }
 
 // ProfileFor returns the runtime profile of that name; for "" the default one, or the one for

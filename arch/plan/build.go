@@ -85,6 +85,7 @@ type builder struct {
 	joined    map[[2]*Body]*Body
 	pins      *pinning   // nil if nothing is pinned
 	decisions *Decisions // nil unless somebody wants to know them
+	menus     map[*arch.GemmKernel][]menuTile
 }
 
 // planned is the first plan of a block: its body, and where in it each operator's kernels are. Other
@@ -138,7 +139,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 	b := &builder{m: m, profile: m.Resolved(profile), mapping: p,
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
-		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}}
+		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}, menus: map[*arch.GemmKernel][]menuTile{}}
 	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Batches: p.InFlight, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {

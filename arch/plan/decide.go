@@ -272,7 +272,8 @@ func (b *builder) tiledLevels(g *gemm, t *tiling, whole []Held) []Level {
 	off.Loops = append(off.Loops, waves)
 	levels := []Level{off}
 	if b.shared != nil {
-		p := b.parts(g, t)
+		a, w, c := g.operands()
+		p := b.parts(g, t, a, w, c)
 		waves := &levels[0].Loops[len(levels[0].Loops)-1]
 		waves.Of += fmt.Sprintf("; a wave covers %dx%d tiles, %dx%d of C", p.m, p.n, min(p.m*t.rows, g.m), min(p.n*t.cols, g.n))
 		shared := Level{Name: b.shared.Name, Loops: inner}

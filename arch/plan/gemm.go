@@ -303,30 +303,67 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 // bestTiling takes the tile and split with the least closed-form time, as a kernel library's
 // heuristic does; among equals the first of the menu.
 func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
-	var best tiling
-	least := units.Time(math.MaxInt64)
 	menu, splits, want := b.narrow(g, pin)
-	for _, s := range menu {
-		rows, cols, err := arch.ParseTile(s)
+	all := make([]tilingBound, 0, len(menu)*len(splits))
+	shapes := make([]tiling, 0, len(menu))
+	tiles, err := b.menuTiles(g.lib, menu)
+	if err != nil {
+		return tiling{}, err
+	}
+	first := 0 // of the bounds, the least
+	a, w, c := g.operands()
+	for _, m := range tiles {
+		want.rows, want.cols = m.rows, m.cols
+		shape, err := b.shape(g, want, m.clusterM, m.clusterN)
+		if errors.Is(err, errNoRoom) {
+			continue
+		}
 		if err != nil {
 			return tiling{}, err
 		}
-		want.rows, want.cols = rows, cols
+		shapes = append(shapes, shape)
 		for _, split := range splits {
-			if (pin == nil || pin.Split == 0) && b.shallow(g, rows*cols, split) {
+			if (pin == nil || pin.Split == 0) && b.shallow(g, m.rows*m.cols, split) {
 				continue
 			}
-			want.split = split
-			t, err := b.tile(g, want)
-			if errors.Is(err, errNoRoom) {
-				continue
+			t := shape
+			t.divide(g, split)
+			if t.read = g.missed(w); !g.inHere {
+				t.read = g.missed(a + w)
 			}
-			if err != nil {
-				return tiling{}, err
+			t.into = t.read
+			all = append(all, tilingBound{len(shapes) - 1, split, b.leastTime(g, &t)})
+			if k := len(all) - 1; all[k].least < all[first].least {
+				first = k
 			}
-			if c := b.tilingTime(g, &t, least); c < least {
-				best, least = t, c
-			}
+		}
+	}
+	var best tiling
+	least, at := units.Time(math.MaxInt64), len(all)
+	try := func(k int) {
+		limit := least
+		if k < at {
+			limit++ // of equals the first is taken
+		}
+		if all[k].least >= limit {
+			return
+		}
+		t := shapes[all[k].shape]
+		t.divide(g, all[k].split)
+		if !b.moves(g, &t, a, w, c) {
+			return
+		}
+		if c := b.tilingTime(g, &t, limit); c < limit {
+			best, least, at = t, c, k
+		}
+	}
+	if len(all) > 0 {
+		least-- // so that limits do not overflow
+		try(first)
+	}
+	for k := range all {
+		if k != first {
+			try(k)
 		}
 	}
 	if best.tiles == 0 && want.keep != keepFree {
@@ -336,6 +373,39 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		return tiling{}, fmt.Errorf("no tile of the library fits twice into the private memory of a core: %w", ErrUnsupported)
 	}
 	return best, nil
+}
+
+// tilingBound is a shape of a tile with a split of the reduction, and a time that it cannot beat.
+type tilingBound struct {
+	shape int
+	split int64
+	least units.Time
+}
+
+// menuTile is a tile of a library's menu, and how many along the rows and the columns are launched together.
+type menuTile struct{ rows, cols, clusterM, clusterN int64 }
+
+// menuTiles reads a menu of a library, the whole one once for a plan.
+func (b *builder) menuTiles(lib *arch.GemmKernel, menu []string) ([]menuTile, error) {
+	whole := len(menu) > 0 && len(menu) == len(lib.Tiles) && &menu[0] == &lib.Tiles[0]
+	if whole {
+		if tiles := b.menus[lib]; tiles != nil {
+			return tiles, nil
+		}
+	}
+	tiles := make([]menuTile, len(menu))
+	for i, s := range menu {
+		t := &tiles[i]
+		var err error
+		if t.rows, t.cols, err = arch.ParseTile(s); err != nil {
+			return nil, err
+		}
+		t.clusterM, t.clusterN = lib.ClusterOf(t.rows, t.cols)
+	}
+	if whole {
+		b.menus[lib] = tiles
+	}
+	return tiles, nil
 }
 
 // shallow reports whether a split leaves too little of the reduction, or of a tile, to be worth a pass over the partial sums.
@@ -349,17 +419,28 @@ var errNoRoom = errors.New("no room for two buffers of operands")
 // tile works out one tiling, or returns errNoRoom. What of the choice is zero is decided here: how many tiles a core
 // works on, with how many buffers, and what is kept.
 func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
+	m, n := g.lib.ClusterOf(want.rows, want.cols)
+	t, err := b.shape(g, want, m, n)
+	if err != nil {
+		return t, err
+	}
+	t.divide(g, want.split)
+	if a, w, c := g.operands(); !b.moves(g, &t, a, w, c) {
+		return t, errNoRoom
+	}
+	return t, nil
+}
+
+// shape works out what of a tiling does not depend on the split, for tiles that are launched in clusters of m×n.
+func (b *builder) shape(g *gemm, want tileChoice, m, n int64) (tiling, error) {
 	t := tiling{tileChoice: want}
 	if g.lib.Shrink {
 		t.rows, t.cols, t.depth = min(t.rows, g.m), min(t.cols, g.n), min(t.depth, g.k)
 	}
 	t.mt, t.nt = units.CeilDiv(g.m, t.rows), units.CeilDiv(g.n, t.cols)
-	if c, d := g.lib.ClusterOf(want.rows, want.cols); c*d > 1 {
-		t.mt, t.nt = units.CeilDiv(t.mt, c)*c, units.CeilDiv(t.nt, d)*d
+	if m*n > 1 {
+		t.mt, t.nt = units.CeilDiv(t.mt, m)*m, units.CeilDiv(t.nt, n)*n
 	}
-	t.tiles = t.mt * t.nt * t.split * g.batch
-	part := units.CeilDiv(g.k, t.split)
-	t.stages = units.CeilDiv(part, t.depth)
 	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, t.rows, t.cols, t.depth)
 	if err != nil {
 		return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
@@ -396,13 +477,26 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 		t.buffers = kernel.Stages
 	}
 	t.store = g.missed(g.left(min(t.rows, g.m) * min(t.cols, g.n)))
-	if !b.traffic(g, &t) {
-		return t, errNoRoom
+	return t, nil
+}
+
+// divide cuts the reduction into so many parts.
+func (t *tiling) divide(g *gemm, split int64) {
+	t.split = split
+	t.tiles = t.mt * t.nt * split * g.batch
+	t.stages = units.CeilDiv(units.CeilDiv(g.k, split), t.depth)
+}
+
+// moves counts what comes from off chip, where the operands and the result are so many bytes; it reports whether there is room for what is
+// to be kept.
+func (b *builder) moves(g *gemm, t *tiling, a, w, c int64) bool {
+	if !b.traffic(g, t, a, w, c) {
+		return false
 	}
 	if b.outer != nil {
-		b.outerTraffic(g, &t)
+		b.outerTraffic(g, t, a, w, c)
 	}
-	return t, nil
+	return true
 }
 
 // traffic decides what to keep on chip, so that the least operand bytes come from off chip, and counts these; it reports
@@ -410,8 +504,7 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 // reduction together, so an operand is read once per wave at most. Over waves, an operand is read once in all if its part
 // for the patch is still on chip when the next wave needs it, while the other operand sweeps past; both are if one is
 // still there as a whole when the next sweep begins.
-func (b *builder) traffic(g *gemm, t *tiling) bool {
-	a, w, c := g.operands()
+func (b *builder) traffic(g *gemm, t *tiling, a, w, c int64) bool {
 	want := t.keep
 	fetch := func(k keep, ofA, ofB int64) bool {
 		if g.inHere {
@@ -429,13 +522,14 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 		}
 		return fetch(keepNothing, ofA, ofB) && want <= keepNothing
 	}
+	result := c
 	if t.split > 1 {
 		c = 4 * g.batch * g.m * g.n // each part of the reduction leaves its sums
 	}
 	if all := a + w + c; want == keepFree && all/g.batch <= b.keepRoom() {
 		return fetch(keepBoth, 1, 1)
 	}
-	n := b.parts(g, t)
+	n := b.parts(g, t, a, w, result)
 	sweepsA, sweepsB := units.CeilDiv(t.nt, n.n), units.CeilDiv(t.mt, n.m)
 	switch want {
 	case keepNothing:
@@ -460,12 +554,11 @@ func (b *builder) traffic(g *gemm, t *tiling) bool {
 
 // outerTraffic counts what of the operands comes from off chip where a second shared memory lies before it. Waves are in the
 // order that suits the first one.
-func (b *builder) outerTraffic(g *gemm, t *tiling) {
-	a, w, c := g.operands()
+func (b *builder) outerTraffic(g *gemm, t *tiling, a, w, c int64) {
+	n, room := b.parts(g, t, a, w, c), int64(b.outer.Capacity)
 	if g.inHere {
 		a = 0
 	}
-	n, room := b.parts(g, t), int64(b.outer.Capacity)
 	sweepsA, sweepsB := units.CeilDiv(t.nt, n.n), units.CeilDiv(t.mt, n.m)
 	switch {
 	case (a+w+c)/g.batch <= room || n.both <= room:
@@ -496,8 +589,7 @@ func (b *builder) patch(t *tiling) (m, n int64) {
 	return min(t.mt, units.CeilDiv(wave, n)), n
 }
 
-func (b *builder) parts(g *gemm, t *tiling) (p parts) {
-	a, w, c := g.operands()
+func (b *builder) parts(g *gemm, t *tiling, a, w, c int64) (p parts) {
 	p.room = b.keepRoom()
 	p.m, p.n = b.patch(t)
 	part := units.CeilDiv(g.k, t.split)
@@ -549,37 +641,54 @@ func (b *builder) slots(t *tiling) int64 { return b.m.Chip.Cores.Count * t.resid
 // overlap imperfectly, the fill of each wave, and the pass over split sums. A tiling that cannot
 // take less than least may be given any time from least on.
 func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
-	slots := b.slots(t)
-	full, rest := t.tiles/slots, t.tiles%slots
-	var parts [2][5]units.Time // of one stage of a full and of the last wave
-	var times [2]int64
-	if full > 0 {
-		parts[0], times[0] = b.stageParts(g, t, b.wave(t, slots)), full
-	}
-	if rest > 0 {
-		parts[1], times[1] = b.stageParts(g, t, b.wave(t, rest)), 1
-	}
-	other := float64(float64(g.lib.Fill)*float64(times[0]+times[1])) + float64(b.arrayFill(t))
-	if b.onChip != nil {
-		other += float64(float64(b.onChip.latency) * float64(times[0]+times[1]))
-	}
-	if t.split > 1 {
-		other += float64(b.splitTime(g, t) + g.lib.Reduce)
-	}
-	// Perfect overlap is a bound that needs no p-norm.
-	sum := other
-	for i, ts := range parts {
-		sum += float64(float64(times[i]*t.stages) * float64(max(ts[0], ts[1], ts[2], ts[3], ts[4])))
-	}
+	var w waveTimes
+	sum := b.perfect(g, t, &w)
 	if sum < float64(least) {
-		sum = other
-		for i := range parts {
-			if times[i] > 0 {
-				sum += float64(float64(times[i]*t.stages) * float64(units.PNorm(g.lib.Overlap, parts[i][:]...)))
+		sum = w.other
+		for i := range w.parts {
+			if w.times[i] > 0 {
+				sum += float64(float64(w.times[i]*t.stages) * float64(units.PNorm(g.lib.Overlap, w.parts[i][:]...)))
 			}
 		}
 	}
 	return units.Time(min(sum, float64(units.MaxTime)))
+}
+
+// leastTime is what tilingTime cannot be below for a tiling with no more traffic than this.
+func (b *builder) leastTime(g *gemm, t *tiling) units.Time {
+	var w waveTimes
+	return units.Time(min(b.perfect(g, t, &w), float64(units.MaxTime)))
+}
+
+// waveTimes is what the time of a tiling is made of.
+type waveTimes struct {
+	parts [2][5]units.Time // of one stage of a full and of the last wave
+	times [2]int64         // waves
+	other float64          // beside them
+}
+
+// perfect is the time of a tiling whose parts overlap perfectly, a bound that needs no p-norm.
+func (b *builder) perfect(g *gemm, t *tiling, w *waveTimes) float64 {
+	slots := b.slots(t)
+	full, rest := t.tiles/slots, t.tiles%slots
+	if full > 0 {
+		w.parts[0], w.times[0] = b.stageParts(g, t, b.wave(t, slots)), full
+	}
+	if rest > 0 {
+		w.parts[1], w.times[1] = b.stageParts(g, t, b.wave(t, rest)), 1
+	}
+	w.other = float64(float64(g.lib.Fill)*float64(w.times[0]+w.times[1])) + float64(b.arrayFill(t))
+	if b.onChip != nil {
+		w.other += float64(float64(b.onChip.latency) * float64(w.times[0]+w.times[1]))
+	}
+	if t.split > 1 {
+		w.other += float64(b.splitTime(g, t) + g.lib.Reduce)
+	}
+	sum := w.other
+	for i, ts := range w.parts {
+		sum += float64(float64(w.times[i]*t.stages) * float64(max(ts[0], ts[1], ts[2], ts[3], ts[4])))
+	}
+	return sum
 }
 
 // stageParts returns how long each resource needs for one stage of a wave: off-chip and shared

@@ -931,7 +931,8 @@ func (b *builder) refuseKeep(g *gemm, v *pinned, menu []string, want tileChoice)
 		if err != nil || b.shared == nil {
 			continue
 		}
-		n := b.parts(g, &t)
+		a, w, c := g.operands()
+		n := b.parts(g, &t, a, w, c)
 		least, room = min(least, [...]int64{keepA: n.wave, keepB: n.wave, keepBoth: n.both}[want.keep]), n.room
 	}
 	if b.shared == nil {

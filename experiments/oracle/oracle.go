@@ -256,7 +256,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
 	r.Mapping = q.divided()
 	r.Mapping.Fusion = q.fusion
-	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins = name, q.hostSync, pins
+	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins, r.Mapping.Memo = name, q.hostSync, pins, o.resolve.memo(m.hash)
 	r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 	r.Mapping.Offload, r.Mapping.Placement, r.Mapping.Prefetch, r.Mapping.Lookahead = q.offload, q.placement, &q.prefetch, &q.lookahead
 	if r.Graph, err = experiments.InWaves(m.Machine, model, w, g, r.Mapping); err != nil {

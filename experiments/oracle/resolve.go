@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/sim/spec"
@@ -18,6 +19,7 @@ type resolver struct {
 	files    bool // names may be those of files
 	machines *lru[string, *once[*machine]]
 	models   *lru[string, *once[*llm.Model]]
+	memos    *lru[string, *plan.Memo] // by the content of machines
 }
 
 // machine is a machine with its content hash, which takes longer to work out than a small operator.
@@ -36,8 +38,11 @@ type once[T any] struct {
 // Machines and models that are remembered: an entry takes some 20 kB at most.
 const remembered = 512
 
+// rememberedMemos is how many machines have memos of how they compute products: they take some 10 MB each at most.
+const rememberedMemos = 8
+
 func newResolver(files bool) *resolver {
-	return &resolver{files, newLRU[string, *once[*machine]](remembered), newLRU[string, *once[*llm.Model]](remembered)}
+	return &resolver{files, newLRU[string, *once[*machine]](remembered), newLRU[string, *once[*llm.Model]](remembered), newLRU[string, *plan.Memo](rememberedMemos)}
 }
 
 // find returns what build builds, which is asked once for a key.
@@ -48,6 +53,14 @@ func find[T any](c *lru[string, *once[T]], key string, build func() (T, *Error))
 	}
 	e.Do(func() { e.value, e.err = build() })
 	return e.value, e.err
+}
+
+// memo returns what is remembered of a machine with that content.
+func (r *resolver) memo(hash string) *plan.Memo {
+	if m, ok := r.memos.get(hash); ok {
+		return m
+	}
+	return r.memos.put(hash, new(plan.Memo), 1)
 }
 
 // machine returns the machine of a request. Nobody may change it.
