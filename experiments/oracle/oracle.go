@@ -41,6 +41,7 @@ type Oracle struct {
 	plans   *lru[job, *eval.Planned] // of operators, under their job without a fidelity
 	costs   plan.Coster
 	only    bool
+	counts  counts
 }
 
 // MaxBatch bounds the requests of one batch.
@@ -59,7 +60,7 @@ func New(o Options) *Oracle {
 	if o.CacheBytes < 1 {
 		o.CacheBytes = 64 << 20
 	}
-	return &Oracle{o.Workers, newResolver(o.Files), newLRU[job, *answer](o.CacheBytes), newLRU[job, *eval.Planned](rememberedPlans), o.Costs, o.OwnCostsOnly}
+	return &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[job, *answer](o.CacheBytes), plans: newLRU[job, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly}
 }
 
 // Answer answers one request, or a batch of them in an array. The answer is one line of JSON without
@@ -75,27 +76,74 @@ func (o *Oracle) Answer(ctx context.Context, line []byte) ([]byte, error) {
 // one answers one request; malformed says that the text is not JSON.
 func (o *Oracle) one(ctx context.Context, v *value, malformed *Error) ([]byte, error) {
 	q := new(request)
+	a, err := o.answer(ctx, v, malformed, q)
+	if err != nil {
+		return nil, err
+	}
+	violations, bad := a.violations(q.limits)
+	if bad != nil {
+		a = failed(bad)
+	}
+	o.counts.answered(statusOf(a))
+	return a.write(make([]byte, 0, len(a.members)+len(q.id)+160), q, violations), nil
+}
+
+// answer reads a request into q and finds or works out its answer. A fault of ours becomes an answer too: it must not take other
+// requests with it.
+func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *request) (a *answer, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.limits = nil
+			a, err = failed(fault(r)), nil
+		}
+	}()
 	if malformed != nil {
 		// The id helps to find the request that was cut, if it comes before the fault.
 		var ignored *Error
 		q.readID(open(v, "", &ignored))
-		return failed(malformed).write(nil, q), nil
+		return failed(malformed), nil
 	}
-	if err := readRequest(v, q); err != nil {
+	bad := readRequest(v, q)
+	if bad == nil {
+		bad = o.resolve.forgotten(q)
+	}
+	if bad != nil {
 		q.limits = nil
-		return failed(err).write(nil, q), nil
+		return failed(bad), nil
 	}
 	a, known := o.answers.get(q.job)
-	if !known {
-		var err error
-		if a, err = o.compute(ctx, q); err != nil {
-			return nil, err
-		}
-		if s := statusOf(a); s != Timeout && s != Failed {
-			a = o.answers.put(q.job, a, a.size()+jobSize(&q.job))
-		}
+	o.counts.looked(known)
+	if known {
+		return a, nil
 	}
-	return a.write(make([]byte, 0, len(a.members)+len(q.id)+160), q), nil
+	within, cancel := q.withTimeout(ctx)
+	defer cancel()
+	a, err = o.evaluate(within, q)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		whole := wholeOp
+		if q.model != "" {
+			whole = wholeModel
+		}
+		a = failed(explain(err, whole, q.member))
+	}
+	if a.lasting() {
+		a = o.answers.put(q.job, a, a.size()+jobSize(&q.job))
+	}
+	return a, nil
+}
+
+// fault is the error for a panic of the simulator.
+func fault(recovered any) *Error {
+	return &Error{Failed, "internal", "", shorten(fmt.Sprint(recovered)), "this is a fault of the simulator: please report it with the request"}
+}
+
+// lasting reports whether the same request will have this answer again.
+func (a *answer) lasting() bool {
+	s := statusOf(a)
+	return s != Timeout && s != Failed && !(a.err != nil && a.err.unknown())
 }
 
 func statusOf(a *answer) Status {
@@ -120,7 +168,7 @@ func jobSize(j *job) int64 {
 // batch answers the requests of an array, several at a time, in their order.
 func (o *Oracle) batch(ctx context.Context, requests []value) ([]byte, error) {
 	if len(requests) > MaxBatch {
-		return failed(invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", len(requests), MaxBatch)).write(nil, new(request)), nil
+		return failed(invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", len(requests), MaxBatch)).write(nil, new(request), nil), nil
 	}
 	answers, errs := make([][]byte, len(requests)), make([]error, len(requests))
 	var next atomic.Int64
@@ -144,30 +192,6 @@ func (o *Oracle) batch(ctx context.Context, requests []value) ([]byte, error) {
 		to = append(to, a...)
 	}
 	return append(to, ']'), nil
-}
-
-// compute works out an answer that is not known yet. A fault of the simulator becomes an answer too: it
-// must not take other requests with it.
-func (o *Oracle) compute(ctx context.Context, q *request) (a *answer, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			a = failed(&Error{Failed, "internal", "", shorten(fmt.Sprint(r)), "this is a fault of the simulator: please report it with the request"})
-		}
-	}()
-	within, cancel := q.withTimeout(ctx)
-	defer cancel()
-	a, err = o.evaluate(within, q)
-	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		whole := wholeOp
-		if q.model != "" {
-			whole = wholeModel
-		}
-		a = failed(explain(err, whole, q.member))
-	}
-	return a, nil
 }
 
 // evaluate asks the simulator. Errors are the simulator's.

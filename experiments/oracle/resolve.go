@@ -20,6 +20,7 @@ type resolver struct {
 	machines *lru[string, *once[*machine]]
 	models   *lru[string, *once[*llm.Model]]
 	memos    *lru[string, *plan.Memo] // by the content of machines
+	added    added
 }
 
 // machine is a machine with its content hash, which takes longer to work out than a small operator.
@@ -42,7 +43,8 @@ const remembered = 512
 const rememberedMemos = 8
 
 func newResolver(files bool) *resolver {
-	return &resolver{files, newLRU[string, *once[*machine]](remembered), newLRU[string, *once[*llm.Model]](remembered), newLRU[string, *plan.Memo](rememberedMemos)}
+	return &resolver{files: files, machines: newLRU[string, *once[*machine]](remembered), models: newLRU[string, *once[*llm.Model]](remembered),
+		memos: newLRU[string, *plan.Memo](rememberedMemos), added: newAdded()}
 }
 
 // find returns what build builds, which is asked once for a key.
@@ -52,6 +54,9 @@ func find[T any](c *lru[string, *once[T]], key string, build func() (T, *Error))
 		e = c.put(key, &once[T]{}, 1)
 	}
 	e.Do(func() { e.value, e.err = build() })
+	if e.err != nil && e.err.unknown() {
+		c.drop(key) // it may be known later
+	}
 	return e.value, e.err
 }
 
@@ -65,6 +70,9 @@ func (r *resolver) memo(hash string) *plan.Memo {
 
 // machine returns the machine of a request. Nobody may change it.
 func (r *resolver) machine(v *value, key string) (*machine, *Error) {
+	if v.kind == text && r.isID(v.text) {
+		return r.addedMachine(string(v.text), "/arch")
+	}
 	return find(r.machines, key, func() (*machine, *Error) {
 		build := r.overlay
 		if v.kind == text {
@@ -112,10 +120,7 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	case base.kind != text:
 		return nil, invalid("type", "/arch/base", "", "must be a string, is %s", base.kind)
 	}
-	from, err := find(r.machines, "base:"+string(base.text), func() (*machine, *Error) {
-		m, err := r.named(string(base.text), "/arch/base")
-		return &machine{Machine: m}, err
-	})
+	from, err := r.base(string(base.text))
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +153,22 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	return m, nil
 }
 
+// base finds the machine that changes are made to.
+func (r *resolver) base(name string) (*machine, *Error) {
+	if r.isID([]byte(name)) {
+		return r.addedMachine(name, "/arch/base")
+	}
+	return find(r.machines, "base:"+name, func() (*machine, *Error) {
+		m, err := r.named(name, "/arch/base")
+		return &machine{Machine: m}, err
+	})
+}
+
 // model returns the model of a request. Nobody may change it.
 func (r *resolver) model(v *value, key string) (*llm.Model, *Error) {
+	if v.kind == text && r.isID(v.text) {
+		return r.addedModel(string(v.text), "/model")
+	}
 	return find(r.models, key, func() (*llm.Model, *Error) {
 		if v.kind == object {
 			m, err := llm.FromHF("inline", []byte(key))

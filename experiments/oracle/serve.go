@@ -74,7 +74,8 @@ func (o *Oracle) work(ctx context.Context, t *ticket) {
 	defer close(t.done)
 	switch {
 	case t.long:
-		t.answer = failed(invalid("too-large", "", "a batch can be several lines", "a line of more than %d bytes", MaxLine)).write(nil, new(request))
+		t.answer = failed(invalid("too-large", "", "a batch can be several lines", "a line of more than %d bytes", MaxLine)).write(nil, new(request), nil)
+		o.counts.answered(Invalid)
 	case ctx.Err() != nil:
 		t.err = ctx.Err()
 	default:
@@ -159,6 +160,9 @@ func lines(r io.Reader, each func(line []byte, long bool) bool) error {
 		if err == bufio.ErrBufferFull {
 			continue
 		}
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read requests: %w", err) // what was read of the line is not all of it
+		}
 		trimmed := bytes.Trim(bytes.TrimPrefix(line, mark), " \t\r\n")
 		if long = long || len(trimmed) > MaxLine; long {
 			trimmed = nil
@@ -168,9 +172,6 @@ func lines(r io.Reader, each func(line []byte, long bool) bool) error {
 		}
 		if err == io.EOF {
 			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read requests: %w", err)
 		}
 		line, long, mark = line[:0], false, nil
 	}

@@ -1,0 +1,137 @@
+package oracle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/presets"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+// idPrefix begins the names of machines and models that were added: the SHA-256 of their text in hexadecimal digits follows. No
+// preset has such a name.
+const idPrefix = "sha256:"
+
+// addedRoom bounds what added machines, and added models, may take in memory, in bytes.
+const addedRoom = 64 << 20
+
+// added holds machines and models that have no name, by the hash of the text they came in. The ones not used for longest
+// are forgotten first.
+type added struct {
+	machines *lru[string, *machine]
+	models   *lru[string, *llm.Model]
+}
+
+func newAdded() added {
+	return added{newLRU[string, *machine](addedRoom), newLRU[string, *llm.Model](addedRoom)}
+}
+
+// addedSize is about what a machine or a model takes in memory, in bytes, whose text is so long: the largest preset of 20 kB takes 60.
+func addedSize(text []byte) int64 { return 1<<14 + 4*int64(len(text)) }
+
+// AddMachine reads a machine file, YAML or JSON, and returns the id by which requests may name the machine from now on: "sha256:"
+// and the SHA-256 of the text. Its base, if it has one, is a preset. As many are kept as have room in 64 MiB, some thousand; an id that
+// was forgotten is unknown until the machine is added again. Nobody may change the machine. The error is of type *spec.Error.
+func (o *Oracle) AddMachine(text []byte) (id string, m *arch.Machine, err error) {
+	id = idOf(text)
+	if known, ok := o.resolve.added.machines.get(id); ok {
+		return id, known.Machine, nil
+	}
+	if m, err = arch.Load("arch", text, presets.Machine); err != nil {
+		return "", nil, err
+	}
+	return id, o.resolve.added.machines.put(id, &machine{m, m.Hash()}, addedSize(text)).Machine, nil
+}
+
+// AddModel does for a Hugging Face config.json what AddMachine does for machines. The error is of type llm.Errors.
+func (o *Oracle) AddModel(text []byte) (id string, m *llm.Model, err error) {
+	id = idOf(text)
+	if known, ok := o.resolve.added.models.get(id); ok {
+		return id, known, nil
+	}
+	read, err := llm.FromHF("inline", text) // as a model in place is called
+	if err != nil {
+		return "", nil, err
+	}
+	return id, o.resolve.added.models.put(id, &read, addedSize(text)), nil
+}
+
+func idOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return idPrefix + hex.EncodeToString(sum[:])
+}
+
+// Machine finds a machine as a request would that names it: a preset, or one that was added. Nobody may change it.
+func (o *Oracle) Machine(name string) (*arch.Machine, *Error) {
+	v := &value{kind: text, text: []byte(name)}
+	m, err := o.resolve.machine(v, string(appendText(nil, v.text)))
+	if err != nil {
+		return nil, err
+	}
+	return m.Machine, nil
+}
+
+// Model does for models what Machine does for machines.
+func (o *Oracle) Model(name string) (*llm.Model, *Error) {
+	v := &value{kind: text, text: []byte(name)}
+	return o.resolve.model(v, string(appendText(nil, v.text)))
+}
+
+// isID tells whether a name is that of something that was added. Where names may be those of files, nothing is.
+func (r *resolver) isID(name []byte) bool { return !r.files && bytes.HasPrefix(name, []byte(idPrefix)) }
+
+func (r *resolver) addedMachine(id, at string) (*machine, *Error) {
+	if m, ok := r.added.machines.get(id); ok {
+		return m, nil
+	}
+	return nil, invalid("unknown-arch", at, "post the machine again", "no machine with the id %q is known, or not any more", shorten(id))
+}
+
+func (r *resolver) addedModel(id, at string) (*llm.Model, *Error) {
+	if m, ok := r.added.models.get(id); ok {
+		return m, nil
+	}
+	return nil, invalid("unknown-model", at, "post the model again", "no model with the id %q is known, or not any more", shorten(id))
+}
+
+// forgotten refuses a request that names what was not added or is forgotten, also if its answer is still remembered: an id
+// means the same for all that is asked about it.
+func (r *resolver) forgotten(q *request) (err *Error) {
+	if v := q.archAt; v != nil {
+		at := "/arch"
+		if v.kind == object {
+			f := open(v, at, &err)
+			if v = f.get("base"); err != nil || v == nil {
+				return nil // whoever resolves it says so
+			}
+			at = "/arch/base"
+		}
+		if v.kind == text && r.isID(v.text) {
+			_, err = r.addedMachine(string(v.text), at)
+		}
+	}
+	for _, named := range []struct {
+		at string
+		v  *value
+	}{{"/model", q.modelAt}, {"/draft", q.draftAt}} {
+		if v := named.v; err == nil && v != nil && v.kind == text && r.isID(v.text) {
+			_, err = r.addedModel(string(v.text), named.at)
+		}
+	}
+	return err
+}
+
+// unknown tells whether the error is about a name that may be known at another time.
+func (e *Error) unknown() bool { return e.Code == "unknown-arch" || e.Code == "unknown-model" }
+
+// drop forgets a key.
+func (c *lru[K, V]) drop(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.items[key]; ok {
+		c.taken -= c.order.Remove(e).(*lruEntry[K, V]).size
+		delete(c.items, key)
+	}
+}
