@@ -15,7 +15,7 @@ import (
 
 func newEstimate() *cobra.Command {
 	var problems experiments.Problems
-	var workers int64
+	var how answering
 	var cost costFlags
 	c := &cobra.Command{
 		Use:   "estimate [FILE|-]",
@@ -28,20 +28,24 @@ was answered. docs/estimate.md describes requests and answers.`,
 		Example: `strata estimate requests.jsonl > answers.jsonl
 echo '{"arch":"a100-sxm-80gb","op":{"kind":"gemm","m":1024,"n":10240,"k":12288}}' | strata estimate`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			in, closeInput, err := requestsFrom(c, args)
 			problems.Add(err)
-			own, options := cost.open(c, "", nil)
+			own, costs := cost.open(c, "", nil)
 			if err := problems.Err(); err != nil {
 				return err
 			}
 			defer closeInput()
-			how := oracle.Options{Workers: int(workers), Files: true}
-			if own != nil {
-				how.Costs, how.OwnCostsOnly = own.Coster, options.Missing == "error"
+			options, end, err := how.open(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
+			if options.Files = true; own != nil {
+				options.Costs, options.OwnCostsOnly = own.Coster, costs.Missing == "error"
 				defer closeCosts(c, own)
 			}
-			err = oracle.New(how).Serve(c.Context(), in, c.OutOrStdout())
+			err = oracle.New(options).Serve(c.Context(), in, c.OutOrStdout())
 			if errors.Is(err, context.Canceled) {
 				return &failed{exitInterrupted, "interrupted: what was finished is answered"}
 			}
@@ -49,7 +53,7 @@ echo '{"arch":"a100-sxm-80gb","op":{"kind":"gemm","m":1024,"n":10240,"k":12288}}
 		},
 	}
 	cost.register(c, &problems)
-	c.Flags().Var(&count{name: "workers", into: &workers, min: 1, problems: &problems}, "workers", "requests to work on at a time (default the processors there are)")
+	how.register(c, &problems)
 	return c
 }
 

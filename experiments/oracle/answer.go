@@ -27,6 +27,9 @@ type figure struct {
 // figureNames are the figures that a limit may name.
 var figureNames = []string{"seconds", "joules", "ttft_seconds", "tpot_seconds", "joules_per_token", "average_watts", "peak_watts", "usd_per_million_tokens"}
 
+// moreFigureNames are those that can be asked for, of which less is not better.
+var moreFigureNames = []string{"floor_seconds", "tokens_per_second", "mfu", "weight_bytes", "kv_bytes", "activation_bytes"}
+
 // OpAnswer is the answer for an operator.
 type OpAnswer struct {
 	Status  Status  `json:"status"`
@@ -85,7 +88,7 @@ func OfOp(o *Op, a *eval.Answer) OpAnswer {
 // ofOp writes the answer for an operator.
 func ofOp(o *Op, a *eval.Answer) *answer {
 	out := OfOp(o, a)
-	return encode(out, []figure{{"seconds", out.Seconds}, {"joules", out.Joules}, {"average_watts", out.AverageWatts}, {"peak_watts", out.PeakWatts}})
+	return encode(out, []figure{{"seconds", out.Seconds}, {"joules", out.Joules}, {"average_watts", out.AverageWatts}, {"peak_watts", out.PeakWatts}, {"floor_seconds", out.FloorSeconds}})
 }
 
 // ofModel writes the answer for a model.
@@ -94,7 +97,9 @@ func ofModel(a *eval.Answer, detail bool) *answer {
 		a.Operators, a.Advice = []eval.Operator{}, []eval.Advice{}
 	}
 	figures := []figure{{"seconds", a.Seconds}, {"joules", a.Energy.Joules}, {"joules_per_token", a.Energy.JoulesPerToken},
-		{"average_watts", a.Power.AverageWatts}, {"peak_watts", a.Power.PeakWatts}}
+		{"average_watts", a.Power.AverageWatts}, {"peak_watts", a.Power.PeakWatts},
+		{"floor_seconds", a.FloorSeconds}, {"tokens_per_second", a.TokensPerSecond}, {"mfu", a.MFU},
+		{"weight_bytes", float64(a.Footprint.WeightBytes)}, {"kv_bytes", float64(a.Footprint.KVBytes)}, {"activation_bytes", float64(a.Footprint.ActivationBytes)}}
 	if a.Phase != traces.Decode.String() {
 		figures = append(figures, figure{"ttft_seconds", a.TTFTSeconds})
 	}
@@ -129,17 +134,63 @@ func failed(err *Error) *answer {
 	return a
 }
 
-// size is about how many bytes the answer takes in memory.
-func (a *answer) size() int64 { return int64(len(a.members)) + 32*int64(len(a.figures)) + 128 }
-
-// write appends the answer to one request: the request's id, what is the same for all requests that
-// ask for the same, and how the figures compare with the request's limits.
-func (a *answer) write(to []byte, q *request, violations []byte) []byte {
+// write appends an answer as it is sent: the request's id, what is the same for all requests that ask for the same, and how the figures compare
+// with the request's limits.
+func write(to []byte, q *request, members, violations []byte) []byte {
 	to = append(to, '{')
 	if q.id != nil {
 		to = append(append(append(to, `"id":`...), q.id...), ',')
 	}
-	return append(append(append(to, a.members...), violations...), '}')
+	return append(append(append(to, members...), violations...), '}')
+}
+
+// figure returns the figure of that name.
+func (a *answer) figure(name string) (float64, bool) {
+	for i := range a.figures {
+		if a.figures[i].name == name {
+			return a.figures[i].value, true
+		}
+	}
+	return 0, false
+}
+
+// chosen returns the members of an answer that has only the figures asked for; nil for the whole answer.
+func (a *answer) chosen(metrics []string) ([]byte, *Error) {
+	if metrics == nil || a.err != nil {
+		return nil, nil
+	}
+	to := append([]byte(`"status":"`), OK...)
+	to = append(to, '"')
+	for i, name := range metrics {
+		v, ok := a.figure(name)
+		if !ok {
+			return nil, a.lacks(fmt.Sprintf("/metrics/%d", i), name)
+		}
+		to = appendFigure(append(to, ','), name, v)
+	}
+	return to, nil
+}
+
+// appendFigure appends a member with a finite number, as package json writes it.
+func appendFigure(to []byte, name string, v float64) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // figures are finite: encode saw to it
+	}
+	return append(append(append(append(to, '"'), name...), `":`...), text...)
+}
+
+// lacks is the error that an answer has no figure of a name.
+func (a *answer) lacks(at, name string) *Error {
+	names := make([]string, len(a.figures))
+	for i := range a.figures {
+		names[i] = a.figures[i].name
+	}
+	hint := "this answer has " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		hint = "this answer has none"
+	}
+	return invalid("not-applicable", at, hint, "the answer has no figure %s", name)
 }
 
 // violations returns the member that says by how much of the limit each figure exceeds it, or stays
@@ -149,27 +200,15 @@ func (a *answer) violations(limits []limit) ([]byte, *Error) {
 		return nil, nil
 	}
 	to := []byte(`,"violations":{`)
-next:
 	for i, l := range limits {
-		for _, f := range a.figures {
-			if f.name != l.name {
-				continue
-			}
-			text, err := json.Marshal((f.value - l.most) / l.most)
-			if err != nil {
-				break
-			}
-			if i > 0 {
-				to = append(to, ',')
-			}
-			to = append(append(append(append(to, '"'), l.name...), `":`...), text...)
-			continue next
+		v, ok := a.figure(l.name)
+		if !ok {
+			return nil, a.lacks("/limits/"+l.name, l.name)
 		}
-		var names []string
-		for _, f := range a.figures {
-			names = append(names, f.name)
+		if i > 0 {
+			to = append(to, ',')
 		}
-		return nil, invalid("not-applicable", "/limits/"+l.name, "this answer has "+strings.Join(names, ", "), "the answer has no figure %s", l.name)
+		to = appendFigure(to, l.name, (v-l.most)/l.most)
 	}
 	return append(to, '}'), nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/store"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
@@ -24,8 +25,12 @@ type Options struct {
 	// Files lets requests name files of machines and models. An oracle that answers strangers must
 	// not set it.
 	Files bool
-	// CacheBytes is about the memory that remembered answers may take; 0 means 64 MiB.
+	// CacheBytes is about the memory that remembered answers may take; 0 means 96 MiB, which some 80 000 answers for models have room in.
 	CacheBytes int64
+	// Kept has answers of earlier processes and keeps new ones, nil for none: an answer is given when it is kept, so that whatever ends the process
+	// it need not be worked out again. Build names the program that answers, as part of what answers depend on. What has Costs of its own is not kept.
+	Kept  *store.Answers
+	Build string
 	// Costs has costs of its own for operators, nil for none; with OwnCostsOnly a request with an operator that has none
 	// is refused. One that asks for all machines by their names is told what a request says of its machine instead
 	// if it has a method For([]byte) plan.Coster.
@@ -37,11 +42,16 @@ type Options struct {
 type Oracle struct {
 	workers int
 	resolve *resolver
-	answers *lru[job, *answer]
-	plans   *lru[job, *eval.Planned] // of operators, under their job without a fidelity
+	answers *lru[key, packed]
+	shapes  *lru[string, *shape]     // of remembered answers
+	plans   *lru[key, *eval.Planned] // of operators, under their job without a fidelity
+	kept    *keeper                  // nil for none
 	costs   plan.Coster
 	only    bool
 	counts  counts
+
+	mu      sync.Mutex
+	flights map[key]*flight // answers that are being worked out
 }
 
 // MaxBatch bounds the requests of one batch.
@@ -58,14 +68,26 @@ func New(o Options) *Oracle {
 	}
 	o.Workers = min(o.Workers, 1024)
 	if o.CacheBytes < 1 {
-		o.CacheBytes = 64 << 20
+		o.CacheBytes = 96 << 20
 	}
-	return &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[job, *answer](o.CacheBytes), plans: newLRU[job, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly}
+	or := &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[key, packed](o.CacheBytes), shapes: newLRU[string, *shape](rememberedShapes),
+		plans: newLRU[key, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly, flights: map[key]*flight{}}
+	if o.Kept != nil {
+		or.kept = &keeper{o.Kept, o.Build}
+	}
+	return or
 }
 
 // Answer answers one request, or a batch of them in an array. The answer is one line of JSON without
 // the end of the line, whatever the request. The only error is that the context was cancelled.
 func (o *Oracle) Answer(ctx context.Context, line []byte) ([]byte, error) {
+	answer, kept, err := o.line(ctx, line)
+	kept.wait()
+	return answer, err
+}
+
+// line is Answer before what is new is kept.
+func (o *Oracle) line(ctx context.Context, line []byte) ([]byte, keeping, error) {
 	v, err := parse(line)
 	if err == nil && v.kind == array {
 		return o.batch(ctx, v.items)
@@ -74,65 +96,147 @@ func (o *Oracle) Answer(ctx context.Context, line []byte) ([]byte, error) {
 }
 
 // one answers one request; malformed says that the text is not JSON.
-func (o *Oracle) one(ctx context.Context, v *value, malformed *Error) ([]byte, error) {
+func (o *Oracle) one(ctx context.Context, v *value, malformed *Error) ([]byte, keeping, error) {
 	q := new(request)
-	a, err := o.answer(ctx, v, malformed, q)
+	a, kept, err := o.answer(ctx, v, malformed, q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	violations, bad := a.violations(q.limits)
+	return o.written(a, q), kept, nil
+}
+
+// written is the answer to a request as it is sent.
+func (o *Oracle) written(a *answer, q *request) []byte {
+	var violations []byte
+	chosen, bad := a.chosen(q.metrics)
+	if bad == nil {
+		violations, bad = a.violations(q.limits)
+	}
 	if bad != nil {
-		a = failed(bad)
+		a, chosen = failed(bad), nil
 	}
 	o.counts.answered(statusOf(a))
-	return a.write(make([]byte, 0, len(a.members)+len(q.id)+160), q, violations), nil
+	if chosen == nil {
+		chosen = a.members
+	}
+	return write(make([]byte, 0, len(chosen)+len(q.id)+len(violations)+16), q, chosen, violations)
 }
 
 // answer reads a request into q and finds or works out its answer. A fault of ours becomes an answer too: it must not take other
 // requests with it.
-func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *request) (a *answer, err error) {
+func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *request) (a *answer, kept keeping, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			q.limits = nil
-			a, err = failed(fault(r)), nil
+			q.limits, q.metrics = nil, nil
+			a, kept, err = failed(fault(r)), nil, nil
 		}
 	}()
 	if malformed != nil {
 		// The id helps to find the request that was cut, if it comes before the fault.
 		var ignored *Error
 		q.readID(open(v, "", &ignored))
-		return failed(malformed), nil
+		return failed(malformed), nil, nil
 	}
 	bad := readRequest(v, q)
 	if bad == nil {
 		bad = o.resolve.forgotten(q)
 	}
 	if bad != nil {
-		q.limits = nil
-		return failed(bad), nil
+		q.limits, q.metrics = nil, nil
+		return failed(bad), nil, nil
 	}
-	a, known := o.answers.get(q.job)
-	o.counts.looked(known)
-	if known {
-		return a, nil
+	k := q.key()
+	if p, known := o.answers.get(k); known {
+		o.counts.looked(true)
+		return p.answer(), nil, nil
 	}
 	within, cancel := q.withTimeout(ctx)
 	defer cancel()
-	a, err = o.evaluate(within, q)
+	a, err = o.once(within, k, func() (*answer, error) {
+		var a *answer
+		if a, kept, err = o.find(within, q, k); err == nil && a.lasting() {
+			p, size := o.pack(a)
+			o.answers.put(k, p, size)
+		}
+		return a, err
+	})
 	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	if err != nil {
-		whole := wholeOp
-		if q.model != "" {
-			whole = wholeModel
+		a = failed(q.explained(err))
+	}
+	return a, kept, nil
+}
+
+// flight is an answer that is being worked out, for all who ask for it meanwhile.
+type flight struct {
+	done   chan struct{}
+	answer *answer
+	err    error
+}
+
+// once works out what is asked for by several at a time once for all of them, unless it comes to nothing that they can share.
+func (o *Oracle) once(ctx context.Context, k key, work func() (*answer, error)) (*answer, error) {
+	o.mu.Lock()
+	f := o.flights[k]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		o.flights[k] = f
+		o.mu.Unlock()
+		o.counts.looked(false)
+		defer func() {
+			o.mu.Lock()
+			delete(o.flights, k)
+			o.mu.Unlock()
+			close(f.done)
+		}()
+		a, err := work()
+		f.answer, f.err = a, err
+		return a, err
+	}
+	o.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if f.answer != nil && f.err == nil && f.answer.lasting() {
+		o.counts.looked(true)
+		return f.answer, nil
+	}
+	o.counts.looked(false)
+	return work()
+}
+
+// find looks for an answer that was kept, or works it out and keeps it. Errors are the simulator's, or the context's.
+func (o *Oracle) find(ctx context.Context, q *request, k key) (*answer, keeping, error) {
+	where, keeps := key{}, false
+	if o.kept != nil && o.costsFor(q) == nil {
+		if where, keeps = o.lastingKey(q); keeps {
+			if a := o.kept.get(ctx, where); a != nil {
+				o.counts.found.Add(1)
+				return a, nil, nil
+			}
 		}
-		a = failed(explain(err, whole, q.member))
 	}
-	if a.lasting() {
-		a = o.answers.put(q.job, a, a.size()+jobSize(&q.job))
+	a, err := o.evaluate(ctx, q)
+	if err != nil && ctx.Err() == nil {
+		a, err = failed(q.explained(err)), nil // it is the same for all who ask
 	}
-	return a, nil
+	if err != nil || !keeps || !a.lasting() {
+		return a, nil, err
+	}
+	return a, o.kept.put(where, a), nil
+}
+
+// explained is the error of the answer for one of the simulator.
+func (q *request) explained(err error) *Error {
+	whole := wholeOp
+	if q.model != "" {
+		whole = wholeModel
+	}
+	return explain(err, whole, q.member)
 }
 
 // fault is the error for a panic of the simulator.
@@ -153,45 +257,61 @@ func statusOf(a *answer) Status {
 	return OK
 }
 
-// jobSize is about how many bytes a job takes in memory, as the key of an entry of the cache: twice itself, in the map and in the list,
-// and its texts once.
-func jobSize(j *job) int64 {
-	size := int64(2300)
-	for _, s := range []string{j.arch, j.model, j.network, j.train, j.mapping, j.draft, j.acceptance, j.lora, j.framework, j.kernel, j.fusion, j.exchange, j.offload, j.placement,
-		j.arrivals, j.phase, j.fidelity, j.op.Algorithm, j.op.Form, j.array.keep, j.array.dataflow, j.array.mode,
-		j.dram.Controller, j.dram.Standard, j.dram.Mapping, j.dram.Refresh, j.dram.Kind} {
-		size += int64(len(s))
-	}
-	return size
-}
-
 // batch answers the requests of an array, several at a time, in their order.
-func (o *Oracle) batch(ctx context.Context, requests []value) ([]byte, error) {
-	if len(requests) > MaxBatch {
-		return failed(invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", len(requests), MaxBatch)).write(nil, new(request), nil), nil
+func (o *Oracle) batch(ctx context.Context, requests []value) ([]byte, keeping, error) {
+	if bad := tooMany(len(requests)); bad != nil {
+		return write(nil, new(request), failed(bad).members, nil), nil, nil
 	}
-	answers, errs := make([][]byte, len(requests)), make([]error, len(requests))
-	var next atomic.Int64
-	var team sync.WaitGroup
-	for range min(o.workers, len(requests)) {
-		team.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(requests); i = int(next.Add(1)) - 1 {
-				answers[i], errs[i] = o.one(ctx, &requests[i], nil)
-			}
-		})
+	answers, kept := make([][]byte, len(requests)), make([]keeping, len(requests))
+	if err := o.each(len(requests), func(i int) (err error) {
+		answers[i], kept[i], err = o.one(ctx, &requests[i], nil)
+		return err
+	}); err != nil {
+		return nil, nil, err
 	}
-	team.Wait()
-	to := []byte{'['}
+	size := len("[]") + len(answers)
+	for _, a := range answers {
+		size += len(a)
+	}
+	to := append(make([]byte, 0, size), '[')
+	var all keeping
 	for i, a := range answers {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
 		if i > 0 {
 			to = append(to, ',')
 		}
 		to = append(to, a...)
+		all = all.and(kept[i])
 	}
-	return append(to, ']'), nil
+	return append(to, ']'), all, nil
+}
+
+// each calls do with 0 to n-1, several at a time. The error is that of the least for which there was one.
+func (o *Oracle) each(n int, do func(i int) error) error {
+	errs := make([]error, n)
+	var next atomic.Int64
+	var team sync.WaitGroup
+	for range min(o.workers, n) {
+		team.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				errs[i] = do(i)
+			}
+		})
+	}
+	team.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tooMany refuses a batch of more than MaxBatch requests.
+func tooMany(n int) *Error {
+	if n <= MaxBatch {
+		return nil
+	}
+	return invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", n, MaxBatch)
 }
 
 // evaluate asks the simulator. Errors are the simulator's.
@@ -240,8 +360,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		r.Fidelity, r.ArchHash, r.Mapping.Pins = q.fidelity, m.hash, pins
 		r.Mapping.Fusion = q.fusion
 		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
-		either := q.job
-		either.fidelity = ""
+		both := q.job
+		both.fidelity = ""
+		either := both.key()
 		r.Planned, _ = o.plans.get(either)
 		res, err := eval.Run(ctx, r)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ type request struct {
 	modelAt *value
 	draftAt *value
 	limits  []limit
+	metrics []string // the only figures that are asked for; nil for the whole answer
 	// parsedNetwork is the network request that network stands for.
 	parsedNetwork networkRequest
 	timeout       time.Duration // 0: none
@@ -122,6 +124,7 @@ func readRequest(v *value, q *request) *Error {
 	}
 	if err == nil {
 		q.readLimits(f)
+		q.readMetrics(f)
 		q.timeout = time.Duration(f.real("timeout_seconds", 1e-3, 1e6, 0) * float64(time.Second))
 	}
 	f.close()
@@ -542,6 +545,28 @@ func (q *request) readLimits(f *fields) {
 		}
 	}
 	l.close()
+}
+
+// readMetrics reads which figures are asked for.
+func (q *request) readMetrics(f *fields) {
+	v := f.typed("metrics", array)
+	if v == nil {
+		return
+	}
+	q.metrics = []string{}
+	for i := range v.items {
+		at := fmt.Sprintf("/metrics/%d", i)
+		switch name := string(v.items[i].text); {
+		case v.items[i].kind != text:
+			f.fail(invalid("type", at, "", "must be a string, is %s", v.items[i].kind))
+		case !slices.Contains(figureNames, name) && !slices.Contains(moreFigureNames, name):
+			f.fail(invalid("unknown-value", at, nearest(name, slices.Concat(figureNames, moreFigureNames)), "there is no figure %q", shorten(name)))
+		case slices.Contains(q.metrics, name):
+			f.fail(invalid("conflict", at, "leave one of them out", "%s is there twice", name))
+		default:
+			q.metrics = append(q.metrics, name)
+		}
+	}
 }
 
 // member finds the pointer of a field that the simulator names.

@@ -17,6 +17,7 @@ type ticket struct {
 	line   []byte
 	long   bool // the line was too long and is not kept
 	answer []byte
+	kept   keeping
 	err    error // the context's
 	done   chan struct{}
 }
@@ -74,12 +75,12 @@ func (o *Oracle) work(ctx context.Context, t *ticket) {
 	defer close(t.done)
 	switch {
 	case t.long:
-		t.answer = failed(invalid("too-large", "", "a batch can be several lines", "a line of more than %d bytes", MaxLine)).write(nil, new(request), nil)
+		t.answer = write(nil, new(request), failed(invalid("too-large", "", "a batch can be several lines", "a line of more than %d bytes", MaxLine)).members, nil)
 		o.counts.answered(Invalid)
 	case ctx.Err() != nil:
 		t.err = ctx.Err()
 	default:
-		t.answer, t.err = o.Answer(ctx, t.line)
+		t.answer, t.kept, t.err = o.line(ctx, t.line)
 	}
 }
 
@@ -94,6 +95,7 @@ func deliver(ctx context.Context, queue <-chan *ticket, w io.Writer) error {
 		if err := wait(ctx, t, out); err != nil {
 			return errors.Join(err, out.Flush())
 		}
+		t.kept.wait()
 		out.Write(t.answer) // the error stays until the next flush
 		if err := out.WriteByte('\n'); err != nil {
 			return fmt.Errorf("write answers: %w", err)

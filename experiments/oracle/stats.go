@@ -7,7 +7,8 @@ import (
 // Stats are what an oracle has done and what it remembers.
 type Stats struct {
 	Answers      map[Status]uint64 // answers given, each request of a batch its own
-	Hits, Misses uint64            // of the cache of answers
+	Hits, Misses uint64            // of the answers that are remembered
+	Found        uint64            // of the misses, those whose answer an earlier process had kept
 	Entries      int               // answers that are remembered
 	Bytes, Room  int64             // about the memory they take, and may take
 	Machines     int               // that were added
@@ -16,7 +17,7 @@ type Stats struct {
 
 // Stats returns them as they are now.
 func (o *Oracle) Stats() Stats {
-	s := Stats{Answers: map[Status]uint64{}, Hits: o.counts.hits.Load(), Misses: o.counts.misses.Load()}
+	s := Stats{Answers: map[Status]uint64{}, Hits: o.counts.hits.Load(), Misses: o.counts.misses.Load(), Found: o.counts.found.Load()}
 	for i, status := range statuses {
 		s.Answers[status] = o.counts.answers[i].Load()
 	}
@@ -33,6 +34,7 @@ var statuses = [...]Status{OK, Infeasible, Invalid, Unsupported, Timeout, Failed
 type counts struct {
 	answers      [len(statuses)]atomic.Uint64
 	hits, misses atomic.Uint64
+	found        atomic.Uint64
 }
 
 func (c *counts) answered(s Status) {

@@ -27,15 +27,17 @@ const pieceLength = 8
 // are those of w and the context's; what was written is then the beginning of an answer.
 func (o *Oracle) WriteAnswer(ctx context.Context, w io.Writer, text []byte) error {
 	v, bad := parse(text)
-	if bad == nil && v.kind == array && len(v.items) > MaxBatch {
-		bad = invalid("too-large", "", "several lines", "a batch of %d requests, at most %d are allowed", len(v.items), MaxBatch)
-		o.counts.answered(Invalid)
-		return &Refused{bad, failed(bad).write(nil, new(request), nil)}
+	if bad == nil && v.kind == array {
+		if bad = tooMany(len(v.items)); bad != nil {
+			o.counts.answered(Invalid)
+			return &Refused{bad, write(nil, new(request), failed(bad).members, nil)}
+		}
 	}
 	if bad == nil && v.kind == array {
 		return o.writeBatch(ctx, w, v.items)
 	}
-	answer, err := o.one(ctx, &v, bad)
+	answer, kept, err := o.one(ctx, &v, bad)
+	kept.wait()
 	if err == nil && bad != nil {
 		return &Refused{bad, answer}
 	}
@@ -76,12 +78,15 @@ func (o *Oracle) writeBatch(ctx context.Context, w io.Writer, requests []value) 
 				return
 			}
 			var p piece
+			var all keeping
 			for k := i * pieceLength; k < min((i+1)*pieceLength, len(requests)) && p.err == nil; k++ {
 				var answer []byte
-				if answer, p.err = o.one(ctx, &requests[k], nil); p.err == nil {
-					p.text = append(append(p.text, ','), answer...)
+				var kept keeping
+				if answer, kept, p.err = o.one(ctx, &requests[k], nil); p.err == nil {
+					p.text, all = append(append(p.text, ','), answer...), all.and(kept)
 				}
 			}
+			all.wait()
 			places[i%window] <- p
 			if p.err != nil {
 				return

@@ -305,6 +305,14 @@ var tables = []Table{
 		},
 	},
 	{
+		Name: "answers", Description: "Answers to estimate requests, which strata estimate --cache keeps.", Key: []string{"key"},
+		Columns: []Column{
+			{Name: "key", Type: Text, Description: "hash of everything that the answer depends on: the request, the content of machine and model, the version of the models and the program", Required: true},
+			{Name: "answer", Type: JSON, Description: "the answer, without the id of a request", Required: true},
+			{Name: "figures", Type: JSON, Description: "its figures that limits and metrics may name", Required: true},
+		},
+	},
+	{
 		Name: "meta", Description: "Facts about the file.", Key: []string{"name"},
 		Columns: []Column{
 			{Name: "name", Type: Text, Description: "schema_version, model_version and tool of the last writer, and what others add", Required: true},

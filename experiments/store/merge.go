@@ -363,8 +363,11 @@ func (m *merger) add(ctx context.Context, src *source) error {
 		}
 	}
 	list := func(table *Table) string { return strings.Join(names(table.Columns), ", ") }
-	sweeps, inputs, points := list(table("sweeps")), list(table("inputs")), list(table("points"))
+	sweeps, inputs, points, answers := list(table("sweeps")), list(table("inputs")), list(table("points")), list(table("answers"))
 	var err error
+	if _, err = m.exec(ctx, src, "INSERT OR IGNORE INTO main.answers ("+answers+") SELECT "+answers+" FROM SRC.answers"); err != nil {
+		return err
+	}
 	if src.NewPoints, err = m.exec(ctx, src, "INSERT OR REPLACE INTO main.points ("+points+") SELECT "+points+` FROM SRC.points s WHERE NOT ifnull(`+oldSource+`, 0) AND NOT EXISTS (
 		SELECT 1 FROM main.points d WHERE d.sweep = s.sweep AND d.point = s.point AND NOT (d.`+failedPoint+` AND NOT s.`+failedPoint+`) AND NOT ifnull(`+oldHere+`, 0))`, m.version); err != nil {
 		return err

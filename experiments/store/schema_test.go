@@ -19,14 +19,14 @@ var update = flag.Bool("update", false, "write the last migration from the list 
 // top. The sixth adds what came since, and is generated from Tables as long as no file with it is in use anywhere; later versions get a
 // migration each.
 func TestLastMigrationIsTheSchema(t *testing.T) {
-	const path = "migrations/0006_sweeps.sql"
+	const path = "migrations/0007_answers.sql"
 	s, err := sql.Open("sqlite3", ":memory:")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	s.SetMaxOpenConns(1)
-	for _, m := range migrations()[:5] {
+	for _, m := range migrations()[:6] {
 		if _, err := s.Exec(m); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestFirstVersion(t *testing.T) {
 		}
 	}
 	db.Close()
-	if _, err := Open(path, Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "version 1, older than 6 (open it for writing once") {
+	if _, err := Open(path, Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "version 1, older than 7 (open it for writing once") {
 		t.Errorf("for reading: %v", err)
 	}
 	s, err := Open(path, Options{})
