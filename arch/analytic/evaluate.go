@@ -2,7 +2,6 @@ package analytic
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/stratasim/strata/arch/plan"
@@ -94,16 +93,27 @@ type timer struct {
 
 // scratch is the memory of a recurrence, which outlives it.
 type scratch struct {
-	history    history
-	done, free []instant
+	history          history
+	done, spun, free []instant
+	nodes            []timing
+	after            []plan.Dep
+	releaser         []int
+}
+
+// timing is what the recurrence knows of a node.
+type timing struct {
+	busy, latency units.Time
+	inService     sim.Stalls
+	charge        sim.Cause
+	after         []plan.Dep
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// zeroed returns n zero instants, in the memory of old if it is large enough.
-func zeroed(old []instant, n int64) []instant {
-	if int64(cap(old)) < n {
-		return make([]instant, n)
+// cleared returns n zero values, in the memory of old if it is large enough.
+func cleared[T any](old []T, n int) []T {
+	if cap(old) < n {
+		return make([]T, n)
 	}
 	old = old[:n]
 	clear(old)
@@ -157,15 +167,11 @@ func later(a, b *instant) *instant {
 func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Result, error) {
 	res := &plan.Result{Work: make(sim.Counts, len(e.p.Counters))}
 	n := len(b.Nodes)
-	type timing struct {
-		busy, latency units.Time
-		inService     sim.Stalls
-		charge        sim.Cause
-		after         []plan.Dep
-	}
-	node := make([]timing, n)
-	depth := int64(1)
-	releaser := make([]int, len(b.Buffers))
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.nodes, s.releaser = cleared(s.nodes, n), cleared(s.releaser, len(b.Buffers))
+	node, releaser := s.nodes, s.releaser
+	depth, after := int64(1), s.after[:0]
 	for i := range b.Nodes {
 		for _, t := range b.Nodes[i].Release {
 			releaser[t.Buffer] = i
@@ -194,11 +200,13 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		}
 		t.after = nd.After
 		if len(nd.Acquire) > 0 {
-			t.after = slices.Clone(nd.After)
-		}
-		for _, a := range nd.Acquire {
-			// With room for c acquisitions, the k-th waits for release k−c.
-			t.after = append(t.after, plan.Dep{Node: releaser[a.Buffer], Distance: b.Buffers[a.Buffer].Capacity / a.N})
+			from := len(after)
+			after = append(after, nd.After...)
+			for _, a := range nd.Acquire {
+				// With room for c acquisitions, the k-th waits for release k−c.
+				after = append(after, plan.Dep{Node: releaser[a.Buffer], Distance: b.Buffers[a.Buffer].Capacity / a.N})
+			}
+			t.after = after[from:len(after):len(after)]
 		}
 		for _, d := range t.after {
 			depth = max(depth, d.Distance)
@@ -208,9 +216,8 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		depth = 4096 // buffers deeper than the loop is long never make anything wait
 	}
 	ring := depth + 1
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	s.done, s.free = zeroed(s.done, int64(n)*ring), zeroed(s.free, int64(n))
+	s.after = after
+	s.done, s.free = cleared(s.done, n*int(ring)), cleared(s.free, n)
 	done, free := s.done, s.free // done[i*ring + iteration%ring]
 	history := &s.history
 	history.reset()
@@ -245,7 +252,12 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 					return nil, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
 				}
 				// Iterations keep their place in the ring only if the jump is a multiple of it.
-				done = respin(done, n, ring, jump*period)
+				if by := jump * period; by%ring != 0 {
+					s.spun = cleared(s.spun, len(done))
+					respin(s.spun, done, n, ring, by)
+					s.done, s.spun = s.spun, s.done
+					done = s.done
+				}
 				it += jump * period
 				history.reset()
 			}
@@ -271,17 +283,12 @@ func rotate(to, free, done []instant, ring, it int64) []instant {
 }
 
 // respin moves ring entries to the slots they have after by further iterations.
-func respin(done []instant, n int, ring, by int64) []instant {
-	if by%ring == 0 {
-		return done
-	}
-	out := make([]instant, len(done))
+func respin(out, done []instant, n int, ring, by int64) {
 	for i := int64(0); i < int64(n); i++ {
 		for k := int64(0); k < ring; k++ {
 			out[i*ring+(k+by)%ring] = done[i*ring+k]
 		}
 	}
-	return out
 }
 
 // shiftAll adds jump times delta, which is the same for every live instant.

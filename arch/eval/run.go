@@ -62,6 +62,8 @@ type Request struct {
 	PowerTrace bool
 	// Advise asks for advice, which times the program a few more times.
 	Advise bool
+	// Brief leaves the table of operators out of the answer.
+	Brief bool
 	// Observer and Progress are passed to the event fidelity.
 	Observer event.Observer
 	Progress func(events int64)
@@ -391,7 +393,10 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 			a.Cost.USDPerMillionTokens = a.Cost.USDPerHour / 3600 * a.Seconds / tokens * 1e6
 		}
 	}
-	r.operators(res, meter)
+	a.Operators = []Operator{}
+	if !r.Brief {
+		r.operators(res, meter)
+	}
 	r.ownCosts(res)
 	if r.Planned != nil {
 		res.floor = r.Planned.floor
@@ -743,7 +748,6 @@ func (r *Request) load(res *Result, fp plan.Memory) {
 func (r *Request) operators(res *Result, meter *account.Meter) {
 	a, p, o := &res.Answer, res.Program, res.Outcome
 	off := r.Machine.OffChip().Name
-	a.Operators = []Operator{}
 	for i := range o.Ops {
 		s := &o.Ops[i]
 		if s.Calls == 0 {

@@ -122,7 +122,7 @@ func (b *builder) attention(a attention) ([]*Body, error) {
 	}
 	if host := a.lib.Host; host > 0 && b.mapping.Alone && !b.mapping.IdealLaunch {
 		last := len(k.Nodes) - 1
-		k.Nodes = append(k.Nodes, Node{Name: "host", Step: &Step{Kind: "launch", Latency: host, Charge: sim.Launch}},
+		k.Nodes = append(k.Nodes, Node{Name: "host", Step: b.mem.step(Step{Kind: "launch", Latency: host, Charge: sim.Launch})},
 			Node{Name: "next", Step: wait("join", 0), After: []Dep{{Node: last}, {Node: last + 1}}})
 	}
 	if b.decisions != nil {
@@ -324,11 +324,11 @@ func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage
 	if s.to == b.off.Name {
 		off += s.store
 	}
-	reads := []Use{b.useAt(b.off.Name, off, at.MemoryShare)}
-	counts := []Count{b.count(b.off.Name+".read", "B", s.load)}
+	reads := b.mem.useList(b.useAt(b.off.Name, off, at.MemoryShare))
+	counts := b.mem.countList(b.reads(b.off, s.load))
 	if b.shared != nil {
 		reads = append(reads, b.use(b.shared.Name, s.stream))
-		counts = append(counts, b.count(b.shared.Name+".read", "B", s.stream), b.count(b.shared.Name+".write", "B", s.load))
+		counts = append(counts, b.reads(b.shared, s.stream), b.writes(b.shared, s.load))
 	}
 	if s.store > 0 {
 		counts = append(counts, b.count(s.to+".write", "B", s.store))
@@ -339,8 +339,8 @@ func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage
 	if u := &b.m.Chip.Cores.Matrix; u.Kind != "systolic" {
 		matrix = int64(math.Ceil(float64(matrix) * u.SustainedShare()))
 	}
-	work := []Use{b.use("matrix", matrix)}
-	done := []Count{b.count("matrix.cycles", "core-cycle", matrix*s.cores)}
+	work := b.mem.useList(b.use("matrix", matrix))
+	done := b.mem.countList(b.count("matrix.cycles", "core-cycle", matrix*s.cores))
 	if s.widen > 0 {
 		cycles := b.vectorCycles(s.widen)
 		work = append(work, b.use("vector", cycles))
@@ -353,8 +353,8 @@ func (b *builder) flashLoop(at *arch.AttentionKernel, rounds int64, s flashStage
 	const name = "key tiles"
 	body := &Body{Name: name, Op: -1, Buffers: []Buffer{{Name: "tiles of keys and of values", Capacity: 2, Token: units.Bytes(units.CeilDiv(s.stream, 2*s.cores))}}}
 	body.Nodes = []Node{
-		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: p, Counts: counts, Cores: s.cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: "attend", Step: &Step{Kind: "compute", Uses: work, Beside: reads, Overlap: p, Counts: done, Cores: s.cores}, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
+		{Name: "load", Step: b.mem.step(Step{Kind: "load", Uses: reads, Beside: work, Overlap: p, Counts: counts, Cores: s.cores}), Acquire: b.mem.tokenList(Tokens{0, 1})},
+		{Name: "attend", Step: b.mem.step(Step{Kind: "compute", Uses: work, Beside: reads, Overlap: p, Counts: done, Cores: s.cores}), After: []Dep{{Node: 0}}, Release: b.mem.tokenList(Tokens{0, 1})},
 	}
 	return Node{Name: name, Body: body, Times: rounds}
 }
@@ -483,8 +483,8 @@ func (b *builder) flashPrefill(k *Body, a *attention, c *attentionChoice) error 
 	if c.split > 1 || at.Split == "fill" && a.past > 0 && blocks <= b.splitSlots(a, c) {
 		k.then(b.combine(a, c.split))
 	}
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Cores: s.cores, Uses: []Use{b.use(s.to, last)},
-		Counts: []Count{b.count(s.to+".write", "B", last)}}})
+	k.then(Node{Name: "store", Step: b.mem.step(Step{Kind: "store", Cores: s.cores, Uses: b.mem.useList(b.use(s.to, last)),
+		Counts: b.mem.countList(b.count(s.to+".write", "B", last))})})
 	b.countAttention(k, a, scores)
 	return nil
 }
@@ -510,7 +510,7 @@ func (b *builder) combine(a *attention, split int64) Node {
 	if b.shared != nil {
 		tier = b.shared
 	}
-	s := &Step{Kind: "reduce", Charge: sim.Dependency, Uses: []Use{b.use(b.off.Name, 2*part)}, Counts: []Count{b.count(tier.Name+".write", "B", part), b.count(tier.Name+".read", "B", part)}}
+	s := b.mem.step(Step{Kind: "reduce", Charge: sim.Dependency, Uses: b.mem.useList(b.use(b.off.Name, 2*part)), Counts: b.mem.countList(b.writes(tier, part), b.reads(tier, part))})
 	if split > 1 || a.lib.Join > 0 {
 		rows := units.CeilDiv(a.batch*a.heads*a.qlen, b.m.Chip.Cores.Count)
 		s.Latency = b.m.Chip.Clock.At(units.Cycles(rows*int64(a.lib.Join))) + a.lib.Combine + b.m.Chip.Clock.At(units.Cycles(split*int64(a.lib.Part)))
@@ -534,18 +534,18 @@ func (b *builder) appends(k *Body, a *attention) {
 	each := max(1, 2048/min(a.kvHeads*a.dim, 512)) * cores
 	cycles, _ := units.MulDivCeil(max(3*tokens, each), int64(a.lib.Append), 3*each) // a block with few others takes a third
 	launch := *k.Nodes[0].Step
-	launch.Counts, launch.Latency = []Count{b.count("launches", "launch", 1)}, b.profile.Launch
+	launch.Counts, launch.Latency = b.mem.countList(b.count("launches", "launch", 1)), b.profile.Launch
 	if b.mapping.IdealLaunch {
 		launch.Latency = 0
 	}
-	k.then(Node{Name: "append", Step: &Step{Kind: "copy", Uses: []Use{b.use("vector", cycles), b.use(b.off.Name, bytes)}, Overlap: b.profile.Gemm.Overlap, Cores: min(cores, tokens),
-		Counts: []Count{b.count("vector.cycles", "core-cycle", cycles*min(cores, tokens)), b.count(b.off.Name+".read", "B", bytes/2), b.count(b.off.Name+".write", "B", bytes-bytes/2)}}})
+	k.then(Node{Name: "append", Step: b.mem.step(Step{Kind: "copy", Uses: b.mem.useList(b.use("vector", cycles), b.use(b.off.Name, bytes)), Overlap: b.profile.Gemm.Overlap, Cores: min(cores, tokens),
+		Counts: b.mem.countList(b.count("vector.cycles", "core-cycle", cycles*min(cores, tokens)), b.reads(b.off, bytes/2), b.writes(b.off, bytes-bytes/2))})})
 	k.then(Node{Name: "launch", Step: &launch})
 }
 
 // starts is what the first thread block of a core spends starting and ending.
 func (b *builder) starts(cycles, cores int64) *Step {
-	return &Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(cycles)), Clocked: true, Charge: sim.Dependency, Cores: cores}
+	return b.mem.step(Step{Kind: "fill", Latency: b.m.Chip.Clock.At(units.Cycles(cycles)), Clocked: true, Charge: sim.Dependency, Cores: cores})
 }
 
 // lasting is the share of so many bytes that the shared on-chip memory still holds when they are read again, if so much of its
@@ -630,15 +630,15 @@ func (b *builder) flashDecode(k *Body, a *attention, c *attentionChoice) error {
 	if at.Transpose > 0 && group > 1 && a.batch > 1 && a.kvHeads > 1 {
 		// Queries before, and results after, are read and written once more.
 		in, back := b.replayed(qBytes+out, qBytes+out)
-		k.then(Node{Name: "transposes", Step: &Step{Kind: "copy", Latency: at.Transpose, Charge: sim.Dependency, Uses: []Use{b.use(b.off.Name, in+back)},
-			Counts: []Count{b.count(b.off.Name+".read", "B", in), b.count(b.off.Name+".write", "B", back)}}})
+		k.then(Node{Name: "transposes", Step: b.mem.step(Step{Kind: "copy", Latency: at.Transpose, Charge: sim.Dependency, Uses: b.mem.useList(b.use(b.off.Name, in+back)),
+			Counts: b.mem.countList(b.reads(b.off, in), b.writes(b.off, back))})})
 	}
 	k.then(Node{Name: "block starts", Step: b.starts(start, s.cores)})
 	k.then(b.flashLoop(at, rounds, s))
 	if split > 1 || dealt {
 		k.then(b.combine(a, split))
 	}
-	k.then(Node{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(s.to, last)}, Counts: []Count{b.count(s.to+".write", "B", last)}}})
+	k.then(Node{Name: "store", Step: b.mem.step(Step{Kind: "store", Uses: b.mem.useList(b.use(s.to, last)), Counts: b.mem.countList(b.count(s.to+".write", "B", last))})})
 	b.countAttention(k, a, a.batch*a.heads*a.qlen*kv)
 	return nil
 }

@@ -128,10 +128,10 @@ func (b *builder) thenRounds(k *Body, at *arch.AttentionKernel, r tileRounds) {
 	per := func(n int64) int64 { return units.CeilDiv(n, r.rounds) }
 	read, write, stream := b.off.Sectors(per(r.read)), b.off.Sectors(per(r.write)), per(r.stream)
 	moves := []Use{b.useAt(b.off.Name, read+write, at.MemoryShare)}
-	counts := []Count{b.count(b.off.Name+".read", "B", read), b.count(b.off.Name+".write", "B", write)}
+	counts := []Count{b.reads(b.off, read), b.writes(b.off, write)}
 	if b.shared != nil {
 		moves = append(moves, b.use(b.shared.Name, stream))
-		counts = append(counts, b.count(b.shared.Name+".read", "B", stream), b.count(b.shared.Name+".write", "B", read))
+		counts = append(counts, b.reads(b.shared, stream), b.writes(b.shared, read))
 	}
 	work := []Use{b.use("matrix", r.cycles)}
 	p := at.Overlap

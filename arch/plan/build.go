@@ -86,6 +86,10 @@ type builder struct {
 	pins      *pinning   // nil if nothing is pinned
 	decisions *Decisions // nil unless somebody wants to know them
 	menus     map[*arch.GemmKernel][]menuTile
+	mem       arena
+	bounds    []tilingBound
+	shapes    []tiling
+	tiers     []tierCounters
 }
 
 // planned is the first plan of a block: its body, and where in it each operator's kernels are. Other
@@ -302,7 +306,7 @@ func (b *builder) request(entry *Body) {
 // onHost is an operator of the host during which the device waits.
 func (b *builder) onHost(name string, phase traces.Phase, t units.Time, count string) *Body {
 	body := &Body{Name: name, Op: b.op(phase, name, HostKind)}
-	body.then(Node{Name: name, Step: &Step{Kind: HostKind, Sync: true, Uses: []Use{b.use(HostResource, int64(t))}, Counts: []Count{b.count(count, "time", 1)}}})
+	body.then(Node{Name: name, Step: b.mem.step(Step{Kind: HostKind, Sync: true, Uses: b.mem.useList(b.use(HostResource, int64(t))), Counts: b.mem.countList(b.count(count, "time", 1))})})
 	return body
 }
 
@@ -327,7 +331,11 @@ func (b *builder) serial(section *Body, g *traces.Graph, at int) {
 
 // then appends a node that waits for the last one.
 func (b *Body) then(n Node) {
-	if k := len(b.Nodes); k > 0 {
+	switch k := len(b.Nodes); {
+	case k == 0:
+	case n.After == nil:
+		n.After = link(k - 1)
+	default:
 		n.After = append(n.After, Dep{Node: k - 1})
 	}
 	b.Nodes = append(b.Nodes, n)
@@ -473,8 +481,43 @@ func (b *builder) counter(name, unit string) int {
 	return i
 }
 
+// tierCounters are the counters of a memory, 1 more than their index, 0 where there are none yet.
+type tierCounters struct {
+	tier        *memory.Spec
+	read, write int
+}
+
+// tier returns the counters of a memory, which every step asks for.
+func (b *builder) tier(t *memory.Spec) *tierCounters {
+	for i := range b.tiers {
+		if b.tiers[i].tier == t {
+			return &b.tiers[i]
+		}
+	}
+	b.tiers = append(b.tiers, tierCounters{tier: t})
+	return &b.tiers[len(b.tiers)-1]
+}
+
+// reads counts bytes that are read from a memory, writes those that are written to it.
+func (b *builder) reads(t *memory.Spec, n int64) Count {
+	c := b.tier(t)
+	if c.read == 0 {
+		c.read = b.counter(t.Name+".read", "B") + 1
+	}
+	return Count{c.read - 1, n}
+}
+
+func (b *builder) writes(t *memory.Spec, n int64) Count {
+	c := b.tier(t)
+	if c.write == 0 {
+		c.write = b.counter(t.Name+".write", "B") + 1
+	}
+	return Count{c.write - 1, n}
+}
+
 // forget takes back all counters but the first n.
 func (b *builder) forget(n int) {
+	b.tiers = b.tiers[:0]
 	for _, c := range b.p.Counters[n:] {
 		delete(b.counters, c.Name)
 	}
@@ -680,7 +723,7 @@ func (b *builder) kernel(name string, phase traces.Phase, kind string) *Body {
 // kernelOf starts the body of a kernel with its launch, and with the small kernels that the framework runs beside it for
 // an operator of a kind.
 func (b *builder) kernelOf(name string, phase traces.Phase, kind, operator string) *Body {
-	body := &Body{Name: name, Op: b.op(phase, name, kind)}
+	body := b.mem.body(name, b.op(phase, name, kind), 6)
 	kernels := 1 + b.profile.MoreKernels(operator)
 	lat := b.profile.Launch * units.Time(kernels)
 	if b.mapping.HostSync {
@@ -694,8 +737,8 @@ func (b *builder) kernelOf(name string, phase traces.Phase, kind, operator strin
 		lat = 0
 	}
 	inline, host := b.launchOf(operator, phase)
-	body.then(Node{Name: "launch", Step: &Step{Kind: "launch", Latency: lat + inline, Charge: sim.Launch, Host: host,
-		Counts: []Count{b.count("launches", "launch", kernels)}}})
+	body.then(Node{Name: "launch", Step: b.mem.step(Step{Kind: "launch", Latency: lat + inline, Charge: sim.Launch, Host: host,
+		Counts: b.mem.countList(b.count("launches", "launch", kernels))})})
 	if more := kernels - 1; more > 0 {
 		body.then(Node{Name: "small kernels", Step: wait("fill", rowKernelFor(b.profile, traces.Copy.String()).Fill*units.Time(more))})
 	}

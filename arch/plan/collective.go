@@ -190,9 +190,9 @@ func (b *builder) transfer(c *interconnect.Cluster, name string, phase traces.Ph
 	k := b.kernel(name, phase, kind.String())
 	uses, counts := f.uses(b, 1)
 	passed := b.off.Sectors(int64(f.near + f.far))
-	k.then(Node{Name: "transfer, " + f.protocol, Step: &Step{Kind: "collective", Latency: f.latency, Charge: sim.Link,
+	k.then(Node{Name: "transfer, " + f.protocol, Step: b.mem.step(Step{Kind: "collective", Latency: f.latency, Charge: sim.Link,
 		Uses:   append(uses, b.use(b.off.Name, passes*passed)),
-		Counts: append(counts, b.count(b.off.Name+".read", "B", passed), b.count(b.off.Name+".write", "B", passed))}})
+		Counts: append(counts, b.reads(b.off, passed), b.writes(b.off, passed))})})
 	if b.decisions != nil {
 		b.decidedCollective(c, b.matchCollective(name, phase, kind), k, g, bytes, &f, pin)
 	}

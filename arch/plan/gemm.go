@@ -304,8 +304,8 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 // heuristic does; among equals the first of the menu.
 func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	menu, splits, want := b.narrow(g, pin)
-	all := make([]tilingBound, 0, len(menu)*len(splits))
-	shapes := make([]tiling, 0, len(menu))
+	all, shapes := b.bounds[:0], b.shapes[:0]
+	defer func() { b.bounds, b.shapes = all, shapes }() // for the next product
 	tiles, err := b.menuTiles(g.lib, menu)
 	if err != nil {
 		return tiling{}, err
@@ -697,7 +697,8 @@ func (b *builder) perfect(g *gemm, t *tiling, w *waveTimes) float64 {
 // operands: each tile widens its own, so a weight as often as there are tiles along the rows.
 func (b *builder) stageParts(g *gemm, t *tiling, w wave) (ts [5]units.Time) {
 	if b.onChip != nil {
-		defer b.forget(len(b.p.Counters)) // what is only looked at counts nothing
+		counters, mem := len(b.p.Counters), b.mem
+		defer func() { b.forget(counters); b.mem = mem }() // what is only looked at counts nothing and stays nowhere
 		return b.onChip.parts(b.stage(g, t, w))
 	}
 	off := Use{Resource: b.at.off, Amount: w.load, Share: b.copyShare()}
@@ -728,23 +729,23 @@ func (b *builder) time(resource int, amount int64) units.Time {
 
 // stage returns the load and the compute step of one pipeline stage of a wave.
 func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
-	read := []Use{b.useAt(b.off.Name, w.load, b.copyShare())}
-	counts := []Count{b.count(b.off.Name+".read", "B", w.load)}
+	read := b.mem.useList(b.useAt(b.off.Name, w.load, b.copyShare()))
+	counts := b.mem.countList(b.reads(b.off, w.load))
 	if w.into > w.load {
 		read = append(read, Use{Resource: b.res[b.outer.Name], Amount: w.into, Series: true})
 	}
 	if b.shared != nil {
 		read = append(read, b.useAt(b.shared.Name, w.operand, g.lib.SharedShare))
-		counts = append(counts, b.count(b.shared.Name+".read", "B", w.operand), b.count(b.shared.Name+".write", "B", w.into))
+		counts = append(counts, b.reads(b.shared, w.operand), b.writes(b.shared, w.into))
 		if w.into > w.load {
-			counts = append(counts, b.count(b.outer.Name+".read", "B", w.into), b.count(b.outer.Name+".write", "B", w.load))
+			counts = append(counts, b.reads(b.outer, w.into), b.writes(b.outer, w.load))
 		}
 	}
-	work := []Use{b.use("matrix", t.cycles*w.perCore)}
-	done := []Count{b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles)}
+	work := b.mem.useList(b.use("matrix", t.cycles*w.perCore))
+	done := b.mem.countList(b.count("matrix.cycles", "core-cycle", t.cycles*w.tiles))
 	if b.private != nil {
 		work = append(work, b.useAt(b.private.Name, t.fed*w.perCore, b.feedShare(g, t)))
-		done = append(done, b.count(b.private.Name+".read", "B", w.operand), b.count(b.private.Name+".write", "B", w.operand))
+		done = append(done, b.reads(b.private, w.operand), b.writes(b.private, w.operand))
 	}
 	if t.widen > 0 {
 		cycles := b.vectorCycles(t.widen * w.perCore)
@@ -752,8 +753,8 @@ func (b *builder) stage(g *gemm, t *tiling, w wave) (load, compute *Step) {
 		done = append(done, b.count("vector.ops", "op", t.widen*w.tiles), b.count("vector.cycles", "core-cycle", cycles*w.cores))
 	}
 	p := g.lib.Overlap
-	load = &Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.cores}
-	compute = &Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.cores}
+	load = b.mem.step(Step{Kind: "load", Uses: read, Beside: work, Overlap: p, Counts: counts, Cores: w.cores})
+	compute = b.mem.step(Step{Kind: "compute", Uses: work, Beside: read, Overlap: p, Counts: done, Cores: w.cores})
 	return load, compute
 }
 
@@ -779,17 +780,17 @@ func (b *builder) splitTime(g *gemm, t *tiling) units.Time {
 func (b *builder) splitReduce(g *gemm, t *tiling) *Step {
 	tier, sums, result := b.splitSums(g, t)
 	old := g.reads(result)
-	uses := []Use{b.use(tier.Name, 2*sums), b.use(b.off.Name, result+old)}
+	uses := b.mem.useList(b.use(tier.Name, 2*sums), b.use(b.off.Name, result+old))
 	to := b.off
 	if g.outHere {
-		to, uses = tier, []Use{b.use(tier.Name, 2*sums+result)}
+		to, uses = tier, b.mem.useList(b.use(tier.Name, 2*sums+result))
 	} else if tier == b.off {
-		uses = []Use{b.use(tier.Name, 2*sums+result+old)}
+		uses = b.mem.useList(b.use(tier.Name, 2*sums+result+old))
 	}
-	step := &Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
-		Counts: []Count{b.count(tier.Name+".write", "B", sums), b.count(tier.Name+".read", "B", sums), b.count(to.Name+".write", "B", result)}}
+	step := b.mem.step(Step{Kind: "reduce", Latency: g.lib.Reduce, Charge: sim.Dependency, Uses: uses,
+		Counts: b.mem.countList(b.writes(tier, sums), b.reads(tier, sums), b.count(to.Name+".write", "B", result))})
 	if old > 0 {
-		step.Counts = append(step.Counts, b.count(b.off.Name+".read", "B", old))
+		step.Counts = append(step.Counts, b.reads(b.off, old))
 	}
 	return step
 }
@@ -825,10 +826,10 @@ func (b *builder) rounding(k *Body, g *gemm, r *arch.Rounding) {
 	if b.mapping.IdealLaunch {
 		lat = 0
 	}
-	k.then(Node{Name: "launch of rounding", Step: &Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Counts: []Count{b.count("launches", "launch", 1)}}})
+	k.then(Node{Name: "launch of rounding", Step: b.mem.step(Step{Kind: "launch", Latency: lat, Charge: sim.Launch, Counts: b.mem.countList(b.count("launches", "launch", 1))})})
 	k.then(Node{Name: "fill", Step: wait("fill", r.Fill)})
-	k.then(Node{Name: "round activations", Step: &Step{Kind: "load", Uses: []Use{b.use(b.off.Name, read+write)},
-		Counts: []Count{b.count(b.off.Name+".read", "B", read), b.count(b.off.Name+".write", "B", write)}}})
+	k.then(Node{Name: "round activations", Step: b.mem.step(Step{Kind: "load", Uses: b.mem.useList(b.use(b.off.Name, read+write)),
+		Counts: b.mem.countList(b.reads(b.off, read), b.writes(b.off, write))})})
 }
 
 // gemv returns the library's kernel for products of a matrix with a single row, nil if it has none or
@@ -870,12 +871,12 @@ func (b *builder) arrayFill(t *tiling) units.Time { return b.m.Chip.Clock.At(uni
 func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	w := b.wave(t, tiles)
 	load, compute := b.stage(g, t, w)
-	stream := &Body{Name: "reduction", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: t.buffers, Token: units.Bytes(t.feed * w.perCore)}}}
-	stream.Nodes = []Node{
-		{Name: "load", Step: load, Acquire: []Tokens{{0, 1}}},
-		{Name: "multiply", Step: compute, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
-	}
-	body := &Body{Name: "wave", Op: -1}
+	stream := b.mem.body("reduction", -1, 2)
+	stream.Buffers = []Buffer{{Name: "operands", Capacity: t.buffers, Token: units.Bytes(t.feed * w.perCore)}}
+	stream.Nodes = append(stream.Nodes,
+		Node{Name: "load", Step: load, Acquire: b.mem.tokenList(Tokens{0, 1})},
+		Node{Name: "multiply", Step: compute, After: link(0), Release: b.mem.tokenList(Tokens{0, 1})})
+	body := b.mem.body("wave", -1, 3)
 	if fill := g.lib.Fill; fill > 0 {
 		body.then(Node{Name: "start", Step: wait("fill", fill), After: []Dep{{Node: 1, Distance: 1}}})
 	}
@@ -883,9 +884,9 @@ func (b *builder) waveBody(g *gemm, t *tiling, tiles int64) *Body {
 	if t.split == 1 {
 		old := g.reads(w.store)
 		to := b.holds(g.outHere)
-		store := &Step{Kind: "store", Uses: []Use{b.use(to, w.store+old)}, Counts: []Count{b.count(to+".write", "B", w.store)}, Cores: w.cores}
+		store := b.mem.step(Step{Kind: "store", Uses: b.mem.useList(b.use(to, w.store+old)), Counts: b.mem.countList(b.count(to+".write", "B", w.store)), Cores: w.cores})
 		if old > 0 {
-			store.Counts = append(store.Counts, b.count(b.off.Name+".read", "B", old))
+			store.Counts = append(store.Counts, b.reads(b.off, old))
 		}
 		if g.gates.vector > 0 {
 			store.Uses = append(store.Uses, b.gateCycles(g, tiles*t.rows*t.cols, w.cores)...)
@@ -981,14 +982,14 @@ func (b *builder) copyShare() float64 {
 // copyIn and copyOut move a whole operand between off-chip and on-chip memory.
 func (b *builder) copyIn(k *Body, name string, bytes int64) {
 	s := b.off.Sectors(bytes)
-	k.then(Node{Name: name, Step: &Step{Kind: "load", Uses: []Use{b.useAt(b.off.Name, s, b.profile.Resident.Load), b.use(b.shared.Name, s)},
-		Counts: []Count{b.count(b.off.Name+".read", "B", s), b.count(b.shared.Name+".write", "B", s)}}})
+	k.then(Node{Name: name, Step: b.mem.step(Step{Kind: "load", Uses: b.mem.useList(b.useAt(b.off.Name, s, b.profile.Resident.Load), b.use(b.shared.Name, s)),
+		Counts: b.mem.countList(b.reads(b.off, s), b.writes(b.shared, s))})})
 }
 
 func (b *builder) copyOut(k *Body, name string, bytes int64) {
 	s := b.off.Sectors(bytes)
-	k.then(Node{Name: name, Step: &Step{Kind: "store", Uses: []Use{b.useAt(b.off.Name, s, b.profile.Resident.Store), b.use(b.shared.Name, s)},
-		Counts: []Count{b.count(b.off.Name+".write", "B", s), b.count(b.shared.Name+".read", "B", s)}}})
+	k.then(Node{Name: name, Step: b.mem.step(Step{Kind: "store", Uses: b.mem.useList(b.useAt(b.off.Name, s, b.profile.Resident.Store), b.use(b.shared.Name, s)),
+		Counts: b.mem.countList(b.writes(b.off, s), b.reads(b.shared, s))})})
 }
 
 // chunkCycles is about how long a core works on one piece of a resident product, and maxPieces how
@@ -1040,45 +1041,45 @@ func (b *builder) wholeGemm(k *Body, g *gemm, d dealing) {
 	h := b.held(g)
 	pieces := max(1, min(d.cycles/chunkCycles, maxPieces))
 	part := func(n int64) int64 { return units.CeilDiv(n, pieces) }
-	load := []Use{b.use(b.shared.Name, part(a+w))}
-	loaded := []Count{b.count(b.shared.Name+".read", "B", part(a+w))}
-	work := []Use{b.use("matrix", part(d.cycles))}
-	done := []Count{b.count("matrix.cycles", "core-cycle", part(d.cycles)*d.cores)}
+	load := b.mem.useList(b.use(b.shared.Name, part(a+w)))
+	loaded := b.mem.countList(b.reads(b.shared, part(a+w)))
+	work := b.mem.useList(b.use("matrix", part(d.cycles)))
+	done := b.mem.countList(b.count("matrix.cycles", "core-cycle", part(d.cycles)*d.cores))
 	if b.private != nil {
 		per := units.CeilDiv(part(a+w), d.cores)
 		work = append(work, b.use(b.private.Name, per))
-		loaded = append(loaded, b.count(b.private.Name+".write", "B", per*d.cores))
-		done = append(done, b.count(b.private.Name+".read", "B", per*d.cores))
+		loaded = append(loaded, b.writes(b.private, per*d.cores))
+		done = append(done, b.reads(b.private, per*d.cores))
 	}
 	if d.widen > 0 {
 		cycles := b.vectorCycles(part(d.widen))
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", part(d.widen)*d.cores), b.count("vector.cycles", "core-cycle", cycles*d.cores))
 	}
-	store := []Use{b.use(b.shared.Name, part(c))}
-	stored := []Count{b.count(b.shared.Name+".write", "B", part(c))}
+	store := b.mem.useList(b.use(b.shared.Name, part(c)))
+	stored := b.mem.countList(b.writes(b.shared, part(c)))
 	beside := load
 	if come := b.off.Sectors(part(h.stream)); come > 0 {
-		load = append([]Use{b.useAt(b.off.Name, come, b.profile.Resident.Load)}, load...)
-		loaded = append(loaded, b.count(b.off.Name+".read", "B", come), b.count(b.shared.Name+".write", "B", come))
+		load = append(b.mem.useList(b.useAt(b.off.Name, come, b.profile.Resident.Load)), load...)
+		loaded = append(loaded, b.reads(b.off, come), b.writes(b.shared, come))
 		beside = load
 	}
 	if out := b.off.Sectors(part(h.leave)); out > 0 {
 		leave := b.useAt(b.off.Name, out, b.profile.Resident.Store)
-		store = append([]Use{leave}, store...)
-		stored = append(stored, b.count(b.off.Name+".write", "B", out), b.count(b.shared.Name+".read", "B", out))
+		store = append(b.mem.useList(leave), store...)
+		stored = append(stored, b.writes(b.off, out), b.reads(b.shared, out))
 		beside = append(slices.Clone(load), leave)
 	}
 	p := g.lib.Overlap
 	pipeline := &Body{Name: "pieces", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: g.lib.Stages, Token: units.Bytes(units.CeilDiv(part(a+w+c), d.cores))}}}
-	last := &Step{Kind: "store", Uses: store, Counts: stored, Cores: d.cores}
+	last := b.mem.step(Step{Kind: "store", Uses: store, Counts: stored, Cores: d.cores})
 	if h.leave > 0 {
 		last.Beside, last.Overlap = work, p
 	}
 	pipeline.Nodes = []Node{
-		{Name: "load piece", Step: &Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: d.cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: beside, Overlap: p, Counts: done, Cores: d.cores}, After: []Dep{{Node: 0}}},
-		{Name: "store piece", Step: last, After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
+		{Name: "load piece", Step: b.mem.step(Step{Kind: "load", Uses: load, Beside: work, Overlap: p, Counts: loaded, Cores: d.cores}), Acquire: b.mem.tokenList(Tokens{0, 1})},
+		{Name: "multiply", Step: b.mem.step(Step{Kind: "compute", Uses: work, Beside: beside, Overlap: p, Counts: done, Cores: d.cores}), After: []Dep{{Node: 0}}},
+		{Name: "store piece", Step: last, After: []Dep{{Node: 1}}, Release: b.mem.tokenList(Tokens{0, 1})},
 	}
 	fill := wait("fill", g.lib.Fill+b.m.Chip.Clock.At(d.fill))
 	fill.Clocked = g.lib.Fill == 0 // a fixed part keeps the whole from following the clock

@@ -315,32 +315,32 @@ func (b *builder) expertTiles(k *Body, g *grouped, flat *gemm, lib *arch.MoEKern
 	per := func(n int64) int64 { return units.CeilDiv(n, pieces) }
 	load, here := b.off.Sectors(per(t.weights-t.found)), per(t.found)
 	operands := per(int64(math.Min(float64(t.tiles)*float64(t.rows*g.a.Bits()+t.cols*g.w.Bits())/8*float64(g.k), math.MaxInt64/4)))
-	read := []Use{b.use(b.off.Name, load)}
-	counts := []Count{b.count(b.off.Name+".read", "B", load)}
+	read := b.mem.useList(b.use(b.off.Name, load))
+	counts := b.mem.countList(b.reads(b.off, load))
 	if here > 0 {
 		read = append(read, b.use(b.shared.Name, here))
 	}
 	if b.shared != nil {
-		counts = append(counts, b.count(b.shared.Name+".write", "B", load), b.count(b.shared.Name+".read", "B", operands))
+		counts = append(counts, b.writes(b.shared, load), b.reads(b.shared, operands))
 	}
-	work := []Use{b.use("matrix", per(t.matrix)), b.use("issue", per(t.issue))}
-	done := []Count{b.count("matrix.cycles", "core-cycle", per(t.matrix)*t.cores)}
+	work := b.mem.useList(b.use("matrix", per(t.matrix)), b.use("issue", per(t.issue)))
+	done := b.mem.countList(b.count("matrix.cycles", "core-cycle", per(t.matrix)*t.cores))
 	if t.vector > 0 {
 		cycles := b.vectorCycles(per(t.vector))
 		work = append(work, b.use("vector", cycles))
 		done = append(done, b.count("vector.ops", "op", per(t.vector)*t.cores), b.count("vector.cycles", "core-cycle", cycles*t.cores))
 	}
 	if b.private != nil {
-		done = append(done, b.count(b.private.Name+".read", "B", operands), b.count(b.private.Name+".write", "B", operands))
+		done = append(done, b.reads(b.private, operands), b.writes(b.private, operands))
 	}
 	stream := &Body{Name: "experts", Op: -1, Buffers: []Buffer{{Name: "operands", Capacity: 3, Token: units.Bytes(units.CeilDiv(load+here, t.cores))}}}
 	stream.Nodes = []Node{
-		{Name: "load", Step: &Step{Kind: "load", Uses: read, Beside: work, Overlap: expertOverlap, Counts: counts, Cores: t.cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: "multiply", Step: &Step{Kind: "compute", Uses: work, Beside: read, Overlap: expertOverlap, Counts: done, Cores: t.cores}, After: []Dep{{Node: 0}}, Release: []Tokens{{0, 1}}},
+		{Name: "load", Step: b.mem.step(Step{Kind: "load", Uses: read, Beside: work, Overlap: expertOverlap, Counts: counts, Cores: t.cores}), Acquire: b.mem.tokenList(Tokens{0, 1})},
+		{Name: "multiply", Step: b.mem.step(Step{Kind: "compute", Uses: work, Beside: read, Overlap: expertOverlap, Counts: done, Cores: t.cores}), After: []Dep{{Node: 0}}, Release: b.mem.tokenList(Tokens{0, 1})},
 	}
 	k.then(Node{Name: fmt.Sprintf("%d tiles %dx%d", t.tiles, t.rows, t.cols), Body: stream, Times: pieces})
 	if cycles := units.CeilDiv(t.empty*int64(lib.Empty), b.m.Chip.Cores.Count); cycles > 0 {
-		k.then(Node{Name: fmt.Sprintf("%d empty tiles", t.empty), Step: &Step{Kind: "compute", Uses: []Use{b.use("issue", cycles)}, Cores: b.m.Chip.Cores.Count}})
+		k.then(Node{Name: fmt.Sprintf("%d empty tiles", t.empty), Step: b.mem.step(Step{Kind: "compute", Uses: b.mem.useList(b.use("issue", cycles)), Cores: b.m.Chip.Cores.Count})})
 	}
 	out := rows{kind: traces.Copy, rows: g.all, cols: g.n, write: int64(g.a.Result().Bytes(g.all * g.n)), follows: true}
 	b.streamRows(k, &out, rowKernelOf(b.profile, arch.ExpertRows, traces.Copy.String()), b.m.Chip.Cores.Count)

@@ -475,12 +475,12 @@ func (b *builder) pipelineSegment(run *traces.Run, s *segment, launches bool) (*
 	load, store, moved := sector(per(read)), sector(per(write)), per(onRead+onWrite)
 	reads := []Use{b.use(b.off.Name, load)}
 	work := []Use{b.use("matrix", per(busy)), b.use(b.shared.Name, moved)}
-	done := []Count{b.count("matrix.cycles", "core-cycle", per(busy)*cores), b.count(b.shared.Name+".read", "B", per(onRead)), b.count(b.shared.Name+".write", "B", per(onWrite))}
+	done := []Count{b.count("matrix.cycles", "core-cycle", per(busy)*cores), b.reads(b.shared, per(onRead)), b.writes(b.shared, per(onWrite))}
 	stream := &Body{Name: "tiles", Op: -1, Buffers: []Buffer{{Name: "tiles", Capacity: 2, Token: units.Bytes(units.CeilDiv(load+store, cores))}}}
 	stream.Nodes = []Node{
-		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: pl.Overlap, Counts: []Count{b.count(b.off.Name+".read", "B", load)}, Cores: cores}, Acquire: []Tokens{{0, 1}}},
+		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Beside: work, Overlap: pl.Overlap, Counts: []Count{b.reads(b.off, load)}, Cores: cores}, Acquire: []Tokens{{0, 1}}},
 		{Name: "operators", Step: &Step{Kind: "compute", Uses: work, Beside: reads, Overlap: pl.Overlap, Counts: done, Cores: cores}, After: []Dep{{Node: 0}}},
-		{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, store)}, Counts: []Count{b.count(b.off.Name+".write", "B", store)}, Cores: cores},
+		{Name: "store", Step: &Step{Kind: "store", Uses: []Use{b.use(b.off.Name, store)}, Counts: []Count{b.writes(b.off, store)}, Cores: cores},
 			After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
 	}
 	if s.streams = tiles > 1 && s.collective != nil; s.streams {
@@ -504,7 +504,7 @@ func (b *builder) send(s *segment, parts int64) *Step {
 	uses, counts := c.uses(b, parts)
 	sent := units.CeilDiv(int64(c.near+c.far), parts)
 	return &Step{Kind: "collective", Uses: append(uses, b.use(b.shared.Name, 2*sent)),
-		Counts: append(counts, b.count(b.shared.Name+".read", "B", sent), b.count(b.shared.Name+".write", "B", sent))}
+		Counts: append(counts, b.reads(b.shared, sent), b.writes(b.shared, sent))}
 }
 
 // streamedCollective is what of a collective within a launch comes after the last tile.

@@ -480,7 +480,12 @@ func (b *Body) check(p *Program) error {
 
 // successors lists for each node the nodes that depend on it, itself first, in one piece of memory.
 func successors(nodes []Node) [][]int {
-	count, total := make([]int, len(nodes)), len(nodes)
+	var few [16]int
+	count, total := few[:], len(nodes)
+	if len(nodes) > len(few) {
+		count = make([]int, len(nodes))
+	}
+	count = count[:len(nodes)]
 	for n := range nodes {
 		count[n]++
 		total += len(nodes[n].After)
@@ -515,7 +520,7 @@ func (p *Program) Finish() error {
 	if len(p.Sections) != 0 && len(p.Sections) != len(p.Entry.Nodes) {
 		return fmt.Errorf("plan: %d sections for %d entry nodes", len(p.Sections), len(p.Entry.Nodes))
 	}
-	return p.Entry.finish(p, map[*Body]bool{})
+	return p.Entry.finish(p, make(map[*Body]bool, 64))
 }
 
 // total sums up counters and amounts over the nodes, and makes sure that none overflows.

@@ -137,7 +137,7 @@ func (b *builder) chain(k *Body, r *rows, c *arch.Chain) {
 	for i := range c.Kernels {
 		one := &c.Kernels[i]
 		if i > 0 {
-			launch := &Step{Kind: "launch", Latency: b.profile.Launch, Charge: sim.Launch, Counts: []Count{b.count("launches", "launch", 1)}}
+			launch := b.mem.step(Step{Kind: "launch", Latency: b.profile.Launch, Charge: sim.Launch, Counts: b.mem.countList(b.count("launches", "launch", 1))})
 			if b.mapping.IdealLaunch {
 				launch.Latency = 0
 			}
@@ -212,37 +212,35 @@ func (b *builder) streamPart(k *Body, r *rows, lib *arch.RowKernel, cores int64,
 	issue := max(b.issue(lib, load+taken+again+store+left, per(r.weights), cores), units.CeilDiv(walk, chunks), b.lookups(r, lib, cores, chunks))
 	vector, special := unit.Cycles(per(r.whole), per(r.vector), cores), units.CeilDiv(per(r.special), unit.Special*cores)
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
-	var stream Body
-	stream.Name, stream.Op = name, -1
+	stream := b.mem.body(name, -1, 3)
 	stream.Buffers = []Buffer{{Name: "rows", Capacity: buffers, Token: units.Bytes(units.CeilDiv(load+taken+store+left, cores))}}
-	reads := []Use{b.useAt(b.off.Name, load, lib.Efficiency)}
-	readCounts := []Count{b.count(b.off.Name+".read", "B", load)}
-	writes := []Use{b.useAt(b.off.Name, store, lib.Efficiency)}
-	writeCounts := []Count{b.count(b.off.Name+".write", "B", store)}
-	work := []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue)}
-	done := []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores)}
+	reads := b.mem.useList(b.useAt(b.off.Name, load, lib.Efficiency))
+	readCounts := b.mem.countList(b.reads(b.off, load))
+	writes := b.mem.useList(b.useAt(b.off.Name, store, lib.Efficiency))
+	writeCounts := b.mem.countList(b.writes(b.off, store))
+	work := b.mem.useList(b.use("vector", vector), b.use("special", special), b.use("issue", issue))
+	done := b.mem.countList(b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores))
 	if r.lookup > 0 && b.private != nil {
-		done = append(done, b.count(b.private.Name+".read", "B", per(r.lookup)))
+		done = append(done, b.reads(b.private, per(r.lookup)))
 	}
 	if b.shared != nil { // which fills through a port of its own
-		readCounts = append(readCounts, b.count(b.shared.Name+".write", "B", load))
+		readCounts = append(readCounts, b.writes(b.shared, load))
 		work = append(work, b.use(b.shared.Name, load+taken+again))
-		done = append(done, b.count(b.shared.Name+".read", "B", load+taken+again))
+		done = append(done, b.reads(b.shared, load+taken+again))
 		if left > 0 {
 			writes = append(writes, b.use(b.shared.Name, left))
-			writeCounts = append(writeCounts, b.count(b.shared.Name+".write", "B", left))
+			writeCounts = append(writeCounts, b.writes(b.shared, left))
 		}
 	}
-	stream.Nodes = []Node{
-		{Name: "load", Step: &Step{Kind: "load", Uses: reads, Counts: readCounts, Cores: cores}, Acquire: []Tokens{{0, 1}}},
-		{Name: r.kind.String(), Step: &Step{Kind: "compute", Uses: work, Counts: done, Cores: cores}, After: []Dep{{Node: 0}}},
-		{Name: "store", Step: &Step{Kind: "store", Uses: writes, Counts: writeCounts, Cores: cores}, After: []Dep{{Node: 1}}, Release: []Tokens{{0, 1}}},
-	}
+	stream.Nodes = append(stream.Nodes,
+		Node{Name: "load", Step: b.mem.step(Step{Kind: "load", Uses: reads, Counts: readCounts, Cores: cores}), Acquire: b.mem.tokenList(Tokens{0, 1})},
+		Node{Name: r.kind.String(), Step: b.mem.step(Step{Kind: "compute", Uses: work, Counts: done, Cores: cores}), After: link(0)},
+		Node{Name: "store", Step: b.mem.step(Step{Kind: "store", Uses: writes, Counts: writeCounts, Cores: cores}), After: link(1), Release: b.mem.tokenList(Tokens{0, 1})})
 	if r.overlap > 0 {
 		load, compute := stream.Nodes[0].Step, stream.Nodes[1].Step
 		load.Beside, load.Overlap, compute.Beside, compute.Overlap = work, r.overlap, reads, r.overlap
 	}
-	k.then(Node{Name: name, Body: &stream, Times: chunks})
+	k.then(Node{Name: name, Body: stream, Times: chunks})
 }
 
 // wholeRows plans load, work and store one after the other, in as many parts as it takes to fit on chip.
@@ -266,10 +264,10 @@ func (b *builder) wholePart(k *Body, r *rows, lib *arch.RowKernel, cores, parts 
 	vector += units.CeilDiv(per(r.convert), unit.Conversions()*cores)
 	issue := max(b.issue(lib, read+again+write, per(r.weights), cores), per(b.walk(r, lib, cores)), b.lookups(r, lib, cores, parts))
 	b.copyIn(k, "copy in", read)
-	k.then(Node{Name: r.kind.String(), Step: &Step{Kind: "compute", Cores: cores,
-		Uses: []Use{b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, read+again+write)},
-		Counts: []Count{b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores),
-			b.count(b.shared.Name+".read", "B", read+again), b.count(b.shared.Name+".write", "B", write)}}})
+	k.then(Node{Name: r.kind.String(), Step: b.mem.step(Step{Kind: "compute", Cores: cores,
+		Uses: b.mem.useList(b.use("vector", vector), b.use("special", special), b.use("issue", issue), b.use(b.shared.Name, read+again+write)),
+		Counts: b.mem.countList(b.count("vector.cycles", "core-cycle", max(vector, special, issue)*cores),
+			b.reads(b.shared, read+again), b.writes(b.shared, write))})})
 	b.copyOut(k, "copy out", write)
 }
 

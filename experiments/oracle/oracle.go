@@ -43,7 +43,7 @@ type Oracle struct {
 	workers int
 	resolve *resolver
 	answers *lru[key, packed]
-	shapes  *lru[string, *shape]     // of remembered answers
+	shapes  *lru[key, *shape]        // of remembered answers
 	plans   *lru[key, *eval.Planned] // of operators, under their job without a fidelity
 	kept    *keeper                  // nil for none
 	costs   plan.Coster
@@ -70,7 +70,7 @@ func New(o Options) *Oracle {
 	if o.CacheBytes < 1 {
 		o.CacheBytes = 96 << 20
 	}
-	or := &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[key, packed](o.CacheBytes), shapes: newLRU[string, *shape](rememberedShapes),
+	or := &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[key, packed](o.CacheBytes), shapes: newLRU[key, *shape](rememberedShapes),
 		plans: newLRU[key, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly, flights: map[key]*flight{}}
 	if o.Kept != nil {
 		or.kept = &keeper{o.Kept, o.Build}
@@ -398,7 +398,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail}
+	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail, Brief: !q.detail}
 	r.Mapping = q.divided()
 	r.Mapping.Fusion = q.fusion
 	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins, r.Mapping.Memo = name, q.hostSync, pins, o.resolve.memo(m.hash)

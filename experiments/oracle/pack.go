@@ -1,6 +1,9 @@
 package oracle
 
-import "strings"
+import (
+	"crypto/sha256"
+	"strings"
+)
 
 // packed is an answer as it is remembered. Answers of one kind are alike but for their numbers, so the rest is there once.
 type packed struct {
@@ -36,8 +39,9 @@ var numeral = func() (t [256]byte) {
 // pack returns an answer as it is remembered, and about the memory that takes with its entry.
 func (o *Oracle) pack(a *answer) (packed, int64) {
 	const entry = 320 // key, map, list
-	text := make([]byte, 0, len(a.members))
+	text := make([]byte, 0, len(a.members)+256)
 	var tokens strings.Builder
+	tokens.Grow(len(a.members) / 2)
 	for i := 0; i < len(a.members); {
 		from, digit := i, false
 		for ; i < len(a.members) && numeral[a.members[i]] > 0; i++ {
@@ -55,21 +59,22 @@ func (o *Oracle) pack(a *answer) (packed, int64) {
 			i++
 		}
 	}
-	p := packed{err: a.err, tokens: strings.Clone(tokens.String())}
-	name := string(text)
+	p := packed{err: a.err, tokens: strings.Clone(tokens.String()), values: make([]float64, len(a.figures))}
+	n := len(text)
 	for i := range a.figures {
-		p.values = append(p.values, a.figures[i].value)
-		name += string(rune(gap)) + a.figures[i].name
+		p.values[i] = a.figures[i].value
+		text = append(append(text, gap), a.figures[i].name...)
 	}
 	size := entry + int64(len(p.tokens)+8*len(p.values))
-	s, known := o.shapes.get(name)
+	at := key(sha256.Sum256(text))
+	s, known := o.shapes.get(at)
 	if !known {
-		s = &shape{text: name[:len(text)]}
+		s = &shape{text: string(text[:n])}
 		for i := range a.figures {
 			s.figures = append(s.figures, a.figures[i].name)
 		}
-		s = o.shapes.put(name, s, 1)
-		size += int64(len(name))
+		s = o.shapes.put(at, s, 1)
+		size += int64(len(text))
 	}
 	p.shape = s
 	return p, size
