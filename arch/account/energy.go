@@ -45,6 +45,7 @@ type Meter struct {
 	prices   []price // by counter
 	standing []standing
 	at       map[*plan.Body]Actions // of one iteration
+	free     Actions                // that nobody has yet
 	p        *plan.Program
 }
 
@@ -179,7 +180,15 @@ func (k *Meter) ownCosts(index map[string]int) {
 }
 
 // none is what no action costs.
-func (k *Meter) none() Actions { return make(Actions, len(k.names)+1) }
+func (k *Meter) none() Actions {
+	n := len(k.names) + 1
+	if len(k.free) < n {
+		k.free = make(Actions, 32*n)
+	}
+	a := k.free[:n:n]
+	k.free = k.free[n:]
+	return a
+}
 
 func (k *Meter) part(name string, core bool) int {
 	k.names, k.core = append(k.names, name), append(k.core, core)
@@ -220,8 +229,11 @@ func (k *Meter) Body(b *plan.Body) Actions {
 	return e
 }
 
-// Node returns what the actions of a node cost, all its iterations.
+// Node returns what the actions of a node cost, all its iterations. Nobody may change it.
 func (k *Meter) Node(n *plan.Node) Actions {
+	if n.Body != nil && n.Times == 1 {
+		return k.Body(n.Body)
+	}
 	e := k.none()
 	if n.Body == nil {
 		one := make(sim.Counts, len(k.prices))

@@ -203,6 +203,36 @@ func (c *control) section(i, step int) (o *sim.Outcome, err error) {
 	return o, err
 }
 
+// sectionsOf times sections that follow one another at a step of the clock.
+func (c *control) sectionsOf(from, to, step int) (*sim.Outcome, error) {
+	if c.sections == 1 || to == from+1 || c.r.Exact && c.r.fidelity() == Event {
+		all, err := c.section(from, step)
+		for i := from + 1; i < to && err == nil; i++ {
+			var o *sim.Outcome
+			if o, err = c.section(i, step); err == nil {
+				if o.Makespan > units.MaxTime-all.Makespan {
+					return nil, c.tooLong()
+				}
+				all.Append(o)
+			}
+		}
+		return all, err
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	o, err := c.folder(step).Sections(from, to)
+	if err == nil {
+		c.handled += o.Events
+	}
+	return o, err
+}
+
+// tooLong is the error of a program that keeps to its power limit for more than simulated time has room for.
+func (c *control) tooLong() error {
+	return fmt.Errorf("at the clocks that the power limit leaves, the program takes longer than %v of simulated time: %w", units.MaxTime, plan.ErrTooLarge)
+}
+
 // exact plays one section without skipping anything.
 func (c *control) exact(p *plan.Program, i, step int, watch event.Observer) (*sim.Outcome, error) {
 	var only []int
@@ -343,11 +373,16 @@ func (s *search) lowest() (int, error) {
 func (c *control) join(steps []int) (*timed, error) {
 	out := &timed{Outcome: &sim.Outcome{}, steps: steps, control: c}
 	index := map[int]int{}
-	for i, step := range steps {
-		o, err := c.section(i, step)
+	for i := 0; i < len(steps); {
+		step, next := steps[i], i+1
+		for next < len(steps) && steps[next] == step {
+			next++
+		}
+		o, err := c.sectionsOf(i, next, step)
 		if err != nil {
 			return nil, err
 		}
+		i = next
 		k, ok := index[step]
 		if !ok {
 			k = len(out.stretches)
@@ -356,7 +391,7 @@ func (c *control) join(steps []int) (*timed, error) {
 		}
 		for _, to := range []*sim.Outcome{out.Outcome, out.stretches[k].Outcome} {
 			if o.Makespan > units.MaxTime-to.Makespan {
-				return nil, fmt.Errorf("at the clocks that the power limit leaves, the program takes longer than %v of simulated time: %w", units.MaxTime, plan.ErrTooLarge)
+				return nil, c.tooLong()
 			}
 			to.Append(o)
 		}

@@ -91,13 +91,19 @@ func (f *Folder) Outcome() (*sim.Outcome, error) {
 // Section evaluates one section of a program whose sections follow one another, from rest.
 func (f *Folder) Section(i int) (*sim.Outcome, error) { return f.sections(i, i+1) }
 
+// Sections evaluates those from one number up to another, each from rest.
+func (f *Folder) Sections(from, to int) (*sim.Outcome, error) { return f.sections(from, to) }
+
 // sections evaluates sections that follow one another.
 func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 	p := f.p
-	sum := f.empty()
+	sum, out := f.empty(), &sim.Outcome{Ops: f.p.NewOps()}
 	var marks []sim.Mark
+	if len(p.Sections) > 0 {
+		marks = make([]sim.Mark, 0, to-from)
+	}
 	for i := from; i < to; i++ {
-		start, stalls, before := sum.Time, sum.Stalls, len(sum.parts)
+		start, stalls := sum.Time, sum.Stalls
 		if err := f.node(sum, &p.Entry.Nodes[i]); err != nil {
 			return nil, err
 		}
@@ -106,31 +112,38 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 			m.Running = m.Stalls.Running()
 			if p.Overlaps() {
 				m.Running = 0
-				for _, q := range sum.parts[before:] {
+				for _, q := range sum.parts {
 					m.Running += q.of.Stalls.Running() * units.Time(q.runs)
 				}
 			}
 			marks = append(marks, m)
 		}
+		sum.into(out.Ops)
+		sum.parts = sum.parts[:0]
 	}
-	out := f.outcome(sum)
+	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
 	out.Marks = marks
 	return out, nil
 }
 
 // outcome turns a result into an outcome.
 func (f *Folder) outcome(sum *Result) *sim.Outcome {
-	p := f.p
-	out := &sim.Outcome{Ops: p.NewOps()}
+	out := &sim.Outcome{Ops: f.p.NewOps()}
 	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
-	for _, q := range sum.parts {
-		o := &out.Ops[q.op]
+	sum.into(out.Ops)
+	return out
+}
+
+// into adds what the operators inside came to.
+func (s *Result) into(ops []sim.OpStat) {
+	for i := range s.parts {
+		q := &s.parts[i]
+		o := &ops[q.op]
 		o.Calls += q.calls * q.runs
 		o.Time += q.of.Time * units.Time(q.runs)
 		o.Stalls.Add(&q.of.Stalls, q.runs)
 		o.Work.Add(q.of.Work, q.runs)
 	}
-	return out
 }
 
 func (f *Folder) empty() *Result { return &Result{Work: make(sim.Counts, len(f.p.Counters))} }
