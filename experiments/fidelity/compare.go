@@ -26,6 +26,8 @@ type Pair struct {
 	Analytic, Event float64 // seconds
 	// More is what the event fidelity charges to each cause beyond what the closed form does, in seconds.
 	More [sim.NumCauses]float64
+	// AnalyticBound and EventBound are the causes that most of the time is charged to.
+	AnalyticBound, EventBound string
 	// Op is the operator whose time differs most, and OpMore by how much, in seconds.
 	Op     string
 	OpMore float64
@@ -48,6 +50,17 @@ func (p *Pair) Cause() sim.Cause {
 		}
 	}
 	return most
+}
+
+// String says what the point is.
+func (p *Pair) String() string {
+	return fmt.Sprintf("%s, %s, batch %d, prompt %d, tp %d, %s", p.Name, p.Phase, p.Batch, p.Prompt, p.TP, p.Format)
+}
+
+// Where says where the two differ: the cause that events charge most more or less to, and the operator that differs most.
+func (p *Pair) Where() string {
+	c := p.Cause()
+	return fmt.Sprintf("%s %+.1f %% of the time, %s %+.1f %%", c, 100*p.More[c]/p.Event, p.Op, 100*p.OpMore/p.Event)
 }
 
 // both times one request in both fidelities, on one plan.
@@ -80,6 +93,7 @@ func Compare(ctx context.Context, d *Drawn, archHash string) (*Pair, error) {
 // fill notes times and what they differ in.
 func (p *Pair) fill(a, e *eval.Result) {
 	p.Analytic, p.Event = a.Seconds, e.Seconds
+	p.AnalyticBound, p.EventBound = a.BoundBy, e.BoundBy
 	for c := range p.More {
 		p.More[c] = e.Stalls[c] - a.Stalls[c]
 	}

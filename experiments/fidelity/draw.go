@@ -24,6 +24,9 @@ const (
 // Kinds lists the kinds, in the order in which tables have them.
 func Kinds() []string { return []string{Dense, Experts, Window, Latent} }
 
+// Machines are those whose table is tracked: a GPU, systolic arrays, a dataflow machine with two memories, a mesh of cores.
+func Machines() []string { return []string{"a100-sxm-80gb", "tpu-v4", "sn40l", "wormhole-n300"} }
+
 // Phases lists the phases that are drawn.
 func Phases() []string { return []string{"prefill", "decode", "generate"} }
 
@@ -33,7 +36,7 @@ const (
 	leastHeads, mostHeads   = 8, 64
 	mostBatch               = 64
 	leastPrompt, mostPrompt = 64, 4096
-	mostGenerate            = 64 // tokens of phase generate
+	mostGenerate            = 32 // tokens of phase generate
 	vocabulary              = 32000
 	maxSeq                  = 1 << 17
 	// alignment is what widths are a multiple of, as published models have them.

@@ -12,6 +12,25 @@ type Summary struct {
 	Mean, Median, P95, Worst float64 // of the size of the gap
 	Bias                     float64 // mean of the signed gap
 	Tau                      float64 // Kendall's tau-b between the times of the two fidelities
+	SameBound                float64 // share of the points of which both charge most of the time to the same cause
+}
+
+// Of returns the pairs of a phase or a kind.
+func Of(pairs []Pair, what string) []Pair {
+	var some []Pair
+	for _, p := range pairs {
+		if p.Phase == what || p.Kind == what {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// Farthest returns the n pairs that are farthest apart, the farthest first.
+func Farthest(pairs []Pair, n int) []Pair {
+	sorted := slices.Clone(pairs)
+	slices.SortStableFunc(sorted, func(a, b Pair) int { return cmp.Compare(math.Abs(b.Gap()), math.Abs(a.Gap())) })
+	return sorted[:min(n, len(sorted))]
 }
 
 // Summarize sums up pairs.
@@ -26,7 +45,11 @@ func Summarize(pairs []Pair) Summary {
 		sizes[i], a[i], e[i] = math.Abs(g), pairs[i].Analytic, pairs[i].Event
 		s.Mean += math.Abs(g)
 		s.Bias += g
+		if pairs[i].AnalyticBound == pairs[i].EventBound {
+			s.SameBound++
+		}
 	}
+	s.SameBound /= float64(s.N)
 	s.Mean /= float64(s.N)
 	s.Bias /= float64(s.N)
 	slices.Sort(sizes)
