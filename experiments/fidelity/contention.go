@@ -62,7 +62,7 @@ func Cases() []Case {
 			Request: `{"network":{"topology":"mesh","dims":8,"link_gigabytes_per_second":50,"latency_ns":500,"jobs":[{"name":"a","ranks":[1,5],"bytes":1e8},{"name":"b","ranks":[3,6],"bytes":1e8},{"name":"c","ranks":[6,7],"bytes":1e8}]}}`, Why: "as above"},
 		{Class: Collectives, Name: "Llama 2 7B under ZeRO 3 on eight H100, a step of training", Most: same,
 			Request: `{"arch":"mosaic-h100","model":"llama2-7b","phase":"train","seq_len":2048,"global_batch":8,"micro_batch":1,"parallel":{"dp":8},"zero":3}`,
-			Why:     "gathers and reductions beside kernels hold cores and HBM, which costs 13 % of the step. Ranks are played in both fidelities (decision 0012), so both know"},
+			Why:     "gathers and reductions beside kernels hold cores and HBM, which makes the step 13 % longer. Ranks are played in both fidelities (decision 0012), so both know"},
 		{Class: Refresh, Name: "random reads of GDDR6, banks refreshed one by one", Least: least,
 			Request: `{"dram":{"standard":"GDDR6-14000","kind":"random","refresh":"pb"}}`,
 			Why:     "reads queue for the bank that is refreshed while others idle. The closed form takes the share of the time off; without refresh the two agree to 0.1 %"},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/stat"
@@ -60,6 +61,32 @@ func golden(t *testing.T, name string, rows [][]string) {
 	}
 }
 
+// page puts lines between the marks of a table on docs/fidelities.md, or compares them with what is there.
+func page(t *testing.T, mark string, lines []string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "docs", "fidelities.md")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(data), "<!-- "+mark+" -->\n")
+	was, after, closed := strings.Cut(rest, "<!-- end "+mark+" -->\n")
+	if !ok || !closed {
+		t.Fatalf("%s has no table %s", path, mark)
+	}
+	table := "\n" + strings.Join(lines, "\n") + "\n\n"
+	if *update {
+		text := before + "<!-- " + mark + " -->\n" + table + "<!-- end " + mark + " -->\n" + after
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if was != table {
+		t.Errorf("%s: the table %s is another one now; -update rewrites it:\n%s", path, mark, table)
+	}
+}
+
 // percent is a share in percent with three decimals, without a sign on zero.
 func percent(x float64) string { return fmt.Sprintf("%.3f", math.Round(1e5*x)/1e3+0) }
 
@@ -70,6 +97,7 @@ func TestGaps(t *testing.T) {
 	}
 	rows := [][]string{{"machine", "what", "n", "mean_percent", "median_percent", "p95_percent", "largest_percent", "signed_percent", "tau", "same_bottleneck_percent"}}
 	apart := [][]string{{"machine", "point", "gap_percent", "where"}}
+	lines := []string{"| machine | points | mean | median | 95th percentile | largest | mean with the sign | tau | same bottleneck | mean of prefill, decode, generate | mean of dense, experts, window, latent |", "|---|---|---|---|---|---|---|---|---|---|---|"}
 	for _, machine := range Machines() {
 		s, err := Run(t.Context(), machine, trackedSeed, trackedPoints)
 		if err != nil {
@@ -90,6 +118,16 @@ func TestGaps(t *testing.T) {
 				t.Errorf("%s, %s: %+v is beyond the gates", machine, what, one)
 			}
 		}
+		means := func(of []string) string {
+			var list []string
+			for _, what := range of {
+				list = append(list, fmt.Sprintf("%.2f", 100*Summarize(Of(s.Pairs, what)).Mean))
+			}
+			return strings.Join(list, ", ")
+		}
+		all := Summarize(s.Pairs)
+		lines = append(lines, fmt.Sprintf("| `%s` | %d | %.2f | %.2f | %.2f | %.1f | %+.2f | %.4f | %.1f | %s | %s |", machine, all.N, 100*all.Mean, 100*all.Median, 100*all.P95, 100*all.Worst, 100*all.Bias,
+			all.Tau, 100*all.SameBound, means(Phases()), means(Kinds())))
 		for _, p := range Farthest(s.Pairs, 10) {
 			apart = append(apart, []string{machine, p.String(), percent(p.Gap()), p.Where()})
 			if math.Abs(p.Gap()) > mostFarthest {
@@ -99,6 +137,20 @@ func TestGaps(t *testing.T) {
 	}
 	golden(t, tableGaps, rows)
 	golden(t, tableFarthest, apart)
+	page(t, "gaps", lines)
+}
+
+// time is seconds with four digits and a unit.
+func time(seconds float64) string {
+	for _, u := range []struct {
+		name string
+		size float64
+	}{{"s", 1}, {"ms", 1e-3}} {
+		if seconds >= u.size {
+			return fmt.Sprintf("%.4g %s", seconds/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%.4g µs", seconds/1e-6)
 }
 
 // TestContention: where things meet that the closed form cannot know of, events show it; where both know, they agree.
@@ -108,10 +160,19 @@ func TestContention(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := [][]string{{"class", "case", "analytic_seconds", "event_seconds", "gap_percent", "stall"}}
+	lines := []string{"| what meets | case | closed form | events | gap | has to be | stall |", "|---|---|---|---|---|---|---|"}
 	classes := map[string]int{}
 	for i := range shown {
 		c := &shown[i]
 		rows = append(rows, []string{c.Class, c.Name, fmt.Sprintf("%.6g", c.Analytic), fmt.Sprintf("%.6g", c.Event), percent(c.Gap()), c.Stall})
+		bound, class := fmt.Sprintf("at least %.0f %%", 100*c.Least), c.Class
+		if !c.Shows() {
+			bound = fmt.Sprintf("at most %.0f %%", 100*c.Most)
+		}
+		if i > 0 && shown[i-1].Class == class {
+			class = ""
+		}
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %+.1f %% | %s | %s |", class, c.Name, time(c.Analytic), time(c.Event), math.Round(1000*c.Gap())/10+0, bound, c.Stall))
 		if !c.Within() {
 			t.Errorf("%s: a gap of %s %%, at least %s %% and at most %s %% (0: any) have to be there", c.Name, percent(c.Gap()), percent(c.Least), percent(c.Most))
 		}
@@ -128,6 +189,7 @@ func TestContention(t *testing.T) {
 		}
 	}
 	golden(t, tableOfShown, rows)
+	page(t, "contention", lines)
 }
 
 // TestSameOnAnyNumberOfCores: a sample does not depend on how many points are compared at a time, nor on how many there are.
