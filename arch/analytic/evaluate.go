@@ -129,8 +129,9 @@ func (e *timer) Serve(s *plan.Step) (units.Time, sim.Cause) {
 	return t, cause
 }
 
-// bound raises the time of a pipeline to what its busiest resource needs, and charges that resource.
-// A chain needs no bound: each of its parts takes at least what it needs of any resource.
+// bound raises the time of a pipeline to what its busiest resource needs, and charges that resource: it serves all the while,
+// so all of the time is its, whatever the longest path says. A chain needs no bound: each of its parts takes at least what it
+// needs of any resource.
 func (e *timer) bound(b *plan.Body, times int64, r *plan.Result) {
 	if e.ideal {
 		return
@@ -143,8 +144,8 @@ func (e *timer) bound(b *plan.Body, times int64, r *plan.Result) {
 			t = units.MaxTime + 1
 		}
 		if t > r.Time {
-			r.Stalls[res.Cause] += t - r.Time
-			r.Time = t
+			r.Time, r.Stalls = t, sim.Stalls{}
+			r.Stalls[res.Cause] = t
 		}
 	}
 }

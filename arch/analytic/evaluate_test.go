@@ -183,3 +183,34 @@ func TestTooLong(t *testing.T) {
 		t.Error("event gave an answer")
 	}
 }
+
+// TestBoundCharges: where what steps share sets the time of a loop, that resource serves all the while, so the time is its, as
+// it is in the event fidelity but for the first and last tile. Here load and store take 20 ns each of one memory and compute
+// 30 ns: the longest path is computing, the memory takes 40 ns a tile.
+func TestBoundCharges(t *testing.T) {
+	p := &plan.Program{Ranks: 1, Resources: []plan.Resource{{Name: "hbm", Cause: sim.HBM, Rate: 1e9, Unit: "B"}, {Name: "matrix", Rate: 1e9, Unit: "cycle"}}}
+	loop := &plan.Body{Name: "tiles", Op: -1, Buffers: []plan.Buffer{{Name: "tile", Capacity: 4}}, Nodes: []plan.Node{
+		{Name: "load", Step: &plan.Step{Uses: []plan.Use{{Resource: 0, Amount: 20}}}, Acquire: []plan.Tokens{{N: 1}}},
+		{Name: "compute", Step: &plan.Step{Uses: []plan.Use{{Resource: 1, Amount: 30}}}, After: []plan.Dep{{Node: 0}}},
+		{Name: "store", Step: &plan.Step{Uses: []plan.Use{{Resource: 0, Amount: 20}}}, After: []plan.Dep{{Node: 1}}, Release: []plan.Tokens{{N: 1}}},
+	}}
+	const tiles = 100
+	p.Entry = &plan.Body{Name: "entry", Op: -1, Nodes: []plan.Node{{Name: "tiles", Body: loop, Times: tiles}}}
+	if err := p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := analytic.Evaluate(p, analytic.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := units.Time(tiles * 40 * units.Nanosecond); a.Makespan != want || a.Stalls[sim.HBM] != want {
+		t.Errorf("%v, of which hbm %v; both must be %v", a.Makespan, a.Stalls[sim.HBM], want)
+	}
+	e, err := event.Evaluate(context.Background(), p, event.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off := e.Stalls[sim.HBM] - a.Stalls[sim.HBM]; off > 200*units.Nanosecond || off < -200*units.Nanosecond {
+		t.Errorf("event charges %v to hbm, the closed form %v", e.Stalls[sim.HBM], a.Stalls[sim.HBM])
+	}
+}

@@ -263,8 +263,11 @@ func (k *trainer) unit(block string) parallel.Unit {
 	return u
 }
 
-// cores is the share of the chip's cores that a collective holds.
+// cores is the share of the chip's cores that a collective holds: none if contention is left out.
 func (k *trainer) cores() float64 {
+	if slices.Contains(k.r.Ideal, "contention") {
+		return 0
+	}
 	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), mostCores)
 }
 
@@ -380,11 +383,13 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 	default:
 		s.Network = &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(k.profile), Algorithm: t.Algorithm}
 	}
-	s.Chip = parallel.Chip{Cores: m.Chip.Cores.Count, Bandwidth: m.OffChip().Bandwidth}
-	for i := range s.Chip.Channels {
-		s.Chip.Channels[i] = k.how.Channels
+	if !slices.Contains(k.r.Ideal, "contention") { // else communication takes nothing of the chips beside its links
+		s.Chip = parallel.Chip{Cores: m.Chip.Cores.Count, Bandwidth: m.OffChip().Bandwidth}
+		for i := range s.Chip.Channels {
+			s.Chip.Channels[i] = k.how.Channels
+		}
+		s.Chip.Channels[parallel.Pipeline] = min(k.how.Channels, sendChannels)
 	}
-	s.Chip.Channels[parallel.Pipeline] = min(k.how.Channels, sendChannels)
 	var err error
 	if s.Faults, err = k.faults(s.Network); err != nil {
 		return nil, err

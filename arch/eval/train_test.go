@@ -91,6 +91,29 @@ func TestTrainingAnswer(t *testing.T) {
 	})
 }
 
+// TestIdealContentionOfTraining: without contention collectives beside kernels take nothing of them; both fidelities then agree to
+// the picosecond but for what steps share inside kernels, which is left out as well.
+func TestIdealContentionOfTraining(t *testing.T) {
+	seconds := map[string]float64{}
+	for _, fidelity := range []string{eval.Analytic, eval.Event} {
+		for _, ideal := range [][]string{nil, {"contention"}} {
+			r := step(t, parallel.Degrees{DP: 8}, fidelity, func(s *eval.Training, _ *llm.Training) { s.ZeRO = 3 })
+			r.Ideal = ideal
+			res, err := eval.Run(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seconds[fidelity+strings.Join(ideal, "")] = res.Seconds
+		}
+	}
+	if a, e := seconds["analyticcontention"], seconds["eventcontention"]; a != e {
+		t.Errorf("without contention %g s in closed form, %g s played", a, e)
+	}
+	if with, without := seconds["event"], seconds["eventcontention"]; with < 1.05*without {
+		t.Errorf("%g s with contention, %g s without: weights that are gathered beside kernels must cost these a twentieth", with, without)
+	}
+}
+
 // TestTrainingTrends: more recomputation takes longer and holds less, a slow chip makes all wait, and what nobody would call feasible is
 // refused with what it needs.
 func TestTrainingTrends(t *testing.T) {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,23 +51,37 @@ func newStudyList() *cobra.Command {
 
 func newStudyRun() *cobra.Command {
 	var form string
+	var params []string
 	var problems experiments.Problems
 	c := &cobra.Command{
 		Use:   "run NAME",
 		Short: "Run a study: our figures beside the published ones",
 		Long: `Run a ready-made study and print our figures beside the published ones, each with its source, the error
-and, where the study is judged by it, the target. -o json prints one JSON object (strata.study/1).`,
-		Example: "strata study run coe-three-tier\nstrata study run coe-three-tier -o csv",
+and, where the study is judged by it, the target. -o json prints one JSON object (strata.study/1).
+What a study can be told is given with --param:
+` + studyParams(),
+		Example: "strata study run coe-three-tier\nstrata study run fidelity-gap --param count=20 -o csv",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := studies.ByName(args[0])
 			if err != nil {
 				problems.Add(badInput{fmt.Errorf("%w (see: strata study list)", err)})
 			}
+			given := map[string]string{}
+			for _, p := range params {
+				name, value, ok := strings.Cut(p, "=")
+				if _, twice := given[name]; !ok || twice {
+					problems.Add(badInput{fmt.Errorf("--param %.60q: must be name=value, each name once", p)})
+				}
+				given[name] = value
+			}
 			if err := problems.Err(); err != nil {
 				return err
 			}
-			r, err := s.Do(c.Context())
+			r, err := s.DoWith(c.Context(), given)
+			if bad := (*studies.BadParam)(nil); errors.As(err, &bad) {
+				return badInput{err}
+			}
 			if err != nil {
 				return err
 			}
@@ -87,6 +103,18 @@ and, where the study is judged by it, the target. -o json prints one JSON object
 			return studies.Names(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	c.Flags().StringArrayVar(&params, "param", nil, "name=value of a parameter of the study, again for each")
 	formFlag(c, &form, &problems)
 	return c
+}
+
+// studyParams lists the parameters of all studies.
+func studyParams() string {
+	var b strings.Builder
+	for _, s := range studies.List() {
+		for _, p := range s.Params {
+			fmt.Fprintf(&b, "\n  %s  %-8s %s; %s", s.Name, p.Name, p.About, p.Default)
+		}
+	}
+	return b.String()
 }

@@ -539,15 +539,22 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 		return nil, n.failed(err)
 	}
 	closed := fidelity == eval.Analytic
-	if closed && (n.explicit || len(n.faults) > 0 || len(n.jobs) > 0 || len(n.collective.Groups) > 0) {
+	if closed && len(n.jobs) == 0 && (n.explicit || len(n.faults) > 0 || len(n.collective.Groups) > 0) {
 		return nil, unsupported("not-simulated", "/fidelity", `"fidelity":"event"`, "the closed form is of whole networks of dimensions that nothing else uses")
 	}
 	if len(n.jobs) > 0 {
-		spans, err := net.Play(n.jobs, n.order)
+		a := &networkAnswer{Status: OK, BoundBy: "link"}
+		var spans []flow.Span
+		if closed {
+			var all float64
+			spans, all, err = net.Fold(n.jobs, n.order)
+			a.Seconds = picoseconds(all)
+		} else {
+			spans, err = net.Play(n.jobs, n.order)
+		}
 		if err != nil {
 			return nil, n.failed(err)
 		}
-		a := &networkAnswer{Status: OK, BoundBy: "link"}
 		for i, s := range spans {
 			a.Seconds = max(a.Seconds, picoseconds(s.End))
 			a.Jobs = append(a.Jobs, jobSpan{n.jobs[i].Name, picoseconds(s.Start), picoseconds(s.End)})

@@ -3,8 +3,10 @@ package studies
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/sim/spec"
 )
@@ -20,6 +22,24 @@ type Study struct {
 	About []string
 	// Run computes the rows. It must give the same rows every time and stop when the context ends.
 	Run func(ctx context.Context) ([]Row, error)
+	// Params are what a study can be told, and RunWith takes the place of Run for one that has any: values are by name, checked
+	// by Check, defaults filled in.
+	Params  []Param
+	RunWith func(ctx context.Context, values map[string]string) ([]Row, error)
+}
+
+// Param is something that a study can be told.
+type Param struct {
+	Name, Default, About string
+	// Check says what is wrong with a value, "" for nothing.
+	Check func(value string) string
+}
+
+// BadParam says that a study has no such parameter, or that its value cannot be.
+type BadParam struct{ Study, Name, Message string }
+
+func (e *BadParam) Error() string {
+	return fmt.Sprintf("study %s: parameter %.60q %s", e.Study, e.Name, e.Message)
 }
 
 // Basis says how a figure of ours was reached.
@@ -79,6 +99,9 @@ func (r *Row) Error() float64 {
 	case LessThan:
 		low = math.Inf(-1)
 	}
+	if low <= r.Ours && r.Ours <= high {
+		return 0
+	}
 	return r.Ours/min(max(r.Ours, low), high) - 1
 }
 
@@ -96,7 +119,9 @@ type Result struct {
 	About  []string `json:"about"`
 	Judged int      `json:"judged"` // rows with a target
 	Within int      `json:"within"` // of them those that reach it
-	Rows   []Row    `json:"rows"`
+	// Params are what the study was told, defaults included; nil for one that has none.
+	Params map[string]string `json:"params,omitempty"`
+	Rows   []Row             `json:"rows"`
 }
 
 // registry holds the studies by name; files of this package add theirs when they are loaded.
@@ -147,16 +172,28 @@ func ByName(name string) (*Study, error) {
 	return nil, &Unknown{name, spec.Suggest(name, Names())}
 }
 
-// Do runs the study.
-func (s *Study) Do(ctx context.Context) (*Result, error) {
-	rows, err := s.Run(ctx)
+// Do runs the study with the usual values of its parameters.
+func (s *Study) Do(ctx context.Context) (*Result, error) { return s.DoWith(ctx, nil) }
+
+// DoWith runs the study with values of its parameters; it is a *BadParam if they cannot be.
+func (s *Study) DoWith(ctx context.Context, given map[string]string) (*Result, error) {
+	values, err := s.values(given)
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	if s.RunWith != nil {
+		rows, err = s.RunWith(ctx, values)
+	} else {
+		rows, err = s.Run(ctx)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("study %s: %w", s.Name, err)
 	}
-	r := &Result{Schema: Schema, Study: s.Name, Title: s.Title, About: s.About, Rows: rows}
+	r := &Result{Schema: Schema, Study: s.Name, Title: s.Title, About: s.About, Rows: rows, Params: values}
 	for i := range rows {
 		row := &rows[i]
 		if bad := unusable(row); bad != "" {
@@ -170,6 +207,36 @@ func (s *Study) Do(ctx context.Context) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// values are those of the parameters, nil if there are none.
+func (s *Study) values(given map[string]string) (map[string]string, error) {
+	var values map[string]string
+	var names []string
+	for _, p := range s.Params {
+		if values == nil {
+			values = map[string]string{}
+		}
+		names = append(names, p.Name)
+		value, ok := given[p.Name]
+		if !ok {
+			value = p.Default
+		}
+		if wrong := p.Check(value); wrong != "" {
+			return nil, &BadParam{s.Name, p.Name, wrong}
+		}
+		values[p.Name] = value
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, ok := values[name]; !ok {
+			message := "is not known; it has none"
+			if names != nil {
+				message = "is not known; it has " + strings.Join(names, ", ")
+			}
+			return nil, &BadParam{s.Name, name, message}
+		}
+	}
+	return values, nil
 }
 
 // unusable says what a row lacks, "" for nothing.

@@ -54,6 +54,7 @@ func TestRow(t *testing.T) {
 		{Row{Ours: 9, Published: 10, Bound: MoreThan, Exact: true}, -0.1, true, false},
 		{Row{Ours: 9, Published: 10, Bound: LessThan, Exact: true}, 0, true, true},
 		{Row{Ours: 11, Published: 10, Bound: LessThan, Exact: true}, 0.1, true, false},
+		{Row{Published: 10, Bound: LessThan, Exact: true}, 0, true, true},
 		{Row{Ours: 150, Published: 140, PublishedTo: 165, Exact: true}, 0, true, true},
 		{Row{Ours: 154, Published: 110, PublishedTo: 140, Exact: true}, 0.1, true, false},
 		{Row{Ours: 135, Published: 150, PublishedTo: 160, Target: 0.2}, -0.1, true, true},

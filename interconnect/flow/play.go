@@ -69,6 +69,63 @@ func (n *Network) Play(jobs []Job, orders map[int][]int) ([]Span, error) {
 	}
 }
 
+// Fold is Play in closed form: each job takes as long as it does alone, one starts when the longest path to it has ended, and
+// all together take no less than the busiest link needs for the bytes of all. So it knows no two jobs that slow each other down
+// while a third waits for one of them: Play is never faster, and as fast where no link is shared. seconds is the time of all.
+// Errors are those of Play.
+func (n *Network) Fold(jobs []Job, orders map[int][]int) (spans []Span, seconds float64, err error) {
+	if len(jobs) == 0 || len(jobs) > mostJobs {
+		return nil, 0, wrong("jobs", "", "%d of them: must be 1 to %d", len(jobs), mostJobs)
+	}
+	queue, err := n.queues(jobs, orders)
+	if err != nil {
+		return nil, 0, err
+	}
+	busy, free := make([]float64, len(n.links)), make([]float64, n.ranks)
+	spans = make([]Span, len(jobs))
+	for left := len(jobs); left > 0; {
+		before := left
+		for i := range jobs {
+			j := &jobs[i]
+			if !ready(j.Groups[0], queue, i) {
+				continue
+			}
+			r, err := n.begin(i, j)
+			if err != nil {
+				return nil, 0, err
+			}
+			for k := range r.stages {
+				flows := r.stages[k].flows
+				for f := range int32(flows.flows()) {
+					for _, l := range flows.path(f) {
+						busy[l] += flows.bytes[f] / n.links[l].Rate
+					}
+				}
+			}
+			alone, err := n.Time(&j.Collective)
+			if err != nil {
+				return nil, 0, err
+			}
+			for _, rank := range j.Groups[0] {
+				spans[i].Start = max(spans[i].Start, free[rank])
+			}
+			spans[i].End = spans[i].Start + alone.Seconds
+			seconds = max(seconds, spans[i].End)
+			for _, rank := range j.Groups[0] {
+				free[rank], queue[rank] = spans[i].End, queue[rank][1:]
+			}
+			left--
+		}
+		if left == before {
+			return nil, 0, stuck(jobs, queue)
+		}
+	}
+	for _, t := range busy {
+		seconds = max(seconds, t)
+	}
+	return spans, seconds, nil
+}
+
 // queues lists the jobs of each rank in its order.
 func (n *Network) queues(jobs []Job, orders map[int][]int) ([][]int, error) {
 	queue := make([][]int, n.ranks)

@@ -50,6 +50,47 @@ func TestPlayAlone(t *testing.T) {
 	})
 }
 
+// In closed form jobs take no longer than played: as long where they share no link, or one for all of their time; less where a job
+// waits for one that another slows down. By hand: across the leaves of a tree a and b have half a gigabyte a second together,
+// c follows b within a leaf.
+func TestFold(t *testing.T) {
+	tree := build(t, Dimension{Topology: FatTree, Ranks: 6, Rate: 2e9, Group: 3, Oversubscription: 12})
+	jobs := []Job{job("a", 1e9, 0, 3), job("b", 1e9, 1, 4), job("c", 4e9, 4, 5)}
+	spans, seconds, err := tree.Fold(jobs, nil)
+	if err != nil || !near(spans[0].End, 2) || !near(spans[1].End, 2) || !near(spans[2].Start, 2) || !near(seconds, 4) {
+		t.Fatal(spans, seconds, err)
+	}
+	played, err := tree.Play(jobs, nil)
+	if err != nil || !near(played[1].End, 4) || !near(played[2].End, 6) {
+		t.Fatal(played, err)
+	}
+	if _, seconds, err = tree.Fold(jobs[:2], nil); err != nil || !near(seconds, 4) {
+		t.Fatal(seconds, err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		n := build(t, drawDimension(t, 8))
+		var jobs []Job
+		for range rapid.IntRange(1, 4).Draw(t, "jobs") {
+			group := rapid.Permutation(everyone(n.Ranks())[0]).Draw(t, "order")
+			jobs = append(jobs, job("", rapid.Float64Range(1, 1e9).Draw(t, "bytes"), group[:rapid.IntRange(1, n.Ranks()).Draw(t, "ranks")]...))
+		}
+		spans, seconds, err := n.Fold(jobs, nil)
+		played, refused := n.Play(jobs, nil)
+		if err != nil || refused != nil {
+			t.Fatal(err, refused)
+		}
+		var last float64
+		for i := range spans {
+			if last = max(last, played[i].End); spans[i].End > played[i].End*(1+1e-9) {
+				t.Errorf("job %d: closed form %g s, played %g s", i, spans[i].End, played[i].End)
+			}
+		}
+		if seconds > last*(1+1e-9) || len(jobs) == 1 && !near(seconds, last) {
+			t.Errorf("%d jobs: closed form %g s, played %g s", len(jobs), seconds, last)
+		}
+	})
+}
+
 // Ranks that come to groups in other orders, or not at all, are named.
 func TestDeadlock(t *testing.T) {
 	n := build(t, Dimension{Topology: Switch, Ranks: 4, Rate: 1e9})
