@@ -12,8 +12,8 @@ type Memo struct {
 	choices map[memoKey]gemmChoice
 }
 
-// mostRemembered bounds a memo: some 300 B each.
-const mostRemembered = 1 << 16
+// mostRemembered bounds a memo: some 700 B each with their place in the map.
+const mostRemembered = 1 << 13
 
 // memoKey is everything that the choice for a product depends on besides the machine.
 type memoKey struct {

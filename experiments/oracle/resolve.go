@@ -39,7 +39,7 @@ type once[T any] struct {
 // Machines and models that are remembered: an entry takes some 20 kB at most.
 const remembered = 512
 
-// rememberedMemos is how many machines have memos of how they compute products: they take some 10 MB each at most.
+// rememberedMemos is how many machines have memos of how they compute products: they take some 6 MB each at most.
 const rememberedMemos = 8
 
 func newResolver(files bool) *resolver {
