@@ -32,7 +32,7 @@ func (a *answering) register(c *cobra.Command, problems *experiments.Problems) {
 // collector holds against growth: answers leave much garbage, and 300 MB is what a process that answers may take.
 const (
 	collectAt   = 400
-	collectFrom = 256 << 20
+	collectFrom = 224 << 20
 )
 
 // open returns how to answer, and what ends it: the error is that answers could not be kept.
@@ -59,7 +59,7 @@ func (a *answering) open(c *cobra.Command) (o oracle.Options, end func() error, 
 		debug.SetGCPercent(collectAt)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(max(collectFrom, 2*o.CacheBytes))
+		debug.SetMemoryLimit(max(collectFrom, 2*o.CacheBytes+32<<20))
 	}
 	return o, end, nil
 }

@@ -2,6 +2,9 @@ package oracle_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
 	"testing"
 
 	"github.com/stratasim/strata/experiments/oracle"
@@ -113,6 +116,72 @@ func BenchmarkEstimateOpCached(b *testing.B) {
 	for b.Loop() {
 		if _, err := o.Answer(b.Context(), line); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// batchSize is the requests of a batch.
+const batchSize = 256
+
+// llamaLike draws a decoder without its machine and phase: any width, or one of a grid of shapes whose operators recur.
+func llamaLike(r *rand.Rand, grid bool) string {
+	heads, dim := 4+r.IntN(61), 64+32*r.IntN(3)
+	kv := 1 + r.IntN(heads)
+	for heads%kv != 0 {
+		kv = 1 + r.IntN(heads)
+	}
+	ffn := 64 * (2*heads*dim/64 + r.IntN(2*heads*dim/64+1))
+	layers, batch, prompt := 4+r.IntN(60), 1+r.IntN(64), 64*(1+r.IntN(32))
+	if grid {
+		heads, dim, kv = 8*(1+r.IntN(4)), 128, 1<<r.IntN(4)
+		ffn, batch, prompt = 2048*(1+r.IntN(6)), 8, 1024
+	}
+	return fmt.Sprintf(`"model":{"model_type":"llama","hidden_size":%d,"intermediate_size":%d,"num_hidden_layers":%d,"num_attention_heads":%d,"num_key_value_heads":%d,`+
+		`"vocab_size":32000,"max_position_embeddings":4096},"batch":%d,"prompt":%d`, heads*dim, ffn, layers, heads, kv, batch, prompt)
+}
+
+// BenchmarkEstimateModels answers batches of requests for llama-like models, each of which counts: models of which nobody has heard (new), other models of
+// operators that recur (operators), and the same models again, whole and as two figures (again, figures). The collector runs as rarely as it does
+// in strata estimate.
+func BenchmarkEstimateModels(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	for _, c := range []struct {
+		name, more  string
+		grid, again bool
+	}{{"new", "", false, false}, {"operators", "", true, false}, {"again", "", true, true}, {"figures", `,"metrics":["seconds","joules"]`, true, true}} {
+		for _, machine := range []string{"a100-sxm-80gb", "h100-sxm", "tpu-v4", "sn40l"} {
+			for _, phase := range []string{"decode", "prefill", "generate"} {
+				b.Run(c.name+"/"+machine+"/"+phase, func(b *testing.B) {
+					r := rand.New(rand.NewPCG(1, 2))
+					batch := func() string {
+						list := make([]string, batchSize)
+						for i := range list {
+							list[i] = `{"arch":"` + machine + `","phase":"` + phase + `",` + llamaLike(r, c.grid) + c.more + `}`
+						}
+						return "[" + strings.Join(list, ",") + "]"
+					}
+					room := int64(0)
+					if !c.again {
+						room = 1 // forgets each answer at the next
+					}
+					o := oracle.New(oracle.Options{CacheBytes: room})
+					same := batch()
+					answer(b, o, same)
+					b.ReportAllocs()
+					n := 0
+					for b.Loop() {
+						one := same
+						if !c.again {
+							b.StopTimer()
+							one = batch()
+							b.StartTimer()
+						}
+						answer(b, o, one)
+						n += batchSize
+					}
+					b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "models/s")
+				})
+			}
 		}
 	}
 }
