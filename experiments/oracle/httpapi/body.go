@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"time"
 )
 
 // body reads the body of a request whose type is one of kinds, and says what is wrong with it. Release gives back its
@@ -21,10 +20,10 @@ func (s *Server) body(w *writer, r *http.Request, kinds ...string) (text []byte,
 		return nil, nil, false
 	}
 	held := int64(0)
-	release = func() { s.bodies.Add(-held) }
+	give := func() { s.bodies.Add(-held) }
 	defer func() {
 		if !ok {
-			release()
+			give()
 		}
 	}()
 	// Room is taken as the bytes arrive, so that whoever announces much and sends little holds little.
@@ -37,7 +36,6 @@ func (s *Server) body(w *writer, r *http.Request, kinds ...string) (text []byte,
 			room = min(room, s.o.MaxBody+1)
 			if s.bodies.Add(room-held) > s.o.MaxBodies {
 				held = room
-				w.Header().Set("Connection", "close")
 				busy(w)
 				return nil, nil, false
 			}
@@ -51,15 +49,12 @@ func (s *Server) body(w *writer, r *http.Request, kinds ...string) (text []byte,
 			s.tooLarge(w)
 			return nil, nil, false
 		case err == io.EOF:
-			// From here on it may take as long as it takes.
-			_ = w.control.SetReadDeadline(time.Time{})
-			return text, release, true
+			w.whole()
+			return text, give, true
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.Header().Set("Connection", "close")
 			refuse(w, http.StatusRequestTimeout, "slow", fmt.Sprintf("the body was not there after %v", s.o.Body), "")
 			return nil, nil, false
 		case err != nil:
-			w.Header().Set("Connection", "close")
 			refuse(w, http.StatusBadRequest, "cut", "the body cannot be read to its end", "")
 			return nil, nil, false
 		}
@@ -69,7 +64,6 @@ func (s *Server) body(w *writer, r *http.Request, kinds ...string) (text []byte,
 // takes tells whether the type of a body is one of kinds and it is not compressed.
 func (s *Server) takes(w *writer, r *http.Request, kinds ...string) bool {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusUnsupportedMediaType, "encoding", "a compressed body is not read", "send it as it is")
 		return false
 	}
@@ -82,12 +76,10 @@ func (s *Server) takes(w *writer, r *http.Request, kinds ...string) bool {
 			return true
 		}
 	}
-	w.Header().Set("Connection", "close")
 	refuse(w, http.StatusUnsupportedMediaType, "media-type", fmt.Sprintf("a body of type %.60q is not read here", r.Header.Get("Content-Type")), "send Content-Type: "+kinds[0])
 	return false
 }
 
 func (s *Server) tooLarge(w *writer) {
-	w.Header().Set("Connection", "close")
 	refuse(w, http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("a body of more than %d bytes", s.o.MaxBody), "several requests, or a stream of lines (application/x-ndjson)")
 }

@@ -73,12 +73,12 @@ func (s *Server) stream(w *writer, r *http.Request) {
 	defer cancel()
 	in := &lineReader{w: w, from: r.Body, idle: s.o.Idle}
 	if !s.begin(in) {
-		w.Header().Set("Connection", "close")
 		busy(w)
 		return
 	}
 	defer s.end(in)
 	_ = w.control.EnableFullDuplex()
+	w.whole()
 	w.Header().Set("Content-Type", lineType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	err := s.oracle.Serve(ctx, in, &flusher{w})

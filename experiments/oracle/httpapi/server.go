@@ -179,10 +179,10 @@ func (s *Server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // the one who asked must see that the answer is not whole
 		}
 	}()
-	// A body that nobody reads is passed over when the request is done: not for longer than one that is read.
 	w.extend()
 	if r.ContentLength != 0 {
 		_ = w.control.SetReadDeadline(began.Add(s.o.Body))
+		w.Header().Set("Connection", "close") // net/http would read on what nobody wants; whole does away with it
 	}
 	if !s.admit(w, r, rt) {
 		return
@@ -348,6 +348,12 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// whole says that the body was read to its end, or is read by whom the request belongs to: it may take as long as it takes from here on.
+func (w *writer) whole() {
+	_ = w.control.SetReadDeadline(time.Time{})
+	w.Header().Del("Connection")
 }
 
 func (w *writer) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) }

@@ -52,6 +52,8 @@ func start(tb testing.TB, o options) *running {
 		tb.Fatal(err)
 	}
 	of := oracle.New(oracle.Options{Workers: o.workers})
+	var wrong safeBuffer
+	o.Errors = &wrong
 	ctx, stop := context.WithCancel(context.Background())
 	s := &running{address: l.Addr().String(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, oracle: of, stop: stop, ended: make(chan error, 1)}
 	s.url = "http://" + s.address
@@ -64,6 +66,9 @@ func start(tb testing.TB, o options) *running {
 		case <-s.ended:
 		case <-time.After(30 * time.Second):
 			tb.Error("the server does not end")
+		}
+		if text := wrong.String(); strings.Contains(text, "panic") {
+			tb.Error(text)
 		}
 	})
 	return s
