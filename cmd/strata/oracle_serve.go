@@ -35,11 +35,12 @@ const (
 
 func newOracleServe() *cobra.Command {
 	var (
-		problems                                       experiments.Problems
-		listen, tokenFile, cache, body                 string
-		workers, working, waiting, streams, connection int64
-		grace, timeout, idle                           time.Duration
-		logging                                        bool
+		problems                              experiments.Problems
+		how                                   answering
+		listen, tokenFile, body               string
+		working, waiting, streams, connection int64
+		grace, timeout, idle                  time.Duration
+		logging                               bool
 	)
 	c := &cobra.Command{
 		Use:   "serve",
@@ -56,14 +57,13 @@ strata oracle serve --listen unix:oracle.sock --log
 STRATA_TOKEN=$(cat token) strata oracle serve --listen 0.0.0.0:8741
 curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch":8}' http://127.0.0.1:8741/v1/estimate`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			token := tokenOf(tokenFile, &problems)
 			o := httpapi.Options{Token: token, MaxBody: sizeFlag("max-body", body, &problems), Working: int(working), Waiting: int(waiting), Streams: int(streams),
 				Connections: int(connection), Timeout: timeout, Idle: idle, Errors: c.ErrOrStderr(), Build: thisBuild()}
 			if logging {
 				o.Log = c.ErrOrStderr()
 			}
-			room := sizeFlag("cache", cache, &problems)
 			for _, d := range []struct {
 				name string
 				is   time.Duration
@@ -79,6 +79,11 @@ curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch
 			if err := problems.Err(); err != nil {
 				return err
 			}
+			options, end, err := how.open(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
 			l, err := httpapi.Listen(listen)
 			if err != nil {
 				return badInput{fmt.Errorf("--listen: %w", err)}
@@ -89,7 +94,7 @@ curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch
 				return err
 			}
 			processOf(c.Context()).grace.Store(int64(grace))
-			s := httpapi.New(oracle.New(oracle.Options{Workers: int(workers), CacheBytes: room}), o)
+			s := httpapi.New(oracle.New(options), o)
 			err = s.Serve(c.Context(), l, grace)
 			if errors.Is(err, context.DeadlineExceeded) {
 				return &failed{exitInterrupted, fmt.Sprintf("%s: stopped, and what was in work after %v was cut", at, grace)}
@@ -100,9 +105,8 @@ curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch
 	fs := c.Flags()
 	fs.StringVar(&listen, "listen", serveAt, "where to listen: `HOST:PORT`, port 0 for a free one, or unix:PATH")
 	fs.StringVar(&tokenFile, "token-file", "", "the token that requests must carry is in `FILE`; without, it is in "+tokenVariable+" if that is set")
-	fs.Var(&count{name: "workers", into: &workers, min: 1, max: 1024, problems: &problems}, "workers", "requests of a batch or a stream to work on at a time (default the processors there are)")
-	fs.StringVar(&cache, "cache", "64 MiB", "about the memory, as `SIZE`, that remembered answers may take")
-	group(fs, "Serving", "listen", "token-file", "workers", "cache")
+	how.register(c, &problems)
+	group(fs, "Serving", "listen", "token-file", "workers", "cache", "cache-memory")
 	fs.StringVar(&body, "max-body", "1 MiB", "largest body, as `SIZE`; a stream may be longer, its lines may not be longer than 1 MiB")
 	fs.Var(&count{name: "max-working", into: &working, min: 1, max: 4096, problems: &problems}, "max-working", "HTTP requests to work on at a time (default twice the processors)")
 	waiting, streams, connection = httpapi.DefaultWaiting, httpapi.DefaultStreams, httpapi.DefaultConnections

@@ -468,7 +468,7 @@ func TestStopCuts(t *testing.T) {
 // TestTimeout: a request that takes too long is answered so, or cut where its answer has begun.
 func TestTimeout(t *testing.T) {
 	s := start(t, options{workers: 1, Options: httpapi.Options{Timeout: 30 * time.Millisecond}})
-	status, text := s.post(t, "/v1/estimate", `{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"generate","generate":32768,"fidelity":"event"}`)
+	status, text := s.post(t, "/v1/estimate", `{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"generate","generate":4096,"fidelity":"event"}`)
 	if status != 503 || !strings.Contains(text, `"status":"timeout","error":{"code":"timeout"`) {
 		t.Error(status, text)
 	}
