@@ -90,9 +90,7 @@ type Server struct {
 	token    [sha256.Size]byte
 	log      sync.Mutex
 	mu       sync.Mutex
-	streams  map[*lineReader]bool   // that are open, under mu
-	archs    func() ([]byte, error) // the lists of presets, made once
-	models   func() ([]byte, error)
+	streams  map[*lineReader]bool // that are open, under mu
 }
 
 // route is what a path leads to.
@@ -135,8 +133,7 @@ func New(of *oracle.Oracle, o Options) *Server {
 	if o.Errors == nil {
 		o.Errors = io.Discard
 	}
-	s := &Server{o: o, oracle: of, routes: map[string]*route{}, streams: map[*lineReader]bool{}, working: make(chan struct{}, o.Working), token: sha256.Sum256([]byte(o.Token)),
-		archs: sync.OnceValues(archList), models: sync.OnceValues(modelList)}
+	s := &Server{o: o, oracle: of, routes: map[string]*route{}, streams: map[*lineReader]bool{}, working: make(chan struct{}, o.Working), token: sha256.Sum256([]byte(o.Token))}
 	for _, r := range table() {
 		s.routes[r.path] = r
 	}

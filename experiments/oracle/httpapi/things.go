@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/stratasim/strata/experiments/oracle"
 	"github.com/stratasim/strata/experiments/report"
@@ -25,9 +26,12 @@ type fault struct {
 // maxFaults is how many faults of a text are listed.
 const maxFaults = 100
 
-// archList and modelList are what strata arch list and strata model list print with -o json.
-func archList() ([]byte, error)  { return listOf(report.MachinePresets()) }
-func modelList() ([]byte, error) { return listOf(report.ModelPresets()) }
+// archList and modelList are what strata arch list and strata model list print with -o json. Presets are part of the program, and reading
+// them all takes half a second, so it is done once, when somebody asks.
+var (
+	archList  = sync.OnceValues(func() ([]byte, error) { return listOf(report.MachinePresets()) })
+	modelList = sync.OnceValues(func() ([]byte, error) { return listOf(report.ModelPresets()) })
+)
 
 func listOf(t *report.Table, err error) ([]byte, error) {
 	var b bytes.Buffer
@@ -37,8 +41,8 @@ func listOf(t *report.Table, err error) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (s *Server) listArchs(w http.ResponseWriter, _ *http.Request, _ string)  { list(w, s.archs) }
-func (s *Server) listModels(w http.ResponseWriter, _ *http.Request, _ string) { list(w, s.models) }
+func (s *Server) listArchs(w http.ResponseWriter, _ *http.Request, _ string)  { list(w, archList) }
+func (s *Server) listModels(w http.ResponseWriter, _ *http.Request, _ string) { list(w, modelList) }
 
 func list(w http.ResponseWriter, of func() ([]byte, error)) {
 	text, err := of()
