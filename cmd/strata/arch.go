@@ -14,7 +14,6 @@ import (
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/sim/spec"
-	"github.com/stratasim/strata/traces"
 )
 
 func newArch() *cobra.Command {
@@ -36,29 +35,11 @@ below that memory: other memory of its own, or its share of the host's.`,
 			if err := problems.Err(); err != nil {
 				return err
 			}
-			rate := func(v any) string { return report.Rate(v.(float64)) }
-			t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "chips", Name: "chips", Right: true}, {Title: "memory", Name: "memory_bytes", Right: true, Show: func(v any) string { return report.Size(v.(int64)) }},
-				{Title: "bandwidth", Name: "bandwidth_bytes_per_second", Right: true, Show: rate},
-				{Title: "bf16 peak", Name: "bf16_ops_per_second", Right: true, Show: func(v any) string { return report.Flops(v.(float64)) }},
-				{Title: "description", Name: "description", Max: 44}, {Title: "below memory", Name: "below_bytes", Right: true, Show: func(v any) string { return report.Size(v.(int64)) }}}}
-			for _, name := range presets.Names() {
-				m, err := presets.Machine(name)
-				if err != nil {
-					return err
-				}
-				row := []any{m.Name, m.System.Chips, nil, nil, nil, m.Description, nil}
-				if below := m.Below(1); below != nil {
-					row[6] = int64(below.Capacity)
-				}
-				if off := m.OffChip(); off != nil {
-					row[2], row[3] = int64(off.Capacity), float64(off.Peak(m.Chip.Clock))
-				}
-				if peak := report.PeakOps(m, traces.BF16); peak > 0 {
-					row[4] = peak
-				}
-				t.Rows = append(t.Rows, row)
+			t, err := report.MachinePresets()
+			if err != nil {
+				return err
 			}
-			return printTable(c, form, &t)
+			return printTable(c, form, t)
 		},
 	}
 	formFlag(c, &form, &problems)

@@ -19,8 +19,9 @@ const (
 
 // process is what one execution of a command line has in common; it travels in the context.
 type process struct {
-	delivering atomic.Bool // the work is done: an interrupt is too late to lose it
-	helpErr    error       // why the help could not be written
+	delivering atomic.Bool  // the work is done: an interrupt is too late to lose it
+	grace      atomic.Int64 // nanoseconds that the command may take to end after a signal, beside stopWithin
+	helpErr    error        // why the help could not be written
 }
 
 type processKey struct{}
@@ -61,7 +62,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 		}
 		for _, wait := range []time.Duration{stopWithin, deliverWithin} {
 			select {
-			case <-time.After(wait):
+			case <-time.After(wait + time.Duration(p.grace.Swap(0))):
 			case <-done:
 				return
 			}

@@ -9,8 +9,6 @@ import (
 
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
-	"github.com/stratasim/strata/traces"
-	"github.com/stratasim/strata/traces/llm"
 )
 
 func newModel() *cobra.Command {
@@ -30,22 +28,11 @@ func newModelList() *cobra.Command {
 			if err := problems.Err(); err != nil {
 				return err
 			}
-			count := func(v any) string { return report.Count(v.(int64)) }
-			size := func(v any) string { return report.Size(v.(int64)) }
-			t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "parameters", Name: "parameters", Right: true, Show: count},
-				{Title: "bf16 weights", Name: "bf16_weight_bytes", Right: true, Show: size}, {Title: "cache/token", Name: "bf16_kv_bytes_per_token", Right: true, Show: size},
-				{Title: "layers", Name: "layers", Right: true}, {Title: "hidden", Name: "hidden", Right: true}, {Title: "heads", Name: "heads", Right: true},
-				{Title: "kv heads", Name: "kv_heads", Right: true}, {Title: "context", Name: "max_seq", Right: true},
-				{Title: "active", Name: "active_parameters", Right: true, Show: count}, {Title: "kind", Name: "kind"}, {Title: "attention", Name: "attention"}}}
-			for _, name := range llm.Presets() {
-				m, err := llm.Preset(name)
-				if err != nil {
-					return err
-				}
-				t.Rows = append(t.Rows, []any{m.Name, m.Parameters(), int64(traces.BF16.Bytes(m.Parameters())), int64(m.KVBytesPerToken(traces.BF16)), m.Layers, m.Hidden, m.Heads, m.KVHeads, m.MaxSeq,
-					m.ActiveParameters(), m.Sort(), m.AttentionSort()})
+			t, err := report.ModelPresets()
+			if err != nil {
+				return err
 			}
-			return printTable(c, form, &t)
+			return printTable(c, form, t)
 		},
 	}
 	formFlag(c, &form, &problems)

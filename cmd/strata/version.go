@@ -10,24 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments/oracle/httpapi"
 )
 
 // version is the version of the program; a release changes it.
 const version = "0.1.0-dev"
 
-// build is what strata version prints.
-type build struct {
-	Version      string `json:"version"`
-	ModelVersion string `json:"model_version"` // changes whenever any figure changes
-	Protocol     string `json:"protocol"`      // form of answers
-	Go           string `json:"go"`
-	Platform     string `json:"platform"`
-	Revision     string `json:"revision,omitempty"` // of the version control, where the build knows it
-	Modified     bool   `json:"modified,omitempty"` // the tree had changes beyond it
-}
-
-func thisBuild() build {
-	b := build{Version: version, ModelVersion: eval.Version, Protocol: eval.Schema, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+// thisBuild is what strata version prints.
+func thisBuild() httpapi.Build {
+	b := httpapi.Build{Version: version, ModelVersion: eval.Version, Protocol: eval.Schema, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {

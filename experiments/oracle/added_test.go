@@ -89,9 +89,8 @@ func TestAddedIsWrong(t *testing.T) {
 // TestAddedIsForgotten: what is added has a bounded size; the oldest goes, and its id is then unknown, also to requests that were answered.
 func TestAddedIsForgotten(t *testing.T) {
 	o := oracle.New(oracle.Options{})
-	text := func(i int) []byte {
-		return []byte(fmt.Sprintf("base: a100-sxm-80gb\nname: m%d\n", i) + "# " + strings.Repeat("long ", 1<<18))
-	}
+	o.KeepAdded(200 << 10)
+	text := func(i int) []byte { return fmt.Appendf(nil, "base: a100-sxm-80gb\nname: m%d\n", i) }
 	first, _, err := o.AddMachine(text(0))
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +104,8 @@ func TestAddedIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := o.Stats().Machines; n < 8 || n > 16 {
-		t.Errorf("%d machines of 4 MiB are kept", n)
+	if n := o.Stats().Machines; n != 12 {
+		t.Errorf("%d machines of 16 KiB are kept in 200", n)
 	}
 	if r := ask(t, o, line); r.Error == nil || r.Error.Code != "unknown-arch" {
 		t.Errorf("%+v", r)

@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -78,6 +79,30 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal("equal values, different hashes")
 		}
 	})
+}
+
+// TestJSON: what JSON writes is JSON, and Decode reads it back.
+func TestJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := devices().Draw(t, "device")
+		text, err := spec.JSON(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back device
+		if !json.Valid(text) {
+			t.Fatalf("not JSON: %s", text)
+		}
+		if err := spec.Decode("f", text, &back); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if !reflect.DeepEqual(d, back) {
+			t.Fatalf("%s\nreads back as\n%+v, was\n%+v", text, back, d)
+		}
+	})
+	if _, err := spec.JSON(device{Tiers: []tier{{Name: "\xff"}}}); err == nil || err.Error() != `tiers[0].name: "\xff" is not UTF-8` {
+		t.Error(err)
+	}
 }
 
 func TestHashTellsValuesApart(t *testing.T) {
