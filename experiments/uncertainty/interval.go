@@ -268,6 +268,9 @@ var kinds = func() map[string]traces.Kind {
 	return m
 }()
 
+// mostClasses is more classes than there are.
+const mostClasses = 24
+
 // share is the part of a run's time that a class takes.
 type share struct {
 	class   string
@@ -276,7 +279,7 @@ type share struct {
 
 // composed puts an interval together of the operators' classes. ok is false if an answer has none.
 func (t *Table) composed(c chip, a *eval.Answer, g *traces.Graph, low, high int, o *outside, out *eval.Interval) (w within, ok bool) {
-	var shares [24]share
+	var shares [mostClasses]share
 	n, total := 0, 0.0
 	for i := range a.Operators {
 		op := &a.Operators[i]
@@ -346,25 +349,63 @@ func (t *Table) composed(c chip, a *eval.Answer, g *traces.Graph, low, high int,
 	return within{w.mid - math.Hypot(l, below[1]/known), w.mid, w.mid + math.Hypot(h, above[1]/known)}, true
 }
 
-// largest is the largest value of a dimension among the operators of a class.
-type largest struct {
-	class string
-	Dim
+// Dimensions of operators in a graph.
+const (
+	dimM = iota
+	dimN
+	dimK
+	dimBatch
+	dimHeads
+	dimHeadDim
+	dimQLen
+	dimPastLen
+	dimTokens
+	dimHidden
+	dimIntermediate
+	dimExperts
+	dimBytes
+	dimRows
+	dimCols
+	numDims
+)
+
+// dimNames are they as requests have them.
+var dimNames = [numDims]string{"m", "n", "k", "batch", "heads", "head_dim", "q_len", "past_len", "tokens", "hidden", "intermediate", "experts", "bytes", "rows", "cols"}
+
+// largest are the largest values of the dimensions of a class.
+type largest [numDims]int64
+
+func (l *largest) note(dim int, v int64) { l[dim] = max(l[dim], v) }
+
+// noteOp takes an operator in.
+func (l *largest) noteOp(op *traces.Op, past int64) {
+	switch {
+	case op.Kind == traces.Gemm:
+		l.note(dimM, op.M)
+		l.note(dimN, op.N)
+		l.note(dimK, op.K)
+	case op.Kind == traces.Attention:
+		l.note(dimBatch, op.Batch)
+		l.note(dimHeads, op.Heads)
+		l.note(dimHeadDim, op.HeadDim)
+		l.note(dimQLen, op.QLen)
+		l.note(dimPastLen, op.Past+past)
+	case op.Kind == traces.MoE:
+		l.note(dimTokens, op.M)
+		l.note(dimHidden, op.K)
+		l.note(dimIntermediate, op.N)
+		l.note(dimExperts, op.Experts)
+	case op.Kind.Collective():
+		l.note(dimBytes, int64(op.Bytes))
+	default:
+		l.note(dimRows, op.Rows)
+		l.note(dimCols, op.Cols)
+	}
 }
 
 // graph notes classes whose operators are larger than measured ones. What tensor parallelism may divide is taken as divided.
 func (o *outside) graph(g *traces.Graph, entries []*Entry, tp int64) {
-	var buffer [64]largest
-	most := buffer[:0]
-	note := func(class, name string, v int64) {
-		for i := range most {
-			if m := &most[i]; m.class == class && m.Name == name {
-				m.Value = max(m.Value, v)
-				return
-			}
-		}
-		most = append(most, largest{class, Dim{name, v}})
-	}
+	var most [mostClasses]largest
 	// A block runs many times, each with more cached tokens: the last of each phase says all.
 	var last [2][32]int64 // by phase and block, 1 more than the cached tokens
 	for i := range g.Runs {
@@ -383,45 +424,21 @@ func (o *outside) graph(g *traces.Graph, entries []*Entry, tp int64) {
 				continue
 			}
 			for i := range g.Blocks[b].Ops {
-				noteOp(&g.Blocks[b].Ops[i], k == 1, last[k][b]-1, note)
-			}
-		}
-	}
-	for _, e := range entries {
-		for _, r := range e.Ranges {
-			for i := range most {
-				if m := &most[i]; m.class == e.Class && m.Name == r.Name && m.Value > r.Max*max(tp, 1) {
-					o.add("/model: %s of class %s is %d, validated up to %d", m.Name, e.Class, m.Value, r.Max)
+				op := &g.Blocks[b].Ops[i]
+				class, _ := ClassOf(op.Kind, k == 1)
+				if c := slices.IndexFunc(entries, func(e *Entry) bool { return e.Class == class }); c >= 0 {
+					most[c].noteOp(op, last[k][b]-1)
 				}
 			}
 		}
 	}
-}
-
-// noteOp tells the dimensions of an operator as requests have them.
-func noteOp(op *traces.Op, decodes bool, past int64, note func(class, name string, v int64)) {
-	class, _ := ClassOf(op.Kind, decodes)
-	switch {
-	case op.Kind == traces.Gemm:
-		note(class, "m", op.M)
-		note(class, "n", op.N)
-		note(class, "k", op.K)
-	case op.Kind == traces.Attention:
-		note(class, "batch", op.Batch)
-		note(class, "heads", op.Heads)
-		note(class, "head_dim", op.HeadDim)
-		note(class, "q_len", op.QLen)
-		note(class, "past_len", op.Past+past)
-	case op.Kind == traces.MoE:
-		note(class, "tokens", op.M)
-		note(class, "hidden", op.K)
-		note(class, "intermediate", op.N)
-		note(class, "experts", op.Experts)
-	case op.Kind.Collective():
-		note(class, "bytes", int64(op.Bytes))
-	default:
-		note(class, "rows", op.Rows)
-		note(class, "cols", op.Cols)
+	for c, e := range entries {
+		for i := range e.Ranges {
+			r := &e.Ranges[i]
+			if d := slices.Index(dimNames[:], r.Name); d >= 0 && most[c][d] > r.Max*max(tp, 1) {
+				o.add("/model: %s of class %s is %d, validated up to %d", r.Name, e.Class, most[c][d], r.Max)
+			}
+		}
 	}
 }
 
