@@ -387,7 +387,7 @@ func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	}
 	if o.interval.level > 0 {
 		op := oracle.Validated(&o.op, o.machine, o.hostSync)
-		res.Answer.Interval = uncertainty.Default().OfOperator(uncertainty.Of{Level: o.interval.level, Machine: o.machine, Hash: o.machine.Hash(), Answer: &res.Answer}, &op)
+		res.Answer.Interval = uncertainty.Default().OfOperator(uncertainty.Of{Level: o.interval.level, Machine: o.machine, Hash: o.machine.Hash(), Answer: &res.Answer, Beyond: uncertainty.Choices(o.mapping, o.fusion, 0)}, &op)
 		if res.Answer.Interval == nil {
 			note(c, "no interval: nothing like this was measured")
 		}

@@ -118,7 +118,8 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 	}
 	res.Distribution = distribution
 	if r.interval.level > 0 {
-		r.tables.interval = uncertainty.Default().OfModel(uncertainty.Of{Level: r.interval.level, Machine: req.Machine, Hash: req.Machine.Hash(), Answer: &res.Answer}, req.Graph, p.Model != nil && p.Model.MoE != nil)
+		r.tables.interval = uncertainty.Default().OfModel(uncertainty.Of{Level: r.interval.level, Machine: req.Machine, Hash: req.Machine.Hash(), Answer: &res.Answer,
+			Beyond: uncertainty.Choices(r.point.mapping, req.Mapping.Fusion, float64(req.PowerLimit))}, req.Graph, p.Model != nil && p.Model.MoE != nil)
 		if r.tables.interval == nil {
 			r.notes(c, "no interval: nothing like this was measured")
 		}

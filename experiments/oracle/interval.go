@@ -45,7 +45,7 @@ func (o *Oracle) opInterval(q *request, m *machine, a *eval.Answer) *eval.Interv
 		return nil
 	}
 	op := Validated(&q.op, m.Machine, q.hostSync)
-	return o.table().OfOperator(uncertainty.Of{Level: q.interval, Machine: m.Machine, Hash: m.hash, Answer: a}, &op)
+	return o.table().OfOperator(uncertainty.Of{Level: q.interval, Machine: m.Machine, Hash: m.hash, Answer: a, Beyond: uncertainty.Choices(q.mapping, q.fusion, q.powerLimit)}, &op)
 }
 
 // modelInterval is that of a model's answer, which has its operators.
@@ -53,7 +53,7 @@ func (o *Oracle) modelInterval(q *request, m *machine, model *llm.Model, g *trac
 	if q.interval == 0 {
 		return nil
 	}
-	return o.table().OfModel(uncertainty.Of{Level: q.interval, Machine: m.Machine, Hash: m.hash, Answer: a}, g, model.MoE != nil)
+	return o.table().OfModel(uncertainty.Of{Level: q.interval, Machine: m.Machine, Hash: m.hash, Answer: a, Beyond: uncertainty.Choices(q.mapping, q.fusion, q.powerLimit)}, g, model.MoE != nil)
 }
 
 // Validated is an operator as tables of what was measured know it.

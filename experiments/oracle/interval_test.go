@@ -56,6 +56,7 @@ func TestInterval(t *testing.T) {
 		{"a chip that was changed", `{"arch":{"base":"a100-sxm-80gb","set":{"chip.memory[hbm].bandwidth":"4 TB/s"}},"framework":"vllm","op":{"kind":"gemm","m":1024,"n":4096,"k":4096},"interval":true}`, "gemm", "a100-sxm-80gb", "", []string{"/arch: not as the preset a100-sxm-80gb is"}},
 		{"a kind that nobody measured", `{"arch":"a100-sxm-80gb","framework":"vllm","op":{"kind":"conv2d","height":56,"width":56,"channels":64,"filters":64,"filter_height":3,"filter_width":3},"interval":true}`, "gemm", "a100-sxm-80gb", "", []string{"/op/kind: conv2d, validated for others of class gemm"}},
 		{"a backward pass", `{"arch":"a100-sxm-80gb","op":{"kind":"attention","heads":16,"head_dim":128,"q_len":1024,"pass":"fwd+bwd"},"interval":true}`, "attention-prefill", "a100-sxm-80gb", "", []string{"/op/pass: fwd+bwd, validated forward", "/framework: compiled, validated under "}},
+		{"a fusion", `{"arch":"a100-sxm-80gb","framework":"vllm","fusion":"none","op":{"kind":"gemm","m":1024,"n":8192,"k":4096},"interval":true}`, "gemm", "a100-sxm-80gb", "", []string{"/fusion: none, validated as the runtime fuses"}},
 		{"another runtime", `{"arch":"a100-sxm-80gb","framework":"megatron","op":{"kind":"rmsnorm","rows":1024,"cols":4096},"interval":true}`, "norm", "a100-sxm-80gb", "", []string{"/op/dtype: ", "/framework: megatron, validated under "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,6 +19,8 @@ type Of struct {
 	Machine *arch.Machine
 	Hash    string // of the machine
 	Answer  *eval.Answer
+	// Beyond says what else of the question was never measured, with pointers of its members.
+	Beyond []string
 }
 
 // digits is how many significant digits the ends of an interval have: the quantiles are known no better, and answers stay the same to
@@ -114,6 +116,31 @@ func (o *outside) machine(c chip) {
 	}
 }
 
+// asked notes what the question takes away from, or puts in place of, the model.
+func (o *outside) asked(a *eval.Answer) {
+	if a.OwnCosts != nil {
+		o.add("/costs: times of operators are from %s", a.OwnCosts.Source)
+	}
+	if len(a.Ideal) > 0 {
+		o.add("/ideal: without %s, validated with all effects", strings.Join(a.Ideal, ", "))
+	}
+}
+
+// Choices says what of a question takes the place of what planner, runtime and machine do by themselves: a mapping file, fusions, a
+// power limit.
+func Choices(mapping, fusion string, powerLimit float64) (list []string) {
+	if mapping != "" {
+		list = append(list, "/mapping: choices are pinned, validated as the planner chooses")
+	}
+	if fusion != "" {
+		list = append(list, "/fusion: "+fusion+", validated as the runtime fuses")
+	}
+	if powerLimit > 0 {
+		list = append(list, fmt.Sprintf("/power_limit: %g W, validated at the limit of the machine", powerLimit))
+	}
+	return list
+}
+
 // Operator is what an interval of an operator needs to know beside the answer.
 type Operator struct {
 	Class   string // one of the classes
@@ -149,8 +176,9 @@ func (t *Table) OfOperator(q Of, op *Operator) *eval.Interval {
 	if e == nil {
 		return nil
 	}
-	o := outside{list: append([]string{}, op.Beyond...)}
+	o := outside{list: append(append([]string{}, q.Beyond...), op.Beyond...)}
 	o.machine(c)
+	o.asked(q.Answer)
 	if op.Instead {
 		o.add("/op/kind: %s, validated for others of class %s", op.Kind, strings.TrimPrefix(op.Class, Host))
 	}
@@ -171,8 +199,9 @@ func (t *Table) OfModel(q Of, g *traces.Graph, mixture bool) *eval.Interval {
 	}
 	c, a := chipOf(q.Machine, q.Hash), q.Answer
 	out := &eval.Interval{Level: q.Level, Basis: []eval.Basis{}}
-	o := outside{list: []string{}}
+	o := outside{list: append([]string{}, q.Beyond...)}
 	o.machine(c)
+	o.asked(a)
 	class := ""
 	switch {
 	case a.Training != nil:
