@@ -75,6 +75,8 @@ type Answer struct {
 	OnChip []OnChip `json:"on_chip,omitempty"`
 	// Load is how the weights come to the memory that they are in, nil for a machine without memory below it.
 	Load *Load `json:"load,omitempty"`
+	// Interval is there if it was asked for; see the package uncertainty of the experiments.
+	Interval *Interval `json:"interval,omitempty"`
 	// Distribution is what many requests came to, of which the other figures are one; nil for a single request.
 	Distribution *Distribution `json:"distribution,omitempty"`
 	// Composition is what a composition of experts came to, whose requests the other figures are of; nil for others.

@@ -60,6 +60,7 @@ type tables struct {
 	ablation      []eval.Ablation
 	sensitivities []eval.Sensitivity
 	sensitivity   *eval.SensitivityRun
+	interval      *eval.Interval
 }
 
 // look answers what the flags ask. Progress is a number of runs.
@@ -83,6 +84,7 @@ func (f *insideFlags) look(ctx context.Context, req *eval.Request, res *eval.Res
 // with is the answer with the tables.
 func (t *tables) with(a eval.Answer) *eval.Answer {
 	a.Ablation, a.Sensitivities, a.Sensitivity = t.ablation, t.sensitivities, t.sensitivity
+	a.Interval = t.interval
 	return &a
 }
 

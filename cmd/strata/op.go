@@ -15,6 +15,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/oracle"
+	"github.com/stratasim/strata/experiments/uncertainty"
 	"github.com/stratasim/strata/interconnect"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
@@ -68,6 +69,7 @@ type opCommand struct {
 	cost              costFlags
 	own               *experiments.Costs
 	skew              float64
+	interval          intervalFlag
 	problems          experiments.Problems
 	machine           *arch.Machine
 	result            *eval.Result
@@ -162,6 +164,7 @@ func (o *opCommand) register(c *cobra.Command) {
 	group(fs, how, "fidelity", "exact", "host-sync", "fusion", "mapping")
 	o.cost.register(c, &o.problems)
 	formFlag(c, &o.form, &o.problems)
+	o.interval.register(c, output, &o.problems)
 	fs.BoolVar(&o.plan, "plan", false, "print the plan: choices, loops, buffers, waves and what each step needs")
 	fs.StringVar(&o.timeline, "timeline", "", "write what happened when to `FILE`, a Chrome trace for ui.perfetto.dev")
 	group(fs, output, "output", "plan", "timeline")
@@ -381,6 +384,13 @@ func (o *opCommand) simulate(c *cobra.Command, out *outFile) error {
 	}
 	if o.planned == nil {
 		o.planned = res.Program
+	}
+	if o.interval.level > 0 {
+		op := oracle.Validated(&o.op, o.machine, o.hostSync)
+		res.Answer.Interval = uncertainty.Default().OfOperator(uncertainty.Of{Level: o.interval.level, Machine: o.machine, Hash: o.machine.Hash(), Answer: &res.Answer, Beyond: uncertainty.Choices(o.mapping, o.fusion, 0)}, &op)
+		if res.Answer.Interval == nil {
+			note(c, "no interval: nothing like this was measured")
+		}
 	}
 	o.result, o.answer = res, oracle.OfOp(&o.op, &res.Answer)
 	if out == nil {

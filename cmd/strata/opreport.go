@@ -106,6 +106,13 @@ func (o *opCommand) text(b *strings.Builder) {
 	if a.FloorSeconds > 0 {
 		line("floor", report.Seconds(a.FloorSeconds), fmt.Sprintf("least that this plan can take; %.2f times it", a.Seconds/a.FloorSeconds))
 	}
+	if i := a.Interval; i != nil {
+		ends, rests := report.Interval(i)
+		line("interval", ends, rests)
+		if text := report.Outside(i); text != "" {
+			line("outside", text, "")
+		}
+	}
 	if own := a.OwnCosts; own != nil {
 		if own.ModelCalls == 0 {
 			line("cost", "your own", own.Source)

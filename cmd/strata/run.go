@@ -13,6 +13,7 @@ import (
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/report"
 	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/experiments/uncertainty"
 )
 
 func newRun() *cobra.Command {
@@ -47,6 +48,7 @@ strata run --arch selene --model gpt3-175b --phase train --global-batch 1536 --t
 	fs.BoolVar(&r.stats, "stats", false, "write how long the simulator took to standard error, as JSON")
 	fs.BoolVar(&r.noProgress, "no-progress", false, "no line of progress on a terminal")
 	fs.BoolVarP(&r.quiet, "quiet", "q", false, "neither progress nor notes")
+	r.interval.register(c, output, &r.point.problems)
 	group(fs, output, "output", "db", "timeline", "power-trace", "stats", "no-progress", "quiet")
 	return c
 }
@@ -56,6 +58,7 @@ type runCommand struct {
 	point             pointFlags
 	inside            insideFlags
 	tables            tables
+	interval          intervalFlag
 	form              string
 	db, timeline      string
 	powerTrace        string
@@ -95,6 +98,9 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 	}
 	start := time.Now()
 	if p.Composition != nil {
+		if r.interval.level > 0 {
+			r.notes(c, "no interval: of a composition nothing was measured")
+		}
 		answer, err := r.compose(c, p, req)
 		if err != nil {
 			return d.unfit(c.Context(), p, req, err)
@@ -111,6 +117,13 @@ func (r *runCommand) run(c *cobra.Command, _ []string) (err error) {
 		return d.unfit(c.Context(), p, req, err)
 	}
 	res.Distribution = distribution
+	if r.interval.level > 0 {
+		r.tables.interval = uncertainty.Default().OfModel(uncertainty.Of{Level: r.interval.level, Machine: req.Machine, Hash: req.Machine.Hash(), Answer: &res.Answer,
+			Beyond: uncertainty.Choices(r.point.mapping, req.Mapping.Fusion, float64(req.PowerLimit))}, req.Graph, p.Model != nil && p.Model.MoE != nil)
+		if r.tables.interval == nil {
+			r.notes(c, "no interval: nothing like this was measured")
+		}
+	}
 	return r.deliver(c, d, p, req, res, wall)
 }
 

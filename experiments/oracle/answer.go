@@ -51,6 +51,8 @@ type OpAnswer struct {
 	Fidelity     string            `json:"fidelity"`
 	Runtime      string            `json:"runtime"`
 	Notes        []string          `json:"notes,omitempty"`
+	// Interval is there if it was asked for.
+	Interval *eval.Interval `json:"interval,omitempty"`
 	// OwnCosts says how much had costs that are not the model's.
 	OwnCosts *eval.OwnCosts `json:"costs,omitempty"`
 }
@@ -66,7 +68,7 @@ type modelAnswer struct {
 // OfOp is the answer for an operator that the simulator answered with a.
 func OfOp(o *Op, a *eval.Answer) OpAnswer {
 	out := OpAnswer{Status: OK, Seconds: a.Seconds, Joules: a.Energy.Joules, BoundBy: a.BoundBy, FloorSeconds: a.FloorSeconds,
-		AverageWatts: a.Power.AverageWatts, PeakWatts: a.Power.PeakWatts, Stalls: a.Stalls, Fidelity: a.Fidelity, Runtime: a.Runtime, Notes: a.Notes, OwnCosts: a.OwnCosts}
+		AverageWatts: a.Power.AverageWatts, PeakWatts: a.Power.PeakWatts, Stalls: a.Stalls, Fidelity: a.Fidelity, Runtime: a.Runtime, Notes: a.Notes, Interval: a.Interval, OwnCosts: a.OwnCosts}
 	for i := range a.Memory {
 		if t := &a.Memory[i]; t.Kind != "sram" {
 			out.Bytes += t.ReadBytes + t.WrittenBytes

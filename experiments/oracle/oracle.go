@@ -13,6 +13,7 @@ import (
 	"github.com/stratasim/strata/arch/plan"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/experiments/uncertainty"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
@@ -36,6 +37,8 @@ type Options struct {
 	// if it has a method For([]byte) plan.Coster.
 	Costs        plan.Coster
 	OwnCostsOnly bool
+	// Validated is what intervals rest on, nil for the project's measurements.
+	Validated *uncertainty.Table
 }
 
 // Oracle answers estimate requests. It may be used by many goroutines at a time.
@@ -52,6 +55,8 @@ type Oracle struct {
 
 	mu      sync.Mutex
 	flights map[key]*flight // answers that are being worked out
+	// validated is nil for the project's measurements.
+	validated *uncertainty.Table
 }
 
 // MaxBatch bounds the requests of one batch.
@@ -71,7 +76,7 @@ func New(o Options) *Oracle {
 		o.CacheBytes = 96 << 20
 	}
 	or := &Oracle{workers: o.Workers, resolve: newResolver(o.Files), answers: newLRU[key, packed](o.CacheBytes), shapes: newLRU[key, *shape](rememberedShapes),
-		plans: newLRU[key, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly, flights: map[key]*flight{}}
+		plans: newLRU[key, *eval.Planned](rememberedPlans), costs: o.Costs, only: o.OwnCostsOnly, validated: o.Validated, flights: map[key]*flight{}}
 	if o.Kept != nil {
 		or.kept = &keeper{o.Kept, o.Build}
 	}
@@ -361,7 +366,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		r.Mapping.Fusion = q.fusion
 		r.Costs, r.OwnCostsOnly = o.costsFor(q), o.only
 		both := q.job
-		both.fidelity = ""
+		both.fidelity, both.interval = "", 0
 		either := both.key()
 		r.Planned, _ = o.plans.get(either)
 		res, err := eval.Run(ctx, r)
@@ -371,6 +376,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		if r.Planned == nil && r.Costs == nil {
 			o.plans.put(either, res.Planned(), 1)
 		}
+		res.Answer.Interval = o.opInterval(q, m, &res.Answer)
 		return ofOp(&q.op, &res.Answer), nil
 	}
 	model, bad := o.resolve.model(q.modelAt, q.model)
@@ -398,7 +404,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail, Brief: !q.detail}
+	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail, Brief: !q.detail && q.interval == 0}
 	r.Mapping = q.divided()
 	r.Mapping.Fusion = q.fusion
 	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins, r.Mapping.Memo = name, q.hostSync, pins, o.resolve.memo(m.hash)
@@ -418,6 +424,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	res.Answer.Interval = o.modelInterval(q, m, model, g, &res.Answer)
 	return ofModel(&res.Answer, q.detail), nil
 }
 

@@ -46,7 +46,8 @@ type job struct {
 	lookahead                   float64
 	skew                        int64 // of the choice of experts, in thousandths
 	fidelity                    string
-	arrivals                    string // of requests with phase serve, "" for steady
+	arrivals                    string  // of requests with phase serve, "" for steady
+	interval                    float64 // level of the interval that is asked for, 0 for none
 }
 
 // maybeType is a number format that may be left out: 0, or one more than the format.
@@ -241,6 +242,7 @@ func (q *request) fusions(f *fields) {
 func (q *request) readOp(f *fields, v *value) {
 	f.arch(q)
 	q.fidelity = f.word("fidelity", eval.Analytic, eval.Event)
+	q.readInterval(f)
 	within := open(v, "/op", f.err)
 	q.op.read(within)
 	q.hints(f, within)
@@ -351,6 +353,7 @@ func (q *request) readModel(f *fields, v *value) {
 	q.hints(f, nil)
 	q.fusions(f)
 	q.detail = f.flag("detail", false)
+	q.readInterval(f)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	q.powerTrace = f.flag("power_trace", false)
 	q.tiers(f)

@@ -30,6 +30,7 @@ func (q *request) readTraining(f *fields, v *value) {
 	q.hints(f, nil)
 	q.fusions(f)
 	q.detail = f.flag("detail", false)
+	q.readInterval(f)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	var wrong string
 	if q.skew, wrong = experiments.Skew(f.real("skew", 0, 1e6, 0)); wrong != "" {
@@ -117,5 +118,6 @@ func (o *Oracle) training(ctx context.Context, m *machine, model *llm.Model, pro
 	if err != nil {
 		return nil, err
 	}
+	res.Answer.Interval = o.modelInterval(q, m, model, nil, &res.Answer)
 	return ofModel(&res.Answer, q.detail), nil
 }

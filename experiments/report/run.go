@@ -28,7 +28,7 @@ type Options struct {
 // Run writes the report of one answer.
 func Run(w io.Writer, a *eval.Answer, o Options) error {
 	r := &runReport{a: a, o: o}
-	for _, section := range []func(){r.title, r.summary, r.distribution, r.composition, r.whole, r.stages, r.stalls, r.waves, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
+	for _, section := range []func(){r.title, r.summary, r.interval, r.distribution, r.composition, r.whole, r.stages, r.stalls, r.waves, r.memory, r.operators, r.costs, r.bottleneck, r.ablation, r.sensitivity, r.notes, r.model} {
 		section()
 	}
 	return o.write(w, r.b.String())

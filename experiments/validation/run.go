@@ -15,6 +15,7 @@ import (
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/arch/presets"
 	"github.com/stratasim/strata/experiments/oracle"
+	"github.com/stratasim/strata/experiments/uncertainty"
 )
 
 // Options of Run. The zero value asks for everything in the fidelity event.
@@ -29,6 +30,8 @@ type Options struct {
 	Arch map[string]string
 	// Machine, if not empty, is asked for devices that no preset is known for: a preset or a file.
 	Machine string
+	// Validated, if not nil, is what intervals rest on, which are then asked for.
+	Validated *uncertainty.Table
 	// Progress, if not nil, is told how many of how many cases are done.
 	Progress func(suite string, done, of int)
 }
@@ -40,9 +43,11 @@ type Row struct {
 	Figure
 	Predicted  float64 // in the unit of the measurement
 	BoundBy    string
-	Floor      float64 // seconds, 0 if the answer has none
-	Roofline   float64 // seconds at full rate, 0 if there is none
-	Calibrated float64 // seconds by the calibrated roofline, 0 if there is none
+	Ran        string         // profile that the answer is for
+	Interval   map[string]any // of the answer, nil if none was asked for
+	Floor      float64        // seconds, 0 if the answer has none
+	Roofline   float64        // seconds at full rate, 0 if there is none
+	Calibrated float64        // seconds by the calibrated roofline, 0 if there is none
 }
 
 // Error is predicted/measured − 1; where a range was published, that from its nearer end.
@@ -116,7 +121,7 @@ func matches(list []string, word string) bool {
 
 // ask asks for the cases and puts the answers together.
 func (o *Options) ask(ctx context.Context, s Suite, cases []*Case, left map[string]int) (*Result, error) {
-	asked := oracle.New(oracle.Options{Files: len(o.Arch) > 0 || o.Machine != "", Workers: 1})
+	asked := oracle.New(oracle.Options{Files: len(o.Arch) > 0 || o.Machine != "", Workers: 1, Validated: o.Validated})
 	workers := o.Workers
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
@@ -170,6 +175,8 @@ func (o *Options) ask(ctx context.Context, s Suite, cases []*Case, left map[stri
 				row.Predicted *= c.Times
 			}
 			row.BoundBy, _ = answers[i]["bound_by"].(string)
+			row.Ran, _ = answers[i]["runtime"].(string)
+			row.Interval, _ = answers[i]["interval"].(map[string]any)
 			row.Floor, _ = answers[i]["floor_seconds"].(float64)
 			r.Rows = append(r.Rows, row)
 		}
@@ -210,6 +217,9 @@ func (o *Options) one(ctx context.Context, asked *oracle.Oracle, c *Case) (map[s
 			if file := o.Arch[c.Arch]; file != "" {
 				request["arch"] = file
 			}
+		}
+		if o.Validated != nil && (request["op"] != nil || request["model"] != nil) {
+			request["interval"] = true
 		}
 		if request["systolic"] == nil {
 			if request["fidelity"] = o.Fidelity; o.Fidelity == "" {
