@@ -395,9 +395,13 @@ func TestRefusals(t *testing.T) {
 // TestGemmShapes: products of any shape are planned with all of their operations, every operand is
 // moved at least once, and both fidelities time them.
 func TestGemmShapes(t *testing.T) {
+	machines := map[string]*arch.Machine{}
 	for _, name := range presets.Names() {
-		m := preset(t, name)
+		machines[name] = preset(t, name)
+	}
+	for range 10 { // so that each has some twenty
 		rapid.Check(t, func(t *rapid.T) {
+			m := machines[rapid.SampledFrom(presets.Names()).Draw(t, "machine")]
 			dim := rapid.OneOf(rapid.Int64Range(1, 64), rapid.Int64Range(1, 9000), rapid.SampledFrom([]int64{1 << 10, 1 << 14, 1 << 17}))
 			op := traces.Op{Name: "gemm", Kind: traces.Gemm, Batch: rapid.Int64Range(1, 40).Draw(t, "batch"),
 				M: dim.Draw(t, "m"), N: dim.Draw(t, "n"), K: dim.Draw(t, "k"), DType: traces.BF16, WeightDType: traces.BF16}
