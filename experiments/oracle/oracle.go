@@ -145,6 +145,10 @@ func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *requ
 		q.limits, q.metrics = nil, nil
 		return failed(bad), nil, nil
 	}
+	if q.spaceAt != nil {
+		a, err := o.ofSpace(ctx, q)
+		return a, nil, err
+	}
 	k := q.key()
 	if p, known := o.answers.get(k); known {
 		o.counts.looked(true)
@@ -373,9 +377,11 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		}
 		return ofOp(&q.op, &res.Answer), nil
 	}
-	model, bad := o.resolve.model(q.modelAt, q.model)
-	if bad != nil {
-		return failed(bad), nil
+	model := q.direct
+	if model == nil {
+		if model, bad = o.resolve.model(q.modelAt, q.model); bad != nil {
+			return failed(bad), nil
+		}
 	}
 	if q.train != "" {
 		return o.training(ctx, m, model, name, q)
@@ -417,6 +423,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	res, err := eval.Run(ctx, r)
 	if err != nil {
 		return nil, err
+	}
+	if q.seen != nil {
+		q.seen(&res.Answer)
 	}
 	return ofModel(&res.Answer, q.detail), nil
 }

@@ -117,5 +117,8 @@ func (o *Oracle) training(ctx context.Context, m *machine, model *llm.Model, pro
 	if err != nil {
 		return nil, err
 	}
+	if q.seen != nil {
+		q.seen(&res.Answer)
+	}
 	return ofModel(&res.Answer, q.detail), nil
 }
