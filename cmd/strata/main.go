@@ -82,7 +82,7 @@ strata plan show --arch a100-sxm-80gb --model gpt3-175b --phase decode --tp 8`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupSimulate, newRun(), newOp(), newEstimate(), newSweep(), newSearch(), newStudy(), newValidate(), newCalibrate())
+	add(groupSimulate, newRun(), newOp(), newEstimate(), newOracle(), newSweep(), newSearch(), newStudy(), newValidate(), newCalibrate())
 	add(groupLook, newPlan(), newDiff(), newTrace(), newArch(), newModel(), newResults(), newPareto(), newReport())
 	add(groupOther, newVersion())
 	root.SetHelpCommandGroupID(groupOther)
