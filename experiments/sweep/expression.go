@@ -47,6 +47,11 @@ func compileNumber(text string, known names) (*expression, error) {
 	return compileAs(text, known, expr.AsFloat64())
 }
 
+// compileText reads an expression for a text.
+func compileText(text string, known names) (*expression, error) {
+	return compileAs(text, known, expr.AsKind(reflect.String))
+}
+
 func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	options := []expr.Option{expr.Env(map[string]any(known)), quantity, expr.DisableBuiltin("now"), expr.DisableBuiltin("date")}
 	program, err := expr.Compile(text, append(slices.Clone(options), as)...)
@@ -69,6 +74,23 @@ func compileAs(text string, known names, as expr.Option) (*expression, error) {
 		e.terms = nil
 	}
 	return e, nil
+}
+
+// loops reports whether an expression has a range or goes over the elements of a list: how long it takes is not bounded by its length.
+func loops(text string) (found bool) {
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return false // it is complained about elsewhere
+	}
+	ast.Walk(&tree.Node, visit(func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.PredicateNode:
+			found = true
+		case *ast.BinaryNode:
+			found = found || n.Operator == ".."
+		}
+	}))
+	return found
 }
 
 // isName reports whether expressions take a word for a name: true, in and the like have a meaning of their own.
@@ -225,6 +247,20 @@ func (e *expression) value(values map[string]any) (float64, error) {
 		return 0, fmt.Errorf("it is %v here", v)
 	}
 	return v, nil
+}
+
+// any evaluates an expression for a truth or a text.
+func (e *expression) any(values map[string]any) (any, error) {
+	for _, n := range e.uses {
+		if values[n] == nil {
+			return nil, missing{n}
+		}
+	}
+	out, err := expr.Run(e.program, values)
+	if err != nil {
+		return nil, short(err)
+	}
+	return out, nil
 }
 
 // number is the number of a quantity in the unit that columns of results have: seconds for times.

@@ -35,9 +35,14 @@ type Space struct {
 	// Text is the file as it was read.
 	Text        string
 	axes        []*axis
+	derived     []*derived // each after those that it needs
+	quality     *quality
 	constraints []*expression
-	inputs      map[string]any // options of the base by name
+	inputs      map[string]any // options of the base by name, and leaves of its model
+	used        map[string]any // those of them that an expression names
 	set         map[string]string
+	options     []leaf // of all points, in order
+	leaves      []leaf // of the model of all points
 	machines    map[string]*base
 	models      map[string]*llm.Model
 	columns     []column
@@ -102,18 +107,30 @@ type builder struct {
 	*Space
 	name     string
 	lines    map[string]int
+	most     *Limits // nil for a file of one's own
+	counted  int     // values of all axes
 	problems []spec.Problem
 }
 
 // Read reads a sweep file; find finds machines and models by name. The error is of type *spec.Error, with everything that is wrong,
 // each with file, line and field.
 func Read(name string, data []byte, find Finder) (*Space, error) {
+	return readSpace(name, data, find, nil)
+}
+
+// readSpace is Read, or with limits ReadDescription.
+func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, error) {
 	s := &Space{Text: string(data), machines: map[string]*base{}, models: map[string]*llm.Model{}, inputs: map[string]any{}, results: resultNames()}
 	lines, err := spec.DecodeLines(name, data, &s.File)
 	if err != nil {
 		return nil, quotes(data, err)
 	}
-	b := &builder{Space: s, name: name, lines: lines}
+	b := &builder{Space: s, name: name, lines: lines, most: most}
+	if most != nil && most.Arch != "" {
+		if s.File.Arch = most.Arch; slices.ContainsFunc(s.File.Axes, func(a Axis) bool { return a.Path == "arch" }) {
+			b.problem("axes", "leave one of them out", "an axis has machines, and another is asked for: %s", most.Arch)
+		}
+	}
 	if n := s.File.Name; len(n) > maxName || strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		b.problem("name", fmt.Sprintf("at most %d bytes that can be printed", maxName), "%.40q names files and rows", n)
 	}
@@ -121,8 +138,18 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 	for i := range s.File.Axes {
 		b.axis(i, find)
 	}
+	if most != nil {
+		b.noLoops()
+	}
+	b.derive()
+	b.parts()
+	b.law()
 	b.conditions()
-	b.sample()
+	b.unused()
+	b.uses()
+	if most == nil {
+		b.sample()
+	}
 	b.goals()
 	if len(b.problems) > 0 {
 		slices.SortStableFunc(b.problems, func(x, y spec.Problem) int { return cmp.Compare(x.Line, y.Line) })
@@ -176,6 +203,12 @@ func resultNames() names {
 	for _, name := range store.PointFigures() {
 		known[name] = 0.0
 	}
+	for _, name := range modelFigures { // known once there is a quality
+		known[name] = 0.0
+	}
+	delete(known, "loss_proxy")
+	delete(known, "loss_extrapolated")
+	delete(known, stored("parameters"))
 	return known
 }
 
@@ -236,6 +269,18 @@ func (b *builder) base(find Finder) {
 	}
 	b.inputs["arch"], b.inputs["model"] = f.Arch, f.Model
 	b.set = f.Set
+	for _, part := range []map[string]string{f.Workload, f.Mapping} {
+		for _, n := range slices.Sorted(maps.Keys(part)) {
+			if field := experiments.OptionField(n); field != nil {
+				b.options = append(b.options, leaf{field, part[n]})
+			}
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(f.ModelSet)) {
+		if field := experiments.ModelField(n); field != nil {
+			b.leaves = append(b.leaves, leaf{field, f.ModelSet[n]})
+		}
+	}
 	for _, path := range slices.Sorted(maps.Keys(f.Set)) {
 		for _, m := range b.machines {
 			b.leaf("set."+path, m.machine, path, f.Set[path])
@@ -289,6 +334,11 @@ func (b *builder) phases(swept bool, phase string) {
 			if f := experiments.OptionField(name); f != nil && f.OfTraining() {
 				b.problem(part.name+"."+name, hint, "it goes with training, and the phase is %s", phase)
 			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.File.Derived)) {
+		if f := experiments.OptionField(path); f != nil && f.OfTraining() {
+			b.problem("derived."+path, hint, "%s goes with training, and the phase is %s", path, phase)
 		}
 	}
 	for i, a := range b.File.Axes {
@@ -404,7 +454,7 @@ func (b *builder) axis(i int, find Finder) {
 		label = fmt.Sprint(i)
 	}
 	at := fmt.Sprintf("axes[%s]", label)
-	if b.lines[at+".path"] == 0 {
+	if b.lines[at+".path"] == 0 && b.lines[at+".name"] == 0 {
 		at = fmt.Sprintf("axes[%d]", i)
 	}
 	a := &axis{name: f.Name, like: ""}
@@ -421,7 +471,14 @@ func (b *builder) axis(i int, find Finder) {
 	if slices.ContainsFunc(b.axes, func(o *axis) bool { return o.name == a.name }) {
 		b.problem(at+".path", "give it another name:", "there is an axis %s before it", a.name)
 	}
-	for _, path := range append([]string{f.Path}, f.Also...) {
+	paths := append([]string{f.Path}, f.Also...)
+	if f.Path == "" {
+		paths = nil // a parameter for expressions
+	}
+	if f.Path == "" && experiments.ModelField(f.Name) != nil {
+		b.problem(at+".name", "for the leaf itself: path: model."+f.Name, "%s is a leaf of the model, and an axis without a path changes nothing", f.Name)
+	}
+	for _, path := range paths {
 		t, ok := b.target(path, at+".path")
 		if !ok {
 			return
@@ -477,7 +534,11 @@ func (b *builder) axis(i int, find Finder) {
 		}
 		return text
 	}
+	free := parameter(f)
 	read := func(at, text string) any { // as the first target; the others must take it too
+		if len(a.targets) == 0 {
+			return free(text)
+		}
 		v := readAs(a.targets[0], at, text)
 		for _, t := range a.targets[1:] {
 			if v != nil && readAs(t, at, text) == nil {
@@ -497,6 +558,10 @@ func (b *builder) axis(i int, find Finder) {
 		b.ratios(a, at+".log", f.Log)
 	default:
 		seen := map[any]bool{}
+		if float64(len(f.Values)) > b.room() {
+			b.problem(at+".values", "fewer of them", "%d values: must be at most %.0f", len(f.Values), b.room())
+			return
+		}
 		for k, text := range f.Values {
 			at := fmt.Sprintf("%s.values[%d]", at, k)
 			v := read(at, text)
@@ -529,7 +594,13 @@ func (b *builder) axis(i int, find Finder) {
 			}
 		}
 	}
-	a.base = b.baseOf(a.targets[0])
+	if b.counted += len(a.values); b.most != nil && b.counted > b.most.Values {
+		b.problem(at, "a range without a step, or fewer values", "the axes have more than %d values together", b.most.Values)
+		return
+	}
+	if len(a.targets) > 0 {
+		a.base = b.baseOf(a.targets[0])
+	}
 	b.axes = append(b.axes, a)
 }
 
@@ -591,11 +662,17 @@ func valueOf(v any, text string) Value {
 	return Value{Text: text, Any: n}
 }
 
-// nameOf makes a name of the last two parts of a path: hbm_bandwidth of chip.memory[hbm].bandwidth.
+// nameOf makes a name of the last two parts of a path: hbm_bandwidth of chip.memory[hbm].bandwidth. A leaf of a model by its name in a
+// config.json has that name.
 func nameOf(path string) string {
+	if leaf, ok := strings.CutPrefix(path, "model."); ok && slices.Contains(huggingFace, leaf) {
+		return leaf
+	}
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 	return strings.Trim(word.ReplaceAllString(strings.Join(parts[max(0, len(parts)-2):], "_"), "_"), "_")
 }
+
+var huggingFace = experiments.HuggingFaceFields()
 
 // target finds what a path leads to.
 func (b *builder) target(path, at string) (t target, ok bool) {
@@ -609,7 +686,7 @@ func (b *builder) target(path, at string) (t target, ok bool) {
 		if f := experiments.ModelField(leaf); f != nil {
 			return target{kind: 'f', path: f.Name, field: f}, true
 		}
-		b.problem(at, didYouMean(path, prefixed("model.", experiments.ModelFields())), "no such leaf of a model: %s", path)
+		b.problem(at, didYouMean(path, prefixed("model.", append(experiments.ModelFields(), huggingFace...))), "no such leaf of a model: %s", path)
 		return t, false
 	}
 	if f := experiments.OptionField(path); f != nil {
@@ -686,8 +763,8 @@ func (b *builder) steps(a *axis, at string, r *Range, read func(at, text string)
 	case !(step > 0):
 		b.problem(at+".step", "", "%s: must be more than 0", r.Step)
 		return
-	case n >= maxValues:
-		b.problem(at+".step", "a larger step", "%.0f values: must be at most %d", n+1, maxValues)
+	case n >= b.room():
+		b.problem(at+".step", "a larger step", "%.0f values: must be at most %.0f", n+1, b.room())
 		return
 	}
 	for i := range int(n) + 1 {
@@ -698,19 +775,31 @@ func (b *builder) steps(a *axis, at string, r *Range, read func(at, text string)
 // maxValues bounds the values of an axis.
 const maxValues = 100_000
 
+// room is how many values the next axis may have.
+func (b *builder) room() float64 {
+	if b.most == nil {
+		return maxValues
+	}
+	return float64(min(maxValues, max(b.most.Values-b.counted, 0)))
+}
+
 // ratios fills in the values of a logarithmic range.
 func (b *builder) ratios(a *axis, at string, l *Log) {
 	if len(b.problems) > 0 || l.Points == 0 && l.Factor == 0 {
 		return
 	}
 	if l.Factor > 0 {
-		if n := math.Log(a.to/a.from) / math.Log(l.Factor); n >= maxValues {
-			b.problem(at+".factor", "a larger factor", "%.0f values: must be at most %d", n+1, maxValues)
+		if n := math.Log(a.to/a.from) / math.Log(l.Factor); n >= b.room() {
+			b.problem(at+".factor", "a larger factor", "%.0f values: must be at most %.0f", n+1, b.room())
 			return
 		}
 		for v := a.from; v <= a.to*(1+1e-12); v *= l.Factor {
 			a.add(v)
 		}
+		return
+	}
+	if float64(l.Points) > b.room() {
+		b.problem(at+".points", "fewer of them", "%d values: must be at most %.0f", l.Points, b.room())
 		return
 	}
 	for i := range l.Points {
@@ -767,6 +856,9 @@ func (b *builder) conditions() {
 	for _, a := range b.axes {
 		b.known[a.name] = a.sample()
 	}
+	for _, d := range b.derived {
+		b.known[d.name] = valueOf(d.like, "").Any
+	}
 	for _, n := range slices.Sorted(maps.Keys(b.File.Columns)) {
 		at := "columns." + n
 		if !name.MatchString(n) {
@@ -778,7 +870,7 @@ func (b *builder) conditions() {
 		}
 		e, err := compileNumber(b.File.Columns[n], b.known)
 		if err != nil {
-			b.problem(at, "", "%s: %v", b.File.Columns[n], err)
+			b.problem(at, lawHint(b.File.Columns[n], b.File.Quality), "%s: %v", b.File.Columns[n], err)
 			continue
 		}
 		b.columns = append(b.columns, column{n, e})
@@ -791,7 +883,7 @@ func (b *builder) conditions() {
 		e, err := compile(text, b.known)
 		switch {
 		case err != nil:
-			b.problem(at, "", "%s: %v", text, err)
+			b.problem(at, lawHint(text, b.File.Quality), "%s: %v", text, err)
 		case len(e.uses) == 0:
 			b.problem(at, "leave it out, or name an axis, an option or a column of results", "%s: is the same for all points", text)
 		default:
@@ -800,12 +892,79 @@ func (b *builder) conditions() {
 	}
 }
 
-// early reports whether a condition can be told before a point is run.
-func (s *Space) early(e *expression) bool {
-	return !slices.ContainsFunc(e.uses, func(n string) bool {
+// noLoops refuses expressions of a stranger that may take long.
+func (b *builder) noLoops() {
+	check := func(at, text string) {
+		if loops(text) {
+			b.problem(at, "write the cases out", "%.60s: a range or a loop over a list is not for spaces that are asked about", text)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.File.Derived)) {
+		check("derived."+path, b.File.Derived[path])
+	}
+	for _, n := range slices.Sorted(maps.Keys(b.File.Columns)) {
+		check("columns."+n, b.File.Columns[n])
+	}
+	for i, text := range b.File.Constraints {
+		check(fmt.Sprintf("constraints[%d]", i), text)
+	}
+	for i, a := range b.File.Axes {
+		if a.When != "" {
+			check(fmt.Sprintf("axes[%d].when", i), a.When)
+		}
+	}
+}
+
+// uses notes which inputs expressions name.
+func (b *builder) uses() {
+	b.used = map[string]any{}
+	add := func(e *expression) {
+		if e == nil {
+			return
+		}
+		for _, n := range e.uses {
+			if v, ok := b.inputs[n]; ok {
+				b.used[n] = v
+			}
+		}
+	}
+	for _, a := range b.axes {
+		add(a.when)
+	}
+	for _, d := range b.derived {
+		add(d.is)
+	}
+	for _, c := range b.columns {
+		add(c.is)
+	}
+	for _, e := range b.constraints {
+		add(e)
+	}
+}
+
+// stage is when a condition can be told.
+type stage int
+
+const (
+	fromValues stage = iota // from the values of a point
+	fromModel               // once its model is known
+	fromAnswer              // once it was run
+)
+
+// stageOf is the first stage at which a condition can be told.
+func (s *Space) stageOf(e *expression) stage {
+	at := fromValues
+	for _, n := range e.uses {
 		_, input := s.inputs[n]
-		return !input && !slices.ContainsFunc(s.axes, func(a *axis) bool { return a.name == n })
-	})
+		switch {
+		case input || slices.ContainsFunc(s.axes, func(a *axis) bool { return a.name == n }) || slices.ContainsFunc(s.derived, func(d *derived) bool { return d.name == n }):
+		case slices.Contains(modelFigures, n):
+			at = max(at, fromModel)
+		default:
+			return fromAnswer
+		}
+	}
+	return at
 }
 
 // goals checks the objectives.
@@ -819,7 +978,11 @@ func (b *builder) goals() {
 			if ok {
 				b.problem(at, "", "%s: is no number", o.Column)
 			} else {
-				b.problem(at, didYouMean(o.Column, slices.Collect(maps.Keys(b.results))), "%s: no such column of results", o.Column)
+				hint := lawHint(o.Column, b.File.Quality)
+				if hint == "" {
+					hint = didYouMean(o.Column, slices.Collect(maps.Keys(b.results)))
+				}
+				b.problem(at, hint, "%s: no such column of results", o.Column)
 			}
 			continue
 		}
@@ -994,13 +1157,32 @@ func (s *Space) switchOff(values []Value) (off []int, err error) {
 	return off, nil
 }
 
-// given are the names that conditions may use before a point is run.
-func (s *Space) given(values []Value) map[string]any {
-	known := maps.Clone(s.inputs)
+// given are the names that conditions may use before a point is run, and the texts of the leaves that expressions compute. The error
+// is that of one that has no value.
+func (s *Space) given(values []Value) (known map[string]any, texts []string, err error) {
+	known = s.base0(values)
+	if len(s.derived) > 0 {
+		texts = make([]string, len(s.derived))
+	}
+	for i, d := range s.derived {
+		if texts[i], err = d.set(known); err != nil {
+			return nil, nil, err
+		}
+		if _, ok := s.used[d.target.path]; ok && d.target.kind == 'o' {
+			known[d.target.path] = known[d.name]
+		}
+	}
+	return known, texts, nil
+}
+
+// base0 is given without what expressions compute.
+func (s *Space) base0(values []Value) map[string]any {
+	known := make(map[string]any, len(s.used)+len(s.axes)+len(s.derived)+8)
+	maps.Copy(known, s.used)
 	for k, a := range s.axes {
 		v := values[k].Any
 		for _, t := range a.targets {
-			if _, ok := s.inputs[t.path]; ok && !values[k].Off {
+			if _, ok := s.used[t.path]; ok && !values[k].Off {
 				known[t.path] = v
 			}
 		}

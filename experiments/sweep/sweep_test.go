@@ -799,6 +799,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(killed))
 	f.Add([]byte(joint))
+	f.Add([]byte(derivedSpace))
 	f.Add([]byte("name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, log: {from: 1, to: 1000, points: 4}, when: 'tp > 1 and \"a\" in [\"a\"]'}\nsampler: {kind: halton, points: 3, seed: 9}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Read("fuzz.yaml", data, byName{})
@@ -815,7 +816,9 @@ func FuzzRead(f *testing.F) {
 			if p := s.Parameters(values); !json.Valid([]byte(p)) {
 				t.Fatalf("parameters %s", p)
 			}
-			r.holds(&store.Point{}, s.given(values), true)
+			if given, _, err := s.given(values); err == nil {
+				r.holds(&store.Point{}, given, fromValues)
+			}
 			_, _ = b.Build(values)
 		}
 	})
