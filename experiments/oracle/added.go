@@ -58,6 +58,29 @@ func (o *Oracle) AddModel(text []byte) (id string, m *llm.Model, err error) {
 	return id, o.resolve.added.models.put(id, &read, addedSize(text)), nil
 }
 
+// AddSpace reads a search space, a sweep file in YAML or JSON, and describes it: requests may name it by its hash from now on, as long as it is one of
+// some thirty that were asked about last. The error is of type *spec.Error.
+func (o *Oracle) AddSpace(text []byte) (SpaceDescription, error) {
+	s, bad := o.resolve.space(&value{kind: object, raw: text})
+	if bad == nil {
+		return Describe(s.Space), nil
+	}
+	_, err := ReadSpace("space", text, spaceFinder{o.resolve, ""}, "") // for all that is wrong
+	if err == nil {
+		err = bad
+	}
+	return SpaceDescription{}, err
+}
+
+// Space finds a search space as a request would that names it: one that comes with strata, or one that was added.
+func (o *Oracle) Space(name string) (SpaceDescription, *Error) {
+	s, bad := o.resolve.space(&value{kind: text, text: []byte(name)})
+	if bad != nil {
+		return SpaceDescription{}, bad
+	}
+	return Describe(s.Space), nil
+}
+
 func idOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return idPrefix + hex.EncodeToString(sum[:])

@@ -109,7 +109,8 @@ func table() []*route {
 		{path: "/v1/archs/", methods: methods{"GET": (*Server).showArch}},
 		{path: "/v1/models", methods: methods{"GET": (*Server).listModels, "POST": (*Server).postModel}},
 		{path: "/v1/models/", methods: methods{"GET": (*Server).showModel}},
-		// Search spaces: GET lists them, POST takes one. "/v1/spaces" goes here, as "/v1/archs" does.
+		{path: "/v1/spaces", methods: methods{"GET": (*Server).listSpaces, "POST": (*Server).postSpace}},
+		{path: "/v1/spaces/", methods: methods{"GET": (*Server).showSpace}},
 		{path: "/v1/version", methods: methods{"GET": (*Server).version}},
 		{path: "/openapi.json", methods: methods{"GET": (*Server).openAPI}},
 		{path: "/metrics", methods: methods{"GET": (*Server).showMetrics}},

@@ -218,6 +218,16 @@ func exchanges(tb testing.TB) []exchange {
 		{name: "post a wrong model", method: "POST", path: "/v1/models", kind: jsonish, body: `{"model_type":"llama","hidden_size":-1}`, status: 422, code: "value", want: `"problems":[{"line":1,"path":"hidden_size"`},
 		{name: "post a model that is not described", method: "POST", path: "/v1/models", kind: jsonish, body: `{"model_type":"mamba"}`, status: 422, want: `"problems":[`},
 		{name: "post half a model", method: "POST", path: "/v1/models", kind: jsonish, body: `{"model_type":`, status: 422, code: "value"},
+		{name: "spaces", method: "GET", path: "/v1/spaces", status: 200, want: `"name":"llama-like","hash":"sha256:`},
+		{name: "a space", method: "GET", path: "/v1/spaces/llama-like", status: 200, want: `{"name":"num_hidden_layers","type":"int",`},
+		{name: "no space", method: "GET", path: "/v1/spaces/lama-like", status: 404, code: "unknown-space", want: "did you mean"},
+		{name: "a space that is forgotten", method: "GET", path: "/v1/spaces/" + unknownID, status: 404, code: "unknown-space", want: "send the space again"},
+		{name: "a space by an escaped path", method: "GET", path: "/v1/spaces/..%2fspaces%2fllama-like", status: 404, code: "unknown-space"},
+		{name: "post a space", method: "POST", path: "/v1/spaces", kind: "application/yaml", body: smallSpace, status: 200, want: `{"name":"mine","hash":"sha256:`},
+		{name: "post a space in JSON", method: "POST", path: "/v1/spaces", kind: jsonish, body: `{"name":"mine","arch":"tpu-v4","model":"llama2-7b","axes":[{"path":"batch","values":[1,2]}]}`, status: 200, want: `"points":2,`},
+		{name: "post a wrong space", method: "POST", path: "/v1/spaces", kind: "application/yaml", body: "name: mine\narch: tpu-v44\nmodel: llama2-7b\naxes:\n  - {path: batsh, values: [1]}\n", status: 422, code: "value", want: `"problems":[{"line":2,"path":"arch",`},
+		{name: "post a space of a file", method: "POST", path: "/v1/spaces", kind: "application/yaml", body: "name: mine\narch: ../../docs/examples/machine.yaml\nmodel: llama2-7b\naxes:\n  - {path: batch, values: [1]}\n", status: 422, code: "value", want: "unknown machine"},
+		{name: "a point", method: "POST", path: "/v1/estimate", kind: jsonish, body: `{"space":"llama-like","point":{"num_hidden_layers":8,"num_attention_heads":8,"head_dim":64,"kv_groups":1,"ffn_ratio":2}}`, status: 200, want: `"status":"ok"`},
 		{name: "version", method: "GET", path: "/v1/version", status: 200, want: `"protocol":`},
 		{name: "health", method: "GET", path: "/healthz", status: 200, want: `{"status":"ok"}`},
 		{name: "ready", method: "GET", path: "/readyz", status: 200, want: `{"status":"ok"}`},
@@ -229,6 +239,17 @@ func exchanges(tb testing.TB) []exchange {
 		{name: "a folder", method: "GET", path: "/v1/archs/", status: 404, code: "not-found"},
 	}...)
 }
+
+// smallSpace is a search space.
+const smallSpace = `name: mine
+arch: tpu-v4
+model: llama2-7b
+workload: {phase: decode}
+axes:
+  - {path: batch, log: {from: 1, to: 8, factor: 2}}
+  - {path: model.num_hidden_layers, values: [8, 16]}
+constraints: ["seconds < 0.01"]
+`
 
 // TestExchanges holds the table: status, error and type of every answer.
 func TestExchanges(t *testing.T) {

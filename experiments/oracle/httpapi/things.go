@@ -84,7 +84,7 @@ func notFound(w http.ResponseWriter, bad *oracle.Error) {
 
 // postArch takes a machine file.
 func (s *Server) postArch(w http.ResponseWriter, r *http.Request, _ string) {
-	s.post(w.(*writer), r, []string{"application/yaml", "application/json", "application/x-yaml", "text/yaml"}, func(text []byte) (string, *report.Table, error) {
+	s.post(w.(*writer), r, yamlOrJSON, func(text []byte) (string, *report.Table, error) {
 		id, m, err := s.oracle.AddMachine(text)
 		if err != nil {
 			return "", nil, err
@@ -104,8 +104,61 @@ func (s *Server) postModel(w http.ResponseWriter, r *http.Request, _ string) {
 	})
 }
 
+// listSpaces answers descriptions of the search spaces that come with strata.
+func (s *Server) listSpaces(w http.ResponseWriter, _ *http.Request, _ string) {
+	all := []oracle.SpaceDescription{}
+	for _, name := range oracle.Spaces() {
+		d, bad := s.oracle.Space(name)
+		if bad != nil {
+			panic(bad) // they are part of the program
+		}
+		all = append(all, d)
+	}
+	reply(w, http.StatusOK, all)
+}
+
+// showSpace answers the description of a search space.
+func (s *Server) showSpace(w http.ResponseWriter, _ *http.Request, name string) {
+	d, bad := s.oracle.Space(name)
+	if bad != nil {
+		notFound(w, bad)
+		return
+	}
+	reply(w, http.StatusOK, d)
+}
+
+// postSpace takes a search space, a sweep file.
+func (s *Server) postSpace(w http.ResponseWriter, r *http.Request, _ string) {
+	s.take(w.(*writer), r, yamlOrJSON, func(text []byte) (any, error) { return s.oracle.AddSpace(text) })
+}
+
+// yamlOrJSON are the media types of machines and spaces.
+var yamlOrJSON = []string{"application/yaml", "application/json", "application/x-yaml", "text/yaml"}
+
 // post answers the id of a text that was added and its main figures, or everything that is wrong with it.
 func (s *Server) post(w *writer, r *http.Request, kinds []string, add func([]byte) (id string, figures *report.Table, err error)) {
+	s.take(w, r, kinds, func(text []byte) (any, error) {
+		id, figures, err := add(text)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := listOf(figures, nil)
+		if err != nil {
+			panic(err) // figures have JSON
+		}
+		var one []json.RawMessage
+		if err := json.Unmarshal(rows, &one); err != nil || len(one) != 1 {
+			panic("a table of one row is a list of one object")
+		}
+		return struct {
+			ID      string          `json:"id"`
+			Figures json.RawMessage `json:"figures"`
+		}{id, one[0]}, nil
+	})
+}
+
+// take answers what add makes of a text that was posted, or everything that is wrong with it.
+func (s *Server) take(w *writer, r *http.Request, kinds []string, add func([]byte) (any, error)) {
 	text, release, ok := s.body(w, r, kinds...)
 	if !ok {
 		return
@@ -117,20 +170,9 @@ func (s *Server) post(w *writer, r *http.Request, kinds []string, add func([]byt
 		return
 	}
 	defer s.leave()
-	id, figures, err := add(text)
+	added, err := add(text)
 	if err == nil {
-		rows, err := listOf(figures, nil)
-		if err != nil {
-			panic(err) // figures have JSON
-		}
-		var one []json.RawMessage
-		if err := json.Unmarshal(rows, &one); err != nil || len(one) != 1 {
-			panic("a table of one row is a list of one object")
-		}
-		reply(w, http.StatusOK, struct {
-			ID      string          `json:"id"`
-			Figures json.RawMessage `json:"figures"`
-		}{id, one[0]})
+		reply(w, http.StatusOK, added)
 		return
 	}
 	p := problem{Status: oracle.Invalid, Problems: faultsOf(err)}
