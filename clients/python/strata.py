@@ -1,0 +1,761 @@
+"""Strata from Python: the cost of models on machines, for searches.
+
+One file, standard library only, Python 3.9 or newer: copy it beside your program, or put its folder on PYTHONPATH.
+
+    >>> import strata
+    >>> with strata.Oracle(arch="a100-sxm-80gb") as oracle:
+    ...     answer = oracle.estimate({"model": "llama2-7b", "phase": "decode", "batch": 8, "past_len": 2048})
+    ...     print(answer.status, answer["bound_by"], answer.seconds < 0.1)
+    ok hbm True
+
+An Oracle asks the program `strata estimate`, which it starts, or a server of `strata oracle serve`, by its url. Requests and
+answers are those of docs/estimate.md. Adapters for Optuna, DEAP and pymoo are at the end; none of them is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import concurrent.futures
+import email.utils
+import http.client
+import json
+import math
+import os
+import random
+import re
+import select
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+import warnings
+import weakref
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+__all__ = [
+    "Oracle", "Estimate", "StrataError", "StrataTimeout", "Space", "Parameter", "llama", "pareto",
+    "optuna_suggest", "optuna_objective", "optuna_constraints", "optuna_optimize", "deap_toolbox", "pymoo_problem",
+]
+
+MAX_LINE = 1 << 20  # bytes of a request, docs/estimate.md#lines
+MAX_BODY = 900_000  # bytes of a batch over HTTP, below what the server takes
+RESTARTS = 1  # of a process that ended, for each call
+RETRIES = 4  # of a request whose connection failed
+BACKOFF = 0.05  # seconds before the second of these tries, doubled for each further one
+STREAMS = 4  # batches of one call that are on their way over HTTP at a time
+PENALTY = 1e30  # of an objective that has no value, times 1 + violation: beyond all that can be feasible
+
+
+class StrataError(Exception):
+    """A request was not answered, or its answer is an error.
+
+    status and code are those of docs/estimate.md#errors; a transport that failed has status "error" and one of the codes
+    "no-binary", "process", "connection", "http", "protocol" and "timeout". path points into the request.
+
+    >>> raise StrataError("does not fit", status="infeasible", code="does-not-fit", path="/model", hint="use more chips")
+    Traceback (most recent call last):
+    strata.StrataError: infeasible, does-not-fit at /model: does not fit (use more chips)
+    """
+
+    def __init__(self, message: str, *, status: str = "error", code: str = "internal", path: str = "", hint: str = ""):
+        super().__init__(message)
+        self.message, self.status, self.code, self.path, self.hint = message, status, code, path, hint
+
+    def __str__(self) -> str:
+        at = f" at {self.path}" if self.path else ""
+        return f"{self.status}, {self.code}{at}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+    def __reduce__(self):
+        return _error, (type(self), self.message, self.status, self.code, self.path, self.hint)
+
+
+class StrataTimeout(StrataError, TimeoutError):
+    """Nothing came from the oracle for its timeout."""
+
+
+def _error(kind, message, status, code, path, hint):
+    return kind(message, status=status, code=code, path=path, hint=hint)
+
+
+class Estimate(dict):
+    """The answer to one request: the object of docs/estimate.md with its usual members as attributes.
+
+    What an answer does not have is None or empty, never NaN.
+
+    >>> e = Estimate({"status": "ok", "seconds": 0.015, "violations": {"seconds": -0.7}})
+    >>> e.seconds, e.joules, e.feasible
+    (0.015, None, True)
+    """
+
+    __slots__ = ()
+
+    @property
+    def status(self) -> str:
+        """ok, infeasible, invalid, unsupported, timeout or error."""
+        return self.get("status", "error")
+
+    @property
+    def ok(self) -> bool:
+        """There are figures. They may still be beyond the limits of the request, see feasible."""
+        return self.status == "ok"
+
+    @property
+    def feasible(self) -> bool:
+        """There are figures, and none is beyond its limit."""
+        return self.ok and all(v <= 0 for v in self.violations.values())
+
+    @property
+    def seconds(self) -> Optional[float]:
+        """The time."""
+        return self.get("seconds")
+
+    @property
+    def joules(self) -> Optional[float]:
+        """The energy of all chips."""
+        return self.get("joules")
+
+    @property
+    def violations(self) -> Dict[str, float]:
+        """By how much of its limit each figure is beyond it; at most 0 where it is kept."""
+        return self.get("violations") or {}
+
+    @property
+    def columns(self) -> Dict[str, Any]:
+        """The columns of a point of a space."""
+        return self.get("columns") or {}
+
+    @property
+    def error(self) -> Optional[StrataError]:
+        """What is wrong, None if nothing is."""
+        if self.ok:
+            return None
+        e = self.get("error") or {}
+        return StrataError(e.get("message", "no reason was given"), status=self.status, code=e.get("code", "internal"),
+                           path=e.get("path", ""), hint=e.get("hint", ""))
+
+    def check(self) -> "Estimate":
+        """The answer itself, if its status is ok.
+
+        Raises StrataError if not.
+        """
+        if not self.ok:
+            raise self.error
+        return self
+
+
+def llama(hidden_size: int = 4096, num_hidden_layers: int = 32, *, intermediate_size: Optional[int] = None,
+          num_attention_heads: Optional[int] = None, num_key_value_heads: Optional[int] = None, vocab_size: int = 32000,
+          max_position_embeddings: int = 4096, **more: Any) -> Dict[str, Any]:
+    """The Hugging Face configuration of a model like Llama, with other members added by name.
+
+    If left out, the feed-forward network is 8/3 as wide as the model, rounded up to 256, heads have 128 elements, and each has
+    keys of its own.
+
+    >>> config = llama(2048, 16, num_key_value_heads=4)
+    >>> config["intermediate_size"], config["num_attention_heads"]
+    (5632, 16)
+    """
+    if intermediate_size is None:
+        intermediate_size = -(-8 * hidden_size // (3 * 256)) * 256
+    if num_attention_heads is None:
+        num_attention_heads = max(1, hidden_size // 128)
+    if num_key_value_heads is None:
+        num_key_value_heads = num_attention_heads
+    return {
+        "model_type": "llama", "hidden_size": hidden_size, "intermediate_size": intermediate_size, "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": num_attention_heads, "num_key_value_heads": num_key_value_heads, "vocab_size": vocab_size,
+        "max_position_embeddings": max_position_embeddings, **more,
+    }
+
+
+# --- Requests as text ---
+
+
+def _plain(v: Any) -> Any:
+    """What json cannot write: configurations of transformers, numbers of numpy, paths."""
+    if hasattr(v, "to_dict"):
+        return v.to_dict()
+    if hasattr(v, "tolist"):
+        return v.tolist()
+    if hasattr(v, "item"):
+        return v.item()
+    if isinstance(v, os.PathLike):
+        return os.fspath(v)
+    if isinstance(v, collections.abc.Mapping):
+        return dict(v)
+    if isinstance(v, (set, frozenset)):
+        return sorted(v)
+    raise TypeError(f"{type(v).__name__} is not JSON")
+
+
+def _text(request: Any) -> bytes:
+    """A request as one line of JSON, without its end."""
+    try:
+        return json.dumps(request, separators=(",", ":"), allow_nan=False, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as e:
+        raise StrataError(f"a request that is not JSON: {e}", status="invalid", code="syntax") from None
+
+
+def _not_a_number(name: str) -> Any:
+    raise ValueError(name)
+
+
+_decoder = json.JSONDecoder(parse_constant=_not_a_number)
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return _decoder.decode(text.decode())
+    except ValueError:
+        raise StrataError(f"not JSON: {text[:200]!r}", code="protocol", hint="is that Strata?") from None
+
+
+def _estimate(v: Any) -> Estimate:
+    if not isinstance(v, dict) or "status" not in v:
+        raise StrataError(f"not an answer: {json.dumps(v)[:200]}", code="protocol", hint="is that Strata?")
+    return Estimate(v)
+
+
+# --- A process ---
+
+
+class _Lost(Exception):
+    """The process ended; answers are those that came before it did."""
+
+    def __init__(self, why: str):
+        super().__init__(why)
+        self.answers: List[Estimate] = []
+
+
+class _Ticket:
+    """The answers that one call waits for."""
+
+    __slots__ = ("want", "answers", "event", "thread", "failed")
+
+    def __init__(self, want: int):
+        self.want = want
+        self.answers: List[Estimate] = []
+        self.event = threading.Event()
+        self.thread = threading.get_ident()
+        self.failed: Optional[Exception] = None
+
+
+def _end(child: subprocess.Popen, fds: Iterable[int], owner: int) -> None:
+    """Ends a child and waits for it, unless this process is a copy of its owner."""
+    if os.getpid() != owner:
+        return
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        pipe.close()
+    for fd in fds:
+        os.close(fd)
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+
+
+class _Process:
+    """A running `strata estimate`.
+
+    Any number of threads ask at a time. Answers come in the order of the lines, so each call waits for its place in a queue. One of
+    the waiting threads leads: it writes what all have asked and reads what has come, without ever blocking on one of the two, and hands
+    over to another when its own answers are there. So there are no threads of our own, and a lone caller pays for none.
+    """
+
+    def __init__(self, argv: List[str], timeout: Optional[float]):
+        try:
+            # A session of its own: Ctrl-C is for this program, which then ends the child.
+            self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True)
+        except OSError as e:
+            raise StrataError(f"{argv[0]} cannot be started: {e.strerror}", code="no-binary") from None
+        self._awake, self._wake = os.pipe()
+        self.close = weakref.finalize(self, _end, self.child, (self._awake, self._wake), os.getpid())
+        self.timeout = timeout
+        self._stdin, self._stdout, self._stderr = (p.fileno() for p in (self.child.stdin, self.child.stdout, self.child.stderr))
+        for fd in (self._stdin, self._stdout, self._stderr, self._awake, self._wake):
+            os.set_blocking(fd, False)
+        self._lock = threading.Lock()
+        self._leader: Optional[int] = None  # the thread that alone uses the pipes
+        self._pending: collections.deque = collections.deque()  # tickets, in the order of their lines
+        self._out: collections.deque = collections.deque()  # what is still to be written
+        self._part = b""  # of a line
+        self._said = b""  # the end of standard error
+        self._heard = 0.0  # when the last answer came, or the first request that waits
+        self._dead: Optional[Exception] = None
+        self._poll = select.poll()
+        for fd in (self._stdout, self._stderr, self._awake):
+            self._poll.register(fd, select.POLLIN)
+        self._writing, self._listening = False, True  # stdin and stderr are registered
+
+    def ask(self, lines: Sequence[bytes]) -> List[Estimate]:
+        """Answers in the order of the lines. Raises _Lost, StrataTimeout, StrataError."""
+        ticket = _Ticket(len(lines))
+        text = memoryview(b"\n".join(lines) + b"\n")
+        with self._lock:
+            if self._dead:
+                raise _Lost(str(self._dead))
+            if not self._pending:
+                self._heard = time.monotonic()
+            self._pending.append(ticket)
+            self._out.append(text)
+            lead = self._leader is None
+            if lead:
+                self._leader = ticket.thread
+            else:
+                self._nudge()
+        try:
+            if not lead:
+                ticket.event.wait()
+            if self._leader == ticket.thread:
+                self._lead(ticket)
+        except BaseException as e:  # KeyboardInterrupt: how much was written and read is not known
+            self.fail(e if isinstance(e, StrataError) else _Lost("interrupted"))
+            raise
+        if isinstance(ticket.failed, _Lost):
+            lost = _Lost(str(ticket.failed))
+            lost.answers = ticket.answers
+            raise lost
+        if ticket.failed:
+            raise ticket.failed
+        return ticket.answers
+
+    def _nudge(self) -> None:
+        """Lets the leader look up."""
+        try:
+            os.write(self._wake, b"x")
+        except BlockingIOError:
+            pass  # it has been nudged often enough
+
+    def _lead(self, mine: _Ticket) -> None:
+        while len(mine.answers) < mine.want and not mine.failed:
+            self._write()
+            left = None
+            if self.timeout is not None:
+                left = self._heard + self.timeout - time.monotonic()
+                if left <= 0:
+                    self.fail(StrataTimeout(f"no answer for {self.timeout:g} s", status="timeout", code="timeout",
+                                            hint="the process was ended; the next request starts another"))
+                    return
+            for fd, _ in self._poll.poll(None if left is None else math.ceil(left * 1000)):
+                if mine.failed:
+                    break
+                elif fd == self._stdout:
+                    self._read()
+                elif fd == self._stderr:
+                    self._listen()
+                elif fd == self._awake:
+                    os.read(self._awake, 4096)
+        if mine.failed:
+            self.close()
+            return
+        with self._lock:
+            self._leader = None
+            if self._pending:  # all of them wait, the first for the longest time
+                self._leader = self._pending[0].thread
+                self._pending[0].event.set()
+
+    def _write(self) -> None:
+        while self._out:
+            part = self._out[0]
+            try:
+                n = os.write(self._stdin, part[:1 << 16])
+            except BlockingIOError:
+                break
+            except OSError:  # it ended; what it has written before can still be read
+                self._out.clear()
+                break
+            if n < len(part):
+                self._out[0] = part[n:]
+            else:
+                self._out.popleft()
+        if bool(self._out) != self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._poll.register(self._stdin, select.POLLOUT)
+            else:
+                self._poll.unregister(self._stdin)
+
+    def _read(self) -> None:
+        try:
+            new = os.read(self._stdout, 1 << 18)
+        except BlockingIOError:
+            return
+        if not new:
+            self._ended()
+            return
+        *lines, self._part = (self._part + new).split(b"\n")
+        for line in lines:
+            answer = _estimate(_parse(line))
+            if not self._pending:
+                raise StrataError("an answer to nothing", code="protocol")
+            first = self._pending[0]
+            first.answers.append(answer)
+            if len(first.answers) == first.want:
+                with self._lock:
+                    self._pending.popleft()
+                first.event.set()
+        if lines:
+            self._heard = time.monotonic()
+
+    def _listen(self) -> bool:
+        """Takes what standard error has, and tells whether there was anything."""
+        try:
+            new = os.read(self._stderr, 1 << 16)
+        except BlockingIOError:
+            return False
+        self._said = (self._said + new)[-2000:]
+        if not new and self._listening:
+            self._poll.unregister(self._stderr)
+            self._listening = False
+        return bool(new)
+
+    def _ended(self) -> None:
+        """Standard output is at its end."""
+        while self._listen():
+            pass
+        try:
+            code = self.child.wait(1)
+        except subprocess.TimeoutExpired:  # it closed its output, and lives
+            self.child.kill()
+            code = self.child.wait()
+        why = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        said = self._said.decode(errors="replace").strip()
+        self.fail(_Lost(why + (": " + said if said else "")))
+
+    def fail(self, why: Exception) -> None:
+        """All that wait are told why, and the process is ended."""
+        with self._lock:
+            self._dead = self._dead or why
+            for t in self._pending:
+                t.failed = why
+                t.event.set()
+            self._pending.clear()
+            if self._leader not in (None, threading.get_ident()):
+                self.child.kill()  # the leader finds its ticket failed and closes the pipes
+                return
+        self.close()
+
+    def abandon(self) -> None:
+        """In a copy of this process: closes what was copied, so that the child sees the end of its owner."""
+        if self.close.detach():
+            for pipe in (self.child.stdin, self.child.stdout, self.child.stderr):
+                pipe.close()
+            for fd in (self._awake, self._wake):
+                os.close(fd)
+            self.child.returncode = 0  # not ours to wait for
+
+
+# --- A server ---
+
+
+class _Socket(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: Optional[float]):
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _Server:
+    """A server of `strata oracle serve`. Connections are kept, and used by one thread at a time."""
+
+    def __init__(self, url: str, token: Optional[str], timeout: Optional[float]):
+        self.url, self.timeout = url, timeout
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = "Bearer " + token
+        self._idle: List[http.client.HTTPConnection] = []  # a list's append and pop need no lock
+        scheme, _, rest = url.partition(":")
+        if scheme == "unix":
+            path = re.sub("^//", "", rest)
+            self._base = ""
+            self._connect: Callable[[], http.client.HTTPConnection] = lambda: _Socket(path, timeout)
+            return
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise StrataError(f"not a url: {url!r}", status="invalid", code="value", hint='e.g. "http://127.0.0.1:8080" or "unix:oracle.sock"')
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._base = parts.path.rstrip("/")
+        self._connect = lambda: kind(parts.hostname, parts.port, timeout=timeout)
+
+    def ask(self, lines: Sequence[bytes]) -> List[Estimate]:
+        """Answers in the order of the lines, which are one batch."""
+        status, text = self.send("POST", "/v1/estimate", b"[" + b",".join(lines) + b"]")
+        if status == 413 and len(lines) > 1:  # the server takes less at a time
+            half = len(lines) // 2
+            return self.ask(lines[:half]) + self.ask(lines[half:])
+        if status in (200, 400):
+            try:
+                answers = _parse(text)
+            except StrataError:
+                if status == 200:
+                    raise
+                answers = None
+            if isinstance(answers, list) and len(answers) == len(lines):
+                return [_estimate(a) for a in answers]
+            if isinstance(answers, dict) and "status" in answers:  # it is not a batch to the server: one line spoils it
+                return [_estimate(answers)] if len(lines) == 1 else [a for line in lines for a in self.ask([line])]
+        raise self._refused(status, text)
+
+    def _refused(self, status: int, text: bytes) -> StrataError:
+        message, hint = text.decode(errors="replace").strip()[:500], ""
+        try:
+            e = json.loads(text)
+            e = e.get("error", e)
+            message, hint = e.get("message", message), e.get("hint", "")
+        except (ValueError, AttributeError):
+            pass
+        if status in (401, 403) and not hint:
+            hint = "Oracle(url=…, token=…)"
+        return StrataError(f"{self.url} answers {status}: {message}", code="http", hint=hint)
+
+    def send(self, method: str, path: str, body: Optional[bytes] = None) -> Tuple[int, bytes]:
+        """The status and body of an answer.
+
+        All requests are pure, so one whose connection failed is sent again, over a new one and RETRIES times at most. A server that
+        is busy is asked again when it says, but not after the timeout.
+        """
+        end = math.inf if self.timeout is None else time.monotonic() + self.timeout
+        failures = 0
+        while True:
+            try:
+                connection, fresh = self._idle.pop(), False
+            except IndexError:
+                connection, fresh = self._connect(), True
+            try:
+                connection.request(method, self._base + path, body, self._headers)
+                answer = connection.getresponse()
+                text = answer.read()
+            except TimeoutError:
+                connection.close()
+                raise StrataTimeout(f"{self.url}: no answer for {self.timeout:g} s", status="timeout", code="timeout") from None
+            except (http.client.HTTPException, OSError) as e:
+                connection.close()
+                # A connection that was kept may be at its end by the time it is used: that is no failure.
+                failures += fresh
+                if failures > RETRIES or time.monotonic() > end:
+                    raise StrataError(f"{self.url}: {e or type(e).__name__}", code="connection", hint="is strata oracle serve running there?") from None
+                if fresh:
+                    time.sleep(BACKOFF * 2 ** (failures - 1))
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            if answer.will_close:
+                connection.close()
+            else:
+                self._idle.append(connection)
+            if answer.status in (429, 503):
+                wait = _retry_after(answer.getheader("Retry-After"))
+                if time.monotonic() + wait < end:
+                    time.sleep(wait)
+                    continue
+            return answer.status, text
+
+    def close(self) -> None:
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                pass
+
+    abandon = close  # closing a copy of a socket leaves the connection alone
+
+
+def _retry_after(text: Optional[str]) -> float:
+    """Seconds to wait, of a header that has them or a date; 1 if there is none."""
+    try:
+        return max(0.05, float(text))
+    except (TypeError, ValueError):
+        pass
+    try:
+        return max(0.05, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 1.0
+
+
+# --- The oracle ---
+
+_oracles: "weakref.WeakSet[Oracle]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for oracle in list(_oracles):
+        oracle._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def find_binary(binary: Optional[str] = None) -> str:
+    """The path of the program: binary if given, else $STRATA, else strata in PATH. Raises StrataError with code no-binary."""
+    asked = binary or os.environ.get("STRATA") or "strata"
+    found = shutil.which(asked)
+    if found:
+        return found
+    how = "binary=" if binary else "$STRATA says" if os.environ.get("STRATA") else "in PATH:"
+    raise StrataError(f"no program {how} {asked}", code="no-binary",
+                      hint="build it with `go build -o strata ./cmd/strata`, then name it by Oracle(binary=…), by $STRATA or have it in PATH; or Oracle(url=…)")
+
+
+class Oracle:
+    """Answers requests, by a process of its own or a server.
+
+    binary is the program, found as by find_binary; it is started with the first request. Or url is a server of `strata oracle serve`,
+    "http://127.0.0.1:8080" or "unix:PATH", and token what it asks for. arch is the machine of all requests that do not name one, and
+    defaults are other members that they get unless they have them. timeout is in seconds: how long nothing may come while an answer
+    is waited for; None is for ever. batch is how many requests are one HTTP request. options are flags for `strata estimate`, such as
+    ["--workers", "4"].
+
+    Threads may share an oracle. It can be pickled, and used after a fork: in the other process it starts a program or connects anew. Use
+    it as a context manager or close it; if that is forgotten, its process ends with this one.
+
+        >>> with Oracle(arch="tpu-v4", defaults={"fidelity": "analytic"}) as oracle:
+        ...     answers = oracle.estimates([{"op": {"kind": "gemm", "m": 1024, "n": 1024, "k": k}} for k in (1024, 2048)] + [{}])
+        >>> [a.status for a in answers], answers[0].seconds < answers[1].seconds, answers[2].error.code
+        (['ok', 'ok', 'invalid'], True, 'missing')
+    """
+
+    def __init__(self, binary: Optional[str] = None, *, url: Optional[str] = None, token: Optional[str] = None, arch: Any = None,
+                 defaults: Optional[Mapping[str, Any]] = None, timeout: Optional[float] = 300.0, batch: int = 256,
+                 options: Sequence[str] = ()):
+        if binary and url:
+            raise StrataError("binary and url are two ways to the same", status="invalid", code="conflict")
+        if timeout is not None and not timeout > 0:
+            raise StrataError(f"timeout must be above 0, is {timeout}", status="invalid", code="range")
+        if batch < 1:
+            raise StrataError(f"batch must be at least 1, is {batch}", status="invalid", code="range")
+        self.binary, self.url, self.token, self.timeout, self.batch = binary, url, token, timeout, batch
+        self.arch, self.defaults, self.options = arch, dict(defaults or {}), tuple(options)
+        if url:
+            _Server(url, token, timeout)  # complains now about what is no url
+        self._open_first()
+
+    def _open_first(self) -> None:
+        self._lock = threading.Lock()
+        self._way: Union[_Process, _Server, None] = None
+        self._closed = False
+        _oracles.add(self)
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open_first()
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()  # another thread may have held the old one
+        way, self._way = self._way, None
+        if way:
+            way.abandon()
+
+    def __enter__(self) -> "Oracle":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Oracle({self.url or self.binary or 'strata'!r})"
+
+    def close(self) -> None:
+        """Ends the process or the connections. Requests that wait are answered by StrataError."""
+        with self._lock:
+            self._closed = True
+            way, self._way = self._way, None
+        if isinstance(way, _Process):
+            way.fail(_Lost("closed"))
+        elif way:
+            way.close()
+
+    def _opened(self) -> Union[_Process, _Server]:
+        with self._lock:
+            if self._closed:
+                raise StrataError("this oracle is closed", code="closed")
+            if not self._way:
+                if self.url:
+                    self._way = _Server(self.url, self.token, self.timeout)
+                elif not hasattr(select, "poll"):
+                    raise StrataError("a process can be asked on Linux, macOS and other POSIX systems only", code="no-binary",
+                                      hint="start `strata oracle serve` and use Oracle(url=…)")
+                else:
+                    self._way = _Process([find_binary(self.binary), "estimate", *self.options], self.timeout)
+            return self._way
+
+    def _drop(self, way: _Process) -> bool:
+        """Forgets a process that ended. True if no other thread did before."""
+        with self._lock:
+            first = self._way is way
+            if first:
+                self._way = None
+            return first
+
+    def request(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """The request with defaults, as it is sent. A model may be anything with to_dict or a config that has one.
+
+        >>> Oracle(arch="a100-sxm-80gb", defaults={"phase": "decode"}).request({"model": "llama2-7b"})
+        {'phase': 'decode', 'arch': 'a100-sxm-80gb', 'model': 'llama2-7b'}
+        """
+        if not isinstance(request, collections.abc.Mapping):
+            raise StrataError(f"a request is a dict, not {type(request).__name__}", status="invalid", code="type")
+        full = dict(self.defaults)
+        if self.arch is not None and ("op" in request or "model" in request):
+            full["arch"] = self.arch
+        full.update(request)
+        for name in ("model", "draft"):
+            model = full.get(name)
+            if model is not None and not hasattr(model, "to_dict") and hasattr(getattr(model, "config", None), "to_dict"):
+                full[name] = model.config
+        return full
+
+    def estimate(self, request: Mapping[str, Any]) -> Estimate:
+        """The answer to one request. What is wrong with the request is in the answer; StrataError means that there is none."""
+        return self._ask([_text(self.request(request))])[0]
+
+    def estimates(self, requests: Iterable[Mapping[str, Any]]) -> List[Estimate]:
+        """The answers to many requests, in their order."""
+        return self._ask([_text(self.request(r)) for r in requests])
+
+    def _ask(self, lines: List[bytes]) -> List[Estimate]:
+        if not lines:
+            return []
+        if self.url:
+            return self._ask_server(lines)
+        answers: List[Estimate] = []
+        for restarts in range(RESTARTS + 1):
+            way = self._opened()
+            try:
+                return answers + way.ask(lines[len(answers):])
+            except _Lost as lost:
+                why, left = lost, len(lines) - len(answers) - len(lost.answers)
+                answers += lost.answers
+                if self._drop(way) and restarts < RESTARTS:
+                    warnings.warn(f"strata estimate ended ({why}); it is started again and {left} requests are asked again", RuntimeWarning, stacklevel=3)
+            except BaseException:
+                self._drop(way)
+                raise
+        raise StrataError(f"strata estimate ended again ({why}), with {left} requests unanswered", code="process")
+
+    def _ask_server(self, lines: List[bytes]) -> List[Estimate]:
+        way = self._opened()
+        batches: List[List[bytes]] = [[]]
+        size = 0
+        for line in lines:
+            if batches[-1] and (len(batches[-1]) == self.batch or size + len(line) > MAX_BODY):
+                batches.append([])
+                size = 0
+            batches[-1].append(line)
+            size += len(line) + 1
+        if len(batches) == 1:
+            return way.ask(lines)
+        with concurrent.futures.ThreadPoolExecutor(min(STREAMS, len(batches))) as team:
+            return [a for answers in team.map(way.ask, batches) for a in answers]
