@@ -759,3 +759,467 @@ class Oracle:
             return way.ask(lines)
         with concurrent.futures.ThreadPoolExecutor(min(STREAMS, len(batches))) as team:
             return [a for answers in team.map(way.ask, batches) for a in answers]
+
+    def space(self, definition: Any, *, objectives: Optional[Sequence[Any]] = None, limits: Optional[Mapping[str, float]] = None,
+              **members: Any) -> "Space":
+        """A search space: a preset such as "llama-like", a file, or its content as a dict.
+
+        objectives stand in place of those of the space: names of figures, columns or parameters, each alone or as ("name", "max").
+        limits and members are added to the request of every point. Raises StrataError if the space is wrong.
+        """
+        more = dict(members)
+        if limits:
+            more["limits"] = dict(limits)
+        return Space(self, definition, more, objectives)
+
+
+# --- Search spaces ---
+
+
+class Parameter:
+    """One parameter of a space. It has values, or low and high with perhaps a step, or log.
+
+    A gene is a number that stands for a value: the place in values or of the step; or, where values are continuous or logarithmic, a
+    number from 0 to 1.
+
+    >>> p = Parameter({"name": "layers", "type": "int", "low": 4, "high": 12, "step": 4})
+    >>> p.levels, p.value(1), p.gene(12), [p.value(g) for g in (-3, 9)]
+    (3, 8, 2, [4, 12])
+    >>> Parameter({"name": "rate", "type": "float", "low": 0.01, "high": 1, "log": True}).value(0.5)
+    0.1
+    """
+
+    def __init__(self, wire: Mapping[str, Any]):
+        self.name: str = wire["name"]
+        self.type: str = wire["type"]
+        self.low, self.high, self.step = wire.get("low"), wire.get("high"), wire.get("step")
+        self.log = bool(wire.get("log"))
+        self.when = wire.get("when")
+        self.values: Optional[List[Any]] = list(wire["values"]) if wire.get("values") else None
+        if self.values is None and self.type == "bool":
+            self.values = [False, True]
+        if self.values is None and (self.low is None or self.high is None):
+            raise StrataError(f"parameter {self.name} has neither values nor low and high", code="protocol")
+        if self.step is None and self.type == "int" and not self.log:
+            self.step = 1
+        self.levels: Optional[int] = None
+        if self.values is not None:
+            self.levels = len(self.values)
+        elif self.step and not self.log:
+            self.levels = int((self.high - self.low) / self.step + 1e-9) + 1
+
+    def __repr__(self) -> str:
+        what = self.values if self.values is not None else f"{self.low}…{self.high}" + (f" step {self.step}" if self.step else "") + (" log" if self.log else "")
+        return f"Parameter({self.name}: {self.type} {what})"
+
+    @property
+    def ordered(self) -> bool:
+        """Neighbouring genes are neighbouring values."""
+        return self.type in ("int", "float")
+
+    def value(self, gene: float) -> Any:
+        """The value of a gene. Genes beyond the ends are taken to the end."""
+        if self.levels is not None:
+            i = min(max(int(round(gene)), 0), self.levels - 1)
+            if self.values is not None:
+                return self.values[i]
+            v = self.low + i * self.step
+        else:
+            g = min(max(float(gene), 0.0), 1.0)
+            v = self.low * (self.high / self.low) ** g if self.log else self.low + g * (self.high - self.low)
+        if self.type == "int":
+            return int(min(max(round(v), self.low), self.high))
+        return min(max(float(f"{v:.12g}"), self.low), self.high)
+
+    def gene(self, value: Any) -> float:
+        """The gene of a value: the inverse of value."""
+        if self.values is not None:
+            return self.values.index(value)
+        if self.levels is not None:
+            return round((value - self.low) / self.step)
+        if self.high == self.low:
+            return 0.0
+        return math.log(value / self.low) / math.log(self.high / self.low) if self.log else (value - self.low) / (self.high - self.low)
+
+    def draw(self, rng: Any = random) -> float:
+        """A gene by chance, all as likely."""
+        return rng.randrange(self.levels) if self.levels is not None else rng.random()
+
+
+class Candidate:
+    """A point of a space with what became of it.
+
+    values are its objectives, None if it has no figures; violations say by how much it misses each limit and constraint, in the order
+    of Space.violation_names, at most 0 where it does not.
+    """
+
+    __slots__ = ("point", "estimate", "values", "violations", "_goals")
+
+    def __init__(self, point: Dict[str, Any], estimate: Estimate, values: Optional[List[float]], violations: List[float], goals: Tuple[str, ...]):
+        self.point, self.estimate, self.values, self.violations, self._goals = point, estimate, values, violations, goals
+
+    @property
+    def violation(self) -> float:
+        """What is missed, in all; 0 if nothing is."""
+        return sum(v for v in self.violations if v > 0)
+
+    @property
+    def feasible(self) -> bool:
+        """It has figures and misses nothing."""
+        return self.values is not None and self.violation == 0
+
+    @property
+    def costs(self) -> Optional[List[float]]:
+        """The objectives turned so that less is better."""
+        return None if self.values is None else [-v if g == "max" else v for v, g in zip(self.values, self._goals)]
+
+    @property
+    def penalised(self) -> List[float]:
+        """values if it is feasible, else for each objective one that is worse than any, and the worse the more is missed.
+
+        Dominance among these is constrained dominance: feasible first, then what misses less (Deb 2000).
+        """
+        if self.feasible:
+            return self.values
+        worst = PENALTY * (1 + min(self.violation, 1e6))
+        return [-worst if g == "max" else worst for g in self._goals]
+
+    def __repr__(self) -> str:
+        return f"Candidate({self.point}, {self.estimate.status}, values={self.values}, violation={self.violation:.3g})"
+
+
+class Space:
+    """A search space, from Oracle.space.
+
+    parameters, constraints, objectives and columns are the server's description of it, hash its name by content. Points are dicts of
+    a value for each parameter.
+    """
+
+    def __init__(self, oracle: Oracle, definition: Any, members: Mapping[str, Any], objectives: Optional[Sequence[Any]]):
+        self.oracle, self.definition, self.members = oracle, definition, dict(members)
+        self.info = self._define()
+        self.name, self.hash, self.points = self.info.get("name", ""), self.info["hash"], self.info.get("points")
+        self.parameters = [Parameter(p) for p in self.info["parameters"]]
+        self.constraints = list(self.info.get("constraints") or [])
+        self.columns = list(self.info.get("columns") or [])
+        if objectives is None:
+            objectives = [(o["column"], o.get("goal", "min")) for o in self.info.get("objectives") or []]
+        pairs = [(o, "min") if isinstance(o, str) else (o[0], o[1]) for o in objectives]
+        for name, goal in pairs:
+            if goal not in ("min", "max"):
+                raise StrataError(f"the goal of {name} is min or max, not {goal!r}", status="invalid", code="unknown-value")
+        if not pairs:
+            raise StrataError("the space has no objectives", status="invalid", code="missing", hint='e.g. objectives=["seconds", ("layers", "max")]')
+        self.objectives: List[Tuple[str, str]] = pairs
+        self._goals = tuple(goal for _, goal in pairs)
+        self._limits = sorted(self.members.get("limits") or {})
+        self._seen = False  # a point that was no mistake
+        self._metrics: Optional[List[str]] = [name for name, _ in pairs]
+
+    def __repr__(self) -> str:
+        return f"Space({self.name}: {len(self.parameters)} parameters, {self.points} points)"
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return self.__dict__.copy()
+
+    def _define(self) -> Dict[str, Any]:
+        return self.oracle.estimate({"space": self.definition}).check()["space"]
+
+    def sample(self, rng: Any = random) -> Dict[str, Any]:
+        """A point by chance; rng is a random.Random."""
+        return self.point([p.draw(rng) for p in self.parameters])
+
+    def point(self, genes: Sequence[float]) -> Dict[str, Any]:
+        """The point of a list of genes."""
+        return {p.name: p.value(g) for p, g in zip(self.parameters, genes)}
+
+    def genes(self, point: Mapping[str, Any]) -> List[float]:
+        """The genes of a point."""
+        return [p.gene(point[p.name]) for p in self.parameters]
+
+    def estimate(self, point: Mapping[str, Any]) -> Estimate:
+        """The whole answer for one point."""
+        return self._estimates([point], None)[0]
+
+    def estimates(self, points: Iterable[Mapping[str, Any]]) -> List[Estimate]:
+        """The whole answers for many points, in their order."""
+        return self._estimates(list(points), None)
+
+    def _estimates(self, points: List[Mapping[str, Any]], metrics: Optional[List[str]]) -> List[Estimate]:
+        def ask(points: List[Mapping[str, Any]]) -> List[Estimate]:
+            more = dict(self.members)
+            if metrics:
+                more["metrics"] = metrics
+            return self.oracle.estimates([{"space": self.hash, "point": dict(p), **more} for p in points])
+
+        answers = ask(points)
+        lost = [i for i, a in enumerate(answers) if a.error and a.error.code == "unknown-space"]
+        if lost:  # the process or server is another one, or has forgotten
+            if self._define()["hash"] != self.hash:
+                raise StrataError("the space has changed since it was read", status="invalid", code="unknown-space", hint="read it anew with oracle.space")
+            for i, a in zip(lost, ask([points[i] for i in lost])):
+                answers[i] = a
+        return answers
+
+    @property
+    def violation_names(self) -> List[str]:
+        """What the violations of a candidate are of: limits, constraints, and whether there are figures at all."""
+        return self._limits + [c if isinstance(c, str) else json.dumps(c) for c in self.constraints] + ["answered"]
+
+    def rate(self, points: Iterable[Mapping[str, Any]]) -> List[Candidate]:
+        """Asks for points in one call, and says how good they are.
+
+        A point that is refused is a candidate without values. Raises StrataError if all points so far are mistakes, so that one in
+        the space does not go unnoticed.
+        """
+        points = [dict(p) for p in points]
+        candidates = [self._candidate(p, a) for p, a in zip(points, self._estimates(points, None))]
+        self._seen = self._seen or any(c.estimate.status in ("ok", "infeasible") for c in candidates)
+        if candidates and not self._seen:
+            raise candidates[0].estimate.error
+        return candidates
+
+    def _candidate(self, point: Dict[str, Any], answer: Estimate) -> Candidate:
+        values = [self._figure(name, point, answer) for name, _ in self.objectives] if answer.ok else None
+        left = dict(answer.violations)
+        violations = [float(left.pop(name, 0.0)) for name in self.violation_names[:-1]]
+        rest = max([0.0, *left.values()])
+        if values is None and rest == 0 and not any(v > 0 for v in violations):
+            rest = 1.0
+        return Candidate(point, answer, values, violations + [rest], self._goals)
+
+    def _figure(self, name: str, point: Mapping[str, Any], answer: Estimate) -> float:
+        for place in (answer.columns, answer, point):
+            v = place.get(name)
+            if isinstance(v, (int, float)) and math.isfinite(v):
+                return float(v)
+        have = sorted(n for place in (answer.columns, answer, point) for n, v in place.items() if isinstance(v, (int, float)))
+        raise StrataError(f"no figure {name} in the answers", status="invalid", code="unknown-value", hint="there are " + ", ".join(have))
+
+
+def pareto(candidates: Iterable[Candidate]) -> List[Candidate]:
+    """The feasible candidates that no other dominates, one of each values, by the first objective.
+
+    >>> c = [Candidate({"n": n}, Estimate(status="ok"), v, [0.0], ("min", "max")) for n, v in enumerate([[2, 5], [1, 3], [2, 4], [1, 3]])]
+    >>> [x.point["n"] for x in pareto(c)]
+    [1, 0]
+    """
+    best: Dict[Tuple[float, ...], Candidate] = {}
+    for c in candidates:
+        if c.feasible:
+            best.setdefault(tuple(c.costs), c)
+    front: List[Tuple[float, ...]] = []
+    for costs in sorted(best):  # what dominates another comes before it
+        if not any(all(a <= b for a, b in zip(f, costs)) for f in front):
+            front.append(costs)
+    return [best[costs] for costs in front]
+
+
+# --- Optuna ---
+
+
+def optuna_suggest(trial: Any, space: Space) -> Dict[str, Any]:
+    """A point of the space, from the suggestions of an Optuna trial.
+
+    Parameters have their own names. Integers at equal distances are suggested as such, other values as categories.
+    """
+    return {p.name: _suggest(trial, p) for p in space.parameters}
+
+
+def _suggest(trial: Any, p: Parameter) -> Any:
+    if p.values is not None:
+        steps = {b - a for a, b in zip(p.values, p.values[1:])} if p.type == "int" else set()
+        if len(steps) == 1 and min(steps) > 0:
+            return trial.suggest_int(p.name, p.values[0], p.values[-1], step=steps.pop())
+        return trial.suggest_categorical(p.name, p.values)
+    if p.type == "int":
+        return trial.suggest_int(p.name, p.low, p.high, step=1 if p.log else p.step, log=p.log)
+    return trial.suggest_float(p.name, p.low, p.high, step=None if p.log else p.step, log=p.log)
+
+
+_VIOLATIONS = "strata_violations"  # user attributes of a trial
+_ERROR = "strata_error"
+
+
+def _note(trial: Any, c: Candidate) -> None:
+    trial.set_user_attr(_VIOLATIONS, c.violations)
+    if c.estimate.error:
+        trial.set_user_attr(_ERROR, str(c.estimate.error))
+
+
+def optuna_objective(space: Space) -> Callable[[Any], Any]:
+    """An objective for study.optimize, one request a trial: its values in the order of space.objectives.
+
+    A point without figures is pruned, with the reason in the user attribute strata_error.
+    """
+
+    def objective(trial: Any) -> Any:
+        import optuna
+
+        c = space.rate([optuna_suggest(trial, space)])[0]
+        _note(trial, c)
+        if c.values is None:
+            raise optuna.TrialPruned(str(c.estimate.error))
+        return c.values[0] if len(c.values) == 1 else tuple(c.values)
+
+    return objective
+
+
+def optuna_constraints(space: Space) -> Callable[[Any], Tuple[float, ...]]:
+    """constraints_func for NSGAIISampler and TPESampler: the violations of a trial.
+
+    Always as many numbers, never NaN. Trials that have none, such as failed ones and those of other programs, count as not answered.
+    """
+    names = len(space.violation_names)
+
+    def constraints(trial: Any) -> Tuple[float, ...]:
+        v = trial.user_attrs.get(_VIOLATIONS)
+        if not isinstance(v, (list, tuple)) or len(v) != names or not all(isinstance(x, (int, float)) and math.isfinite(x) for x in v):
+            return (0.0,) * (names - 1) + (1.0,)
+        return tuple(float(x) for x in v)
+
+    return constraints
+
+
+def optuna_optimize(study: Any, space: Space, n_trials: int, batch: int = 32, infeasible: str = "fail") -> List[Candidate]:
+    """Runs n_trials of a study, so many asked of Optuna and then of the oracle at a time. Returns all candidates in their order.
+
+    A trial with figures is told its values, also when it is beyond a limit: give the sampler optuna_constraints(space). One without
+    figures fails, or, with infeasible="penalty", is told values that are worse than all others. Either way the reason is in its user
+    attribute strata_error.
+    """
+    import optuna
+
+    if infeasible not in ("fail", "penalty"):
+        raise StrataError(f'infeasible is "fail" or "penalty", not {infeasible!r}', status="invalid", code="unknown-value")
+    want = [{"min": "MINIMIZE", "max": "MAXIMIZE"}[goal] for _, goal in space.objectives]
+    have = [d.name for d in study.directions]
+    if want != have:
+        raise StrataError(f"the study goes {', '.join(have)}, the space {', '.join(want)}", status="invalid", code="conflict",
+                          hint=f"optuna.create_study(directions={[w.lower() for w in want]})")
+    done: List[Candidate] = []
+    while len(done) < n_trials:
+        trials: List[Any] = []
+        try:
+            for _ in range(min(batch, n_trials - len(done))):
+                trials.append(study.ask())
+            candidates = space.rate([optuna_suggest(t, space) for t in trials])
+            for c in candidates:
+                trial = trials[0]
+                _note(trial, c)
+                if c.values is not None or infeasible == "penalty":
+                    study.tell(trial, c.penalised if c.values is None else c.values)
+                else:
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                trials.pop(0)
+        except BaseException:
+            for trial in trials:  # none is left running
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            raise
+        done += candidates
+    return done
+
+
+# --- DEAP ---
+
+
+def deap_toolbox(space: Space, toolbox: Any = None) -> Any:
+    """A DEAP toolbox for the space, with individual, population, mate, mutate, select, evaluate and map.
+
+    An individual is a list of genes, space.point(individual) its point, and individual.candidate what became of it once it is
+    evaluated. map asks for all individuals in one call when it maps evaluate. The fitness is Candidate.penalised, so that any selection
+    puts feasible individuals first and then those that miss less. select is NSGA-II's; register another in its place. Chance comes
+    from the module random, as in DEAP itself.
+    """
+    from deap import base, creator, tools
+
+    goals = space._goals
+    fitness, individual = "StrataFitness_" + "_".join(goals), "StrataIndividual_" + "_".join(goals)
+    if not hasattr(creator, individual):  # deap.creator keeps classes by name, so that individuals can be pickled
+        creator.create(fitness, base.Fitness, weights=tuple(1.0 if g == "max" else -1.0 for g in goals))
+        creator.create(individual, list, fitness=getattr(creator, fitness), candidate=None)
+    new = getattr(creator, individual)
+    toolbox = toolbox or base.Toolbox()
+
+    def make() -> Any:
+        return new(p.draw() for p in space.parameters)
+
+    def evaluate_all(individuals: Iterable[Any]) -> List[Tuple[float, ...]]:
+        individuals = list(individuals)
+        fits = []
+        for i, c in zip(individuals, space.rate([space.point(i) for i in individuals])):
+            i.candidate = c
+            fits.append(tuple(c.penalised))
+        return fits
+
+    def evaluate(individual: Any) -> Tuple[float, ...]:
+        return evaluate_all([individual])[0]
+
+    def mapped(function: Callable, *lists: Any) -> Any:
+        if getattr(function, "func", None) is evaluate:  # as it was registered: not one that was decorated
+            return evaluate_all(lists[0])
+        return map(function, *lists)
+
+    toolbox.register("individual", make)
+    toolbox.register("population", tools.initRepeat, list, toolbox.individual)
+    toolbox.register("mate", _mate, space)
+    toolbox.register("mutate", _mutate, space, indpb=1 / len(space.parameters))
+    toolbox.register("select", tools.selNSGA2)
+    toolbox.register("evaluate", evaluate)
+    toolbox.register("map", mapped)
+    return toolbox
+
+
+def _mate(space: Space, a: Any, b: Any) -> Tuple[Any, Any]:
+    """Uniform crossover; continuous genes are blended."""
+    for i, p in enumerate(space.parameters):
+        if p.levels is None:
+            w = random.random()
+            a[i], b[i] = w * a[i] + (1 - w) * b[i], w * b[i] + (1 - w) * a[i]
+        elif random.random() < 0.5:
+            a[i], b[i] = b[i], a[i]
+    return a, b
+
+
+def _mutate(space: Space, a: Any, indpb: float) -> Tuple[Any]:
+    """Changes each gene with probability indpb: half the time to a neighbour, where there are neighbours, else to any."""
+    for i, p in enumerate(space.parameters):
+        if random.random() >= indpb:
+            continue
+        if not p.ordered or random.random() < 0.5:
+            a[i] = p.draw()
+        elif p.levels is not None:
+            a[i] = min(max(a[i] + random.choice((-1, 1)), 0), p.levels - 1)
+        else:
+            a[i] = min(max(random.gauss(a[i], 0.1), 0.0), 1.0)
+    return (a,)
+
+
+# --- pymoo ---
+
+
+def pymoo_problem(space: Space) -> Any:
+    """A pymoo Problem: a row of X holds genes, and all rows are asked in one call.
+
+    F are the objectives, turned so that less is better, G the violations, feasible at most 0. A row without figures has an F that is
+    worse than all others. vtype is int if all parameters have levels; else genes of those that have are rounded.
+    """
+    import numpy
+    from pymoo.core.problem import Problem
+
+    parameters = space.parameters
+
+    class StrataProblem(Problem):
+        def __init__(self) -> None:
+            super().__init__(n_var=len(parameters), n_obj=len(space.objectives), n_ieq_constr=len(space.violation_names),
+                             xl=numpy.zeros(len(parameters)), xu=numpy.array([1.0 if p.levels is None else p.levels - 1 for p in parameters]),
+                             vtype=int if all(p.levels is not None for p in parameters) else float)
+            self.space = space
+
+        def _evaluate(self, X: Any, out: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
+            candidates = space.rate([space.point(x) for x in X])
+            worst = PENALTY
+            out["F"] = numpy.array([c.costs if c.values is not None else [worst] * len(space.objectives) for c in candidates], dtype=float)
+            out["G"] = numpy.array([c.violations for c in candidates], dtype=float)
+
+    return StrataProblem()
