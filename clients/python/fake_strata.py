@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """A stand-in for `strata estimate` in tests of the client: it speaks the protocol and misbehaves when it is asked to.
 
 A request with "do" is answered by what that says: "echo" (the id), "sleep" (never in time), "die", "exit", "garbage", "nan", "shout"

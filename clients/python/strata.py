@@ -199,6 +199,18 @@ def _text(request: Any) -> bytes:
         raise StrataError(f"a request that is not JSON: {e}", status="invalid", code="syntax") from None
 
 
+def _config(path: "os.PathLike[str]") -> Any:
+    """A config.json, or that of a folder."""
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        path = os.path.join(path, "config.json")
+    try:
+        with open(path, encoding="utf-8") as f:
+            return json.load(f)
+    except (OSError, ValueError) as e:
+        raise StrataError(f"{path}: {e}", status="invalid", code="unknown-model", path="/model") from None
+
+
 def _not_a_number(name: str) -> Any:
     raise ValueError(name)
 
@@ -488,20 +500,22 @@ class _Server:
     def ask(self, lines: Sequence[bytes]) -> List[Estimate]:
         """Answers in the order of the lines, which are one batch."""
         status, text = self.send("POST", "/v1/estimate", b"[" + b",".join(lines) + b"]")
-        if status == 413 and len(lines) > 1:  # the server takes less at a time
+        try:
+            answers = _parse(text)
+        except StrataError:
+            if status == 200:
+                raise
+            answers = None
+        code = _code(answers)
+        if len(lines) > 1 and (status == 413 or code == "timeout"):  # fewer at a time, then
             half = len(lines) // 2
             return self.ask(lines[:half]) + self.ask(lines[half:])
-        if status in (200, 400):
-            try:
-                answers = _parse(text)
-            except StrataError:
-                if status == 200:
-                    raise
-                answers = None
-            if isinstance(answers, list) and len(answers) == len(lines):
-                return [_estimate(a) for a in answers]
-            if isinstance(answers, dict) and "status" in answers:  # it is not a batch to the server: one line spoils it
-                return [_estimate(answers)] if len(lines) == 1 else [a for line in lines for a in self.ask([line])]
+        if status == 200 and isinstance(answers, list) and len(answers) == len(lines):
+            return [_estimate(a) for a in answers]
+        if status in (200, 400, 413) and code:  # it is no batch to the server: one line spoils it
+            return [_estimate(answers)] if len(lines) == 1 else [a for line in lines for a in self.ask([line])]
+        if code == "timeout":
+            raise StrataTimeout(f"{self.url}: {answers['error'].get('message')}", status="timeout", code="timeout")
         raise self._refused(status, text)
 
     def _refused(self, status: int, text: bytes) -> StrataError:
@@ -552,7 +566,7 @@ class _Server:
                 connection.close()
             else:
                 self._idle.append(connection)
-            if answer.status in (429, 503):
+            if answer.status in (429, 503) and not (answer.status == 503 and b'"code":"timeout"' in text):
                 wait = _retry_after(answer.getheader("Retry-After"))
                 if time.monotonic() + wait < end:
                     time.sleep(wait)
@@ -567,6 +581,12 @@ class _Server:
                 pass
 
     abandon = close  # closing a copy of a socket leaves the connection alone
+
+
+def _code(answer: Any) -> str:
+    """The code of an error, "" if there is none."""
+    error = answer.get("error") if isinstance(answer, dict) and "status" in answer else None
+    return error.get("code", "") if isinstance(error, dict) else ""
 
 
 def _retry_after(text: Optional[str]) -> float:
@@ -700,7 +720,10 @@ class Oracle:
             return first
 
     def request(self, request: Mapping[str, Any]) -> Dict[str, Any]:
-        """The request with defaults, as it is sent. A model may be anything with to_dict or a config that has one.
+        """The request with defaults, as it is sent.
+
+        A model may be a preset by name, a Hugging Face configuration as a dict, as an object with to_dict or with a config that has it, or
+        the pathlib.Path of one.
 
         >>> Oracle(arch="a100-sxm-80gb", defaults={"phase": "decode"}).request({"model": "llama2-7b"})
         {'phase': 'decode', 'arch': 'a100-sxm-80gb', 'model': 'llama2-7b'}
@@ -713,7 +736,9 @@ class Oracle:
         full.update(request)
         for name in ("model", "draft"):
             model = full.get(name)
-            if model is not None and not hasattr(model, "to_dict") and hasattr(getattr(model, "config", None), "to_dict"):
+            if isinstance(model, os.PathLike):  # read here: a server reads no files
+                full[name] = _config(model)
+            elif model is not None and not hasattr(model, "to_dict") and hasattr(getattr(model, "config", None), "to_dict"):
                 full[name] = model.config
         return full
 

@@ -32,12 +32,21 @@ import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-FAKE = str(HERE / "fake_strata.py")
 sys.path.insert(0, str(HERE))
 
 import strata  # noqa: E402
 
 CHIP = "a100-sxm-80gb"
+FAKE = ""  # a program: fake_strata.py under this python, with nothing loaded that it does not need
+
+
+def setUpModule():
+    global FAKE
+    folder = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(folder.cleanup)
+    FAKE = os.path.join(folder.name, "fake")
+    pathlib.Path(FAKE).write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{HERE}/fake_strata.py" "$@"\n')
+    os.chmod(FAKE, 0o755)
 
 
 def gemm(i, **more):
@@ -459,7 +468,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-spec = importlib.util.spec_from_file_location("fake_strata", FAKE)
+spec = importlib.util.spec_from_file_location("fake_strata", HERE / "fake_strata.py")
 fake = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fake)
 
@@ -593,6 +602,17 @@ class HTTP(unittest.TestCase):
         with self.assertRaisesRegex(strata.StrataError, "413"):
             oracle.estimate({"id": 1, "text": "x" * 6000})
 
+    def test_too_long(self):
+        """What a server has no time for at once, it is asked in parts."""
+        server, oracle = self.run_with()
+        late = (503, {"Retry-After": "9"}, '{"status":"error","error":{"code":"timeout","path":"","message":"no answer within the time allowed","hint":""}}')
+        server.troubles.append(late)
+        self.assertEqual([a["id"] for a in oracle.estimates({"id": i} for i in range(7))], list(range(7)))
+        self.assertEqual(len(server.requests), 3)
+        server.troubles.append(late)
+        with self.assertRaisesRegex(strata.StrataTimeout, "within the time allowed"):
+            oracle.estimate({"id": 1})
+
     def test_one_spoils_a_batch(self):
         _, oracle = self.run_with()
         self.assertEqual([a["id"] for a in oracle.estimates([{"id": 1}, {"id": 2, "spoils": True}, {"id": 3}])], [1, 2, 3])
@@ -625,6 +645,79 @@ class HTTP(unittest.TestCase):
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
         self.assertEqual(oracle.estimate({"id": 9})["id"], 9)
         self.assertEqual(wrong, [])
+
+
+@contextlib.contextmanager
+def serving(*flags, listen="127.0.0.1:0"):
+    """A server of the program under test."""
+    argv = [strata.find_binary(), "oracle", "serve", "--listen", listen, *flags]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            server.where = json.loads(server.stdout.readline())
+            yield server
+        finally:
+            server.terminate()
+
+
+class Transports(unittest.TestCase):
+    """The program as a process and as a server."""
+
+    requests = [gemm(i) for i in range(300)] + [
+        {"model": "llama2-7b", "phase": "decode", "batch": 8, "limits": {"seconds": 0.01}}, {"model": "llama2-70b"}, {"op": {"kind": "no"}}, {}, {"id": "x", "op": 3},
+        {"model": strata.llama(1024, 2)}, {"model": "\ud800"}, {"id": 1, "text": "x" * strata.MAX_LINE}]
+
+    def test_equal(self):
+        with strata.Oracle(arch=CHIP) as oracle:
+            want = oracle.estimates(self.requests)
+        with serving() as server, strata.Oracle(url=server.where["url"], arch=CHIP, batch=100) as oracle:
+            have = oracle.estimates(self.requests)
+            self.assertEqual([oracle.estimate(r) for r in self.requests[:10]], want[:10])
+        for h, w in zip(have[:-1], want):
+            self.assertEqual(h, w)
+        self.assertEqual((have[-1].error.code, want[-1].error.code), ("too-large", "too-large"))  # a body is not a line: other words
+        self.assertEqual(len(have), len(want))
+
+    def test_socket_and_token(self):
+        with tempfile.TemporaryDirectory() as folder:
+            token = pathlib.Path(folder, "token")
+            token.write_text("0123456789abcdef" * 2)
+            with serving("--token-file", str(token), listen=f"unix:{folder}/s"):
+                with strata.Oracle(url=f"unix:{folder}/s", token=token.read_text(), arch=CHIP) as oracle:
+                    self.assertTrue(oracle.estimate(gemm(1)).ok)
+                with strata.Oracle(url=f"unix:{folder}/s", arch=CHIP) as oracle, self.assertRaisesRegex(strata.StrataError, "401"):
+                    oracle.estimate(gemm(1))
+
+    def test_server_killed_midway(self):
+        with serving() as server:
+            port = server.where["address"].rpartition(":")[2]
+            oracle = strata.Oracle(url=server.where["url"], arch=CHIP, timeout=20)
+            self.addCleanup(oracle.close)
+            self.assertTrue(oracle.estimate(gemm(1)).ok)
+            timer = threading.Timer(0.2, server.kill)
+            timer.start()
+            with self.assertRaisesRegex(strata.StrataError, "connection"):
+                while True:
+                    oracle.estimates(gemm(i) for i in range(1000))
+            timer.join()
+        with serving(listen="127.0.0.1:" + port):
+            self.assertEqual([a["id"] for a in oracle.estimates(gemm(i) for i in range(600))], list(range(600)))
+
+    def test_threads(self):
+        with serving() as server, strata.Oracle(url=server.where["url"], arch=CHIP) as oracle:
+            mixed = []
+
+            def work(k):
+                for i in range(200):
+                    if oracle.estimate(gemm(200 * k + i))["id"] != 200 * k + i:
+                        mixed.append(i)
+
+            threads = [threading.Thread(target=work, args=(k,)) for k in range(16)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join(120)
+            self.assertFalse(any(t.is_alive() for t in threads))
+            self.assertEqual(mixed, [])
 
 
 @unittest.skipIf(missing("numpy"), "numpy is not installed")
