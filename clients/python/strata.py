@@ -547,7 +547,7 @@ class _Server:
                 connection.request(method, self._base + path, body, self._headers)
                 answer = connection.getresponse()
                 text = answer.read()
-            except TimeoutError:
+            except (TimeoutError, socket.timeout):  # the same from Python 3.10 on
                 connection.close()
                 raise StrataTimeout(f"{self.url}: no answer for {self.timeout:g} s", status="timeout", code="timeout") from None
             except (http.client.HTTPException, OSError) as e:
@@ -631,7 +631,7 @@ class Oracle:
 
     binary is the program, found as by find_binary; it is started with the first request. Or url is a server of `strata oracle serve`,
     "http://127.0.0.1:8080" or "unix:PATH", and token what it asks for. arch is the machine of all requests that do not name one, and
-    defaults are other members that they get unless they have them. timeout is in seconds: how long nothing may come while an answer
+    defaults are other members that they get unless they have them; points of spaces get neither. timeout is in seconds: how long nothing may come while an answer
     is waited for; None is for ever. batch is how many requests are one HTTP request. options are flags for `strata estimate`, such as
     ["--workers", "4"].
 
@@ -730,7 +730,7 @@ class Oracle:
         """
         if not isinstance(request, collections.abc.Mapping):
             raise StrataError(f"a request is a dict, not {type(request).__name__}", status="invalid", code="type")
-        full = dict(self.defaults)
+        full = {} if "space" in request else dict(self.defaults)  # a space says all itself
         if self.arch is not None and ("op" in request or "model" in request):
             full["arch"] = self.arch
         full.update(request)

@@ -1031,7 +1031,7 @@ class Documents(unittest.TestCase):
         return ran
 
     def test_page(self):
-        self.assertGreater(self.run_page("docs/python.md", {}), 3)
+        self.assertGreater(self.run_page("docs/python.md", {}), 1)
 
     def test_readme(self):
         self.assertGreater(self.run_page("README.md", {}), 0)
