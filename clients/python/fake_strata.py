@@ -73,8 +73,13 @@ def point(q):
     if p["norm"] == "none" and p["layers"] > 20:
         return {"status": "infeasible", "error": {"code": "does-not-fit", "path": "/model", "message": "does not fit", "hint": ""}}
     seconds = size * 1e-6 * p["width"]
-    out = {"status": "ok", "seconds": seconds, "joules": 3 * seconds, "columns": {"quality": size ** 0.5 * p["width"] * (1 + p["tied"] * 0.1)}}
-    out["violations"] = {k: out[k] / limit - 1 for k, limit in q.get("limits", {}).items()}
+    out = limited = {"status": "ok", "seconds": seconds, "joules": 3 * seconds, "columns": {"quality": size ** 0.5 * p["width"] * (1 + p["tied"] * 0.1)}}
+    if "metrics" in q:
+        for i, m in enumerate(q["metrics"]):
+            if m not in ("seconds", "joules"):
+                return {"status": "invalid", "error": {"code": "unknown-value", "path": f"/metrics/{i}", "message": f"no figure {m}", "hint": ""}}
+        out = {k: v for k, v in out.items() if k in ("status", "columns", *q["metrics"])}
+    out["violations"] = {k: limited[k] / limit - 1 for k, limit in q.get("limits", {}).items()}
     out["violations"][SPACE["constraints"][0]] = size / 40000 - 1
     return out
 

@@ -790,7 +790,8 @@ class Oracle:
         """A search space: a preset such as "llama-like", a file, or its content as a dict.
 
         objectives stand in place of those of the space: names of figures, columns or parameters, each alone or as ("name", "max").
-        limits and members are added to the request of every point. Raises StrataError if the space is wrong.
+        limits and members are added to the request of every point. Candidates have the figures that objectives need, and those of the
+        member metrics. Raises StrataError if the space is wrong.
         """
         more = dict(members)
         if limits:
@@ -939,7 +940,9 @@ class Space:
         self._goals = tuple(goal for _, goal in pairs)
         self._limits = sorted(self.members.get("limits") or {})
         self._seen = False  # a point that was no mistake
-        self._metrics: Optional[List[str]] = [name for name, _ in pairs]
+        # Answers with these figures alone are much shorter. None: the oracle cannot leave out others.
+        given = {p.name for p in self.parameters} | set(self.columns)
+        self._metrics: Optional[List[str]] = [n for n in dict.fromkeys([*(n for n, _ in pairs), *self.members.pop("metrics", ())]) if n not in given]
 
     def __repr__(self) -> str:
         return f"Space({self.name}: {len(self.parameters)} parameters, {self.points} points)"
@@ -973,7 +976,7 @@ class Space:
     def _estimates(self, points: List[Mapping[str, Any]], metrics: Optional[List[str]]) -> List[Estimate]:
         def ask(points: List[Mapping[str, Any]]) -> List[Estimate]:
             more = dict(self.members)
-            if metrics:
+            if metrics is not None:
                 more["metrics"] = metrics
             return self.oracle.estimates([{"space": self.hash, "point": dict(p), **more} for p in points])
 
@@ -998,7 +1001,11 @@ class Space:
         the space does not go unnoticed.
         """
         points = [dict(p) for p in points]
-        candidates = [self._candidate(p, a) for p, a in zip(points, self._estimates(points, None))]
+        answers = self._estimates(points, self._metrics)
+        if self._metrics is not None and any(a.error and a.error.path.startswith("/metrics") for a in answers):
+            self._metrics = None
+            answers = self._estimates(points, None)
+        candidates = [self._candidate(p, a) for p, a in zip(points, answers)]
         self._seen = self._seen or any(c.estimate.status in ("ok", "infeasible") for c in candidates)
         if candidates and not self._seen:
             raise candidates[0].estimate.error

@@ -791,6 +791,16 @@ class Spaces(Toy):
         self.assertLess(constraint.penalised[1], beyond.penalised[1])
         self.assertEqual(strata.pareto([good, beyond, constraint, unfit, wrong]), [good])
 
+    def test_metrics(self):
+        """Candidates have the figures that are needed, all if the oracle cannot choose; estimates have all."""
+        point = self.feasible_point()
+        self.assertNotIn("joules", self.space.rate([point])[0].estimate)
+        self.assertIn("joules", self.oracle.space("toy", metrics=["joules"]).rate([point])[0].estimate)
+        self.assertIn("joules", self.space.estimate(point))
+        space = self.oracle.space("toy", metrics=["nonsense"])
+        self.assertIn("joules", space.rate([point])[0].estimate)
+        self.assertEqual(self.oracle.space("toy", objectives=["layers"]).rate([point])[0].values, [8])
+
     def test_mistakes_are_loud(self):
         space = self.oracle.space("toy")
         with self.assertRaisesRegex(strata.StrataError, "invalid, range at /point/hidden"):
