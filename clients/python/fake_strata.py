@@ -74,6 +74,8 @@ def point(q):
         return {"status": "infeasible", "error": {"code": "does-not-fit", "path": "/model", "message": "does not fit", "hint": ""}}
     seconds = size * 1e-6 * p["width"]
     out = limited = {"status": "ok", "seconds": seconds, "joules": 3 * seconds, "columns": {"quality": size ** 0.5 * p["width"] * (1 + p["tied"] * 0.1)}}
+    if "metrics" in q and "old" in q:
+        return {"status": "invalid", "error": {"code": "unknown-member", "path": "/metrics", "message": "no member metrics", "hint": ""}}
     if "metrics" in q:
         for i, m in enumerate(q["metrics"]):
             if m not in ("seconds", "joules"):

@@ -787,12 +787,18 @@ class Oracle:
 
     def space(self, definition: Any, *, objectives: Optional[Sequence[Any]] = None, limits: Optional[Mapping[str, float]] = None,
               **members: Any) -> "Space":
-        """A search space: a preset such as "llama-like", a file, or its content as a dict.
+        """A search space: a preset such as "llama-like", a sweep file by its path, or its content as a dict.
 
         objectives stand in place of those of the space: names of figures, columns or parameters, each alone or as ("name", "max").
         limits and members are added to the request of every point. Candidates have the figures that objectives need, and those of the
         member metrics. Raises StrataError if the space is wrong.
         """
+        if isinstance(definition, os.PathLike) or self.url and isinstance(definition, str) and os.path.isfile(definition):
+            try:  # read here: a server reads no files
+                with open(definition, encoding="utf-8") as f:
+                    definition = {"yaml": f.read()}
+            except (OSError, ValueError) as e:
+                raise StrataError(f"{os.fspath(definition)}: {e}", status="invalid", code="unknown-space", path="/space") from None
         more = dict(members)
         if limits:
             more["limits"] = dict(limits)
@@ -1002,14 +1008,25 @@ class Space:
         """
         points = [dict(p) for p in points]
         answers = self._estimates(points, self._metrics)
-        if self._metrics is not None and any(a.error and a.error.path.startswith("/metrics") for a in answers):
-            self._metrics = None
-            answers = self._estimates(points, None)
+        while self._metrics is not None and any(self._declined(a) for a in answers):
+            answers = self._estimates(points, self._metrics)
         candidates = [self._candidate(p, a) for p, a in zip(points, answers)]
         self._seen = self._seen or any(c.estimate.status in ("ok", "infeasible") for c in candidates)
         if candidates and not self._seen:
             raise candidates[0].estimate.error
         return candidates
+
+    def _declined(self, answer: Estimate) -> bool:
+        """Whether the oracle does not know one of the metrics, which is then not asked for any more."""
+        path = answer.error.path if answer.error else ""
+        if not path.startswith("/metrics") or self._metrics is None:
+            return False
+        at = path[len("/metrics/"):]
+        if at.isdigit() and int(at) < len(self._metrics):
+            del self._metrics[int(at)]
+        else:
+            self._metrics = None  # nor the member
+        return True
 
     def _candidate(self, point: Dict[str, Any], answer: Estimate) -> Candidate:
         values = [self._figure(name, point, answer) for name, _ in self.objectives] if answer.ok else None
@@ -1025,6 +1042,7 @@ class Space:
             v = place.get(name)
             if isinstance(v, (int, float)) and math.isfinite(v):
                 return float(v)
+        answer = self.estimate(point)  # all of it
         have = sorted(n for place in (answer.columns, answer, point) for n, v in place.items() if isinstance(v, (int, float)))
         raise StrataError(f"no figure {name} in the answers", status="invalid", code="unknown-value", hint="there are " + ", ".join(have))
 

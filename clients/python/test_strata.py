@@ -797,8 +797,12 @@ class Spaces(Toy):
         self.assertNotIn("joules", self.space.rate([point])[0].estimate)
         self.assertIn("joules", self.oracle.space("toy", metrics=["joules"]).rate([point])[0].estimate)
         self.assertIn("joules", self.space.estimate(point))
-        space = self.oracle.space("toy", metrics=["nonsense"])
+        space = self.oracle.space("toy", metrics=["nonsense", "joules", "more"])
         self.assertIn("joules", space.rate([point])[0].estimate)
+        self.assertEqual(space._metrics, ["seconds", "joules"])
+        space = self.oracle.space("toy", old=True)
+        self.assertIn("joules", space.rate([point])[0].estimate)
+        self.assertIsNone(space._metrics)
         self.assertEqual(self.oracle.space("toy", objectives=["layers"]).rate([point])[0].values, [8])
 
     def test_mistakes_are_loud(self):
