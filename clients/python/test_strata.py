@@ -834,6 +834,80 @@ class Spaces(Toy):
             self.assertEqual(not better, any(f.costs == c.costs for f in front))
 
 
+class RealSpaces(unittest.TestCase):
+    """Spaces of the program under test."""
+
+    def test_shipped(self):
+        with strata.Oracle() as oracle:
+            space = oracle.space("llama-like", limits={"seconds": 0.003})
+            self.assertEqual(space.points, math.prod(p.levels for p in space.parameters))
+            rng = random.Random(1)
+            points = [space.sample(rng) for _ in range(200)]
+            candidates = space.rate(points)
+            states = collections.Counter(c.estimate.error.code if c.estimate.error else "ok" for c in candidates)
+            self.assertEqual(set(states), {"ok", "constraint"})
+            for c in candidates:
+                if c.values:
+                    self.assertEqual(c.feasible, c.values[0] <= 0.003)
+                    whole = space.estimate(c.point)
+                    self.assertEqual(c.values, [whole.seconds, whole.columns["loss_proxy"]])
+                else:
+                    self.assertGreater(c.violations[space.violation_names.index(space.constraints[0])], 0)
+            self.assertTrue(any(c.values and not c.feasible for c in candidates))
+            oracle._way.child.kill()
+            with self.assertWarns(RuntimeWarning):  # and the new process is told of the space
+                again = space.rate(points[:5])
+            self.assertEqual([c.estimate for c in again], [c.estimate for c in candidates[:5]])
+            copy = pickle.loads(pickle.dumps(space))
+            self.assertEqual(copy.estimate(points[0]), space.estimate(points[0]))
+            copy.oracle.close()
+            with self.assertRaisesRegex(strata.StrataError, "no figure nonsense.*loss_proxy.*seconds"):
+                oracle.space("llama-like", objectives=["seconds", "nonsense"]).rate(points[:1])
+            with self.assertRaisesRegex(strata.StrataError, "unknown-space at /space.*llama-like"):
+                oracle.space("lama-like")
+
+    def test_all_shipped(self):
+        with strata.Oracle() as oracle:
+            for name in ("hw-gpt-bench-s", "moe-like"):
+                space = oracle.space(name)
+                rng = random.Random(2)
+                candidates = space.rate([space.sample(rng) for _ in range(50)])
+                self.assertLessEqual({c.estimate.status for c in candidates}, {"ok", "infeasible"})
+                self.assertGreater(len(strata.pareto(candidates)), 1)
+
+    def test_files_and_conditions(self):
+        text = """
+name: mine
+arch: h100-sxm
+model: llama2-7b
+workload: {phase: decode, prompt: 2048, fidelity: analytic}
+axes:
+  - {path: "chip.memory[hbm].bandwidth", name: hbm, range: {from: 2 TB/s, to: 5 TB/s, step: 500 GB/s}}
+  - {path: chip.clock, name: clock, log: {from: 1 GHz, to: 2 GHz}}
+  - {path: batch, log: {from: 1, to: 256, factor: 4}}
+  - {path: prefetch, values: [0, 1], when: "batch > 16"}
+constraints: ["tpot_seconds < 0.02"]
+columns: {edp: joules * seconds}
+objectives: [{column: tokens_per_second}, {column: edp}]
+"""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "space.yaml")
+            path.write_text(text)
+            with serving() as server, strata.Oracle() as near, strata.Oracle(url=server.where["url"]) as far:
+                spaces = [near.space(str(path)), near.space(path), far.space(str(path)), far.space({"yaml": text})]
+                self.assertEqual(len({s.hash for s in spaces}), 1)
+                self.assertEqual(spaces[0].objectives, [("tokens_per_second", "max"), ("edp", "min")])
+                self.assertEqual([p.levels for p in spaces[0].parameters], [7, None, 5, 2])
+                rng = random.Random(3)
+                points = [spaces[0].sample(rng) for _ in range(60)]
+                rated = [s.rate(points) for s in spaces]
+            for other in rated[1:]:
+                self.assertEqual([(c.estimate, c.values, c.violations) for c in other], [(c.estimate, c.values, c.violations) for c in rated[0]])
+            self.assertTrue(any(c.feasible for c in rated[0]) and any(not c.feasible for c in rated[0]))
+            with strata.Oracle() as oracle, self.assertRaisesRegex(strata.StrataError, "nowhere.yaml: .*No such file"):
+                oracle.space(pathlib.Path("nowhere.yaml"))
+
+
 @unittest.skipIf(missing("optuna"), "Optuna is not installed (Debian: python3-optuna)")
 class Optuna(Toy):
     def setUp(self):
@@ -1046,6 +1120,22 @@ class Documents(unittest.TestCase):
 
     def test_page(self):
         self.assertGreater(self.run_page("docs/python.md", {}), 1)
+
+    def test_examples(self):
+        """Each prints a front, the same each time, from a process and from a server."""
+        for name, library in (("nas_optuna", "optuna"), ("nas_deap", "deap")):
+            with self.subTest(name):
+                if missing(library):
+                    self.skipTest(f"{library} is not installed")
+                with serving() as server:
+                    runs = [subprocess.run([sys.executable, str(ROOT / "examples" / (name + ".py")), "--seed", "3", *more], timeout=60, text=True,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) for more in ([], ["--url", server.where["url"]])]
+                self.assertEqual([(r.returncode, r.stderr) for r in runs], [(0, "")] * 2)
+                self.assertEqual(runs[0].stdout, runs[1].stdout)
+                title, _, head, *rows = runs[0].stdout.splitlines()
+                self.assertRegex(title, r"[1-9]\d* are dominated by no other")
+                self.assertGreater(len(rows), 8)
+                self.assertEqual({len(r) for r in rows}, {len(head)})
 
     def test_readme(self):
         self.assertGreater(self.run_page("README.md", {}), 0)
