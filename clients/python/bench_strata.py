@@ -3,8 +3,8 @@
 
     python3 clients/python/bench_strata.py
 
-Operators are a product of 100 shapes, models a step of decoding at 100 batch sizes; all are known to the oracle before they are timed,
-so that it is the way there that is measured.
+Operators are a product of 100 shapes, models a step of decoding at 100 batch sizes, and figures the same with two figures asked for
+in place of the whole answer. All are known to the oracle before they are timed, so that it is the way there that is measured.
 """
 
 import json
@@ -24,12 +24,13 @@ def requests(kind, n):
         if kind == "operator":
             yield {"op": {"kind": "gemm", "m": 128, "n": 64 + 8 * (i % 100), "k": 512}}
         else:
-            yield {"model": "llama2-7b", "phase": "decode", "batch": 1 + i % 100, "past_len": 512}
+            chosen = {"metrics": ["seconds", "joules"]} if kind == "figures" else {}
+            yield {"model": "llama2-7b", "phase": "decode", "batch": 1 + i % 100, "past_len": 512, **chosen}
 
 
 def bench(name, oracle):
     with oracle:
-        for kind, share in (("operator", 1), ("model", 4)):
+        for kind, share in (("operator", 1), ("model", 4), ("figures", 1)):
             many, one = list(requests(kind, MANY // share)), list(requests(kind, ONE // share))
             assert all(a.ok for a in oracle.estimates(many[:100]))
             began = time.perf_counter()

@@ -1119,7 +1119,7 @@ class Documents(unittest.TestCase):
         return ran
 
     def test_page(self):
-        self.assertGreater(self.run_page("docs/python.md", {}), 1)
+        self.assertGreater(self.run_page("docs/python.md", {}), 2)
 
     def test_examples(self):
         """Each prints a front, the same each time, from a process and from a server."""
