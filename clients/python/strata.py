@@ -18,6 +18,7 @@ import collections
 import collections.abc
 import concurrent.futures
 import email.utils
+import hashlib
 import http.client
 import json
 import math
@@ -480,7 +481,7 @@ class _Server:
 
     def __init__(self, url: str, token: Optional[str], timeout: Optional[float]):
         self.url, self.timeout = url, timeout
-        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = "Bearer " + token
         self._idle: List[http.client.HTTPConnection] = []  # a list's append and pop need no lock
@@ -516,9 +517,9 @@ class _Server:
             return [_estimate(answers)] if len(lines) == 1 else [a for line in lines for a in self.ask([line])]
         if code == "timeout":
             raise StrataTimeout(f"{self.url}: {answers['error'].get('message')}", status="timeout", code="timeout")
-        raise self._refused(status, text)
+        raise self.refused(status, text)
 
-    def _refused(self, status: int, text: bytes) -> StrataError:
+    def refused(self, status: int, text: bytes) -> StrataError:
         message, hint = text.decode(errors="replace").strip()[:500], ""
         try:
             e = json.loads(text)
@@ -530,7 +531,7 @@ class _Server:
             hint = "Oracle(url=…, token=…)"
         return StrataError(f"{self.url} answers {status}: {message}", code="http", hint=hint)
 
-    def send(self, method: str, path: str, body: Optional[bytes] = None) -> Tuple[int, bytes]:
+    def send(self, method: str, path: str, body: bytes, kind: str = "application/json") -> Tuple[int, bytes]:
         """The status and body of an answer.
 
         All requests are pure, so one whose connection failed is sent again, over a new one and RETRIES times at most. A server that
@@ -544,7 +545,7 @@ class _Server:
             except IndexError:
                 connection, fresh = self._connect(), True
             try:
-                connection.request(method, self._base + path, body, self._headers)
+                connection.request(method, self._base + path, body, {**self._headers, "Content-Type": kind})
                 answer = connection.getresponse()
                 text = answer.read()
             except (TimeoutError, socket.timeout):  # the same from Python 3.10 on
@@ -623,7 +624,8 @@ def find_binary(binary: Optional[str] = None) -> str:
         return found
     how = "binary=" if binary else "$STRATA says" if os.environ.get("STRATA") else "in PATH:"
     raise StrataError(f"no program {how} {asked}", code="no-binary",
-                      hint="build it with `go build -o strata ./cmd/strata`, then name it by Oracle(binary=…), by $STRATA or have it in PATH; or Oracle(url=…)")
+                      hint="build it with `go build -o strata ./cmd/strata`, then name it by Oracle(binary=…), by $STRATA or have it in PATH; "
+                           "or Oracle(url=…)")
 
 
 class Oracle:
@@ -663,6 +665,7 @@ class Oracle:
         self._lock = threading.Lock()
         self._way: Union[_Process, _Server, None] = None
         self._closed = False
+        self._machines: Dict[str, Tuple[str, bytes]] = {}  # ids and texts of machine files for a server, by path: each is read once
         _oracles.add(self)
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -723,7 +726,7 @@ class Oracle:
         """The request with defaults, as it is sent.
 
         A model may be a preset by name, a Hugging Face configuration as a dict, as an object with to_dict or with a config that has it, or
-        the pathlib.Path of one.
+        the pathlib.Path of one; arch the pathlib.Path of a machine file.
 
         >>> Oracle(arch="a100-sxm-80gb", defaults={"phase": "decode"}).request({"model": "llama2-7b"})
         {'phase': 'decode', 'arch': 'a100-sxm-80gb', 'model': 'llama2-7b'}
@@ -734,6 +737,8 @@ class Oracle:
         if self.arch is not None and ("op" in request or "model" in request):
             full["arch"] = self.arch
         full.update(request)
+        if self.url and isinstance(full.get("arch"), os.PathLike):
+            full["arch"] = self._machine(os.fspath(full["arch"]))
         for name in ("model", "draft"):
             model = full.get(name)
             if isinstance(model, os.PathLike):  # read here: a server reads no files
@@ -741,6 +746,17 @@ class Oracle:
             elif model is not None and not hasattr(model, "to_dict") and hasattr(getattr(model, "config", None), "to_dict"):
                 full[name] = model.config
         return full
+
+    def _machine(self, path: str) -> str:
+        """The id that a server gives a machine file: it reads none, and is sent this one when it does not know it."""
+        if path not in self._machines:
+            try:
+                with open(path, "rb") as f:
+                    text = f.read()
+            except OSError as e:
+                raise StrataError(f"{path}: {e.strerror}", status="invalid", code="unknown-arch", path="/arch") from None
+            self._machines[path] = "sha256:" + hashlib.sha256(text).hexdigest(), text
+        return self._machines[path][0]
 
     def estimate(self, request: Mapping[str, Any]) -> Estimate:
         """The answer to one request. What is wrong with the request is in the answer; StrataError means that there is none."""
@@ -772,6 +788,22 @@ class Oracle:
 
     def _ask_server(self, lines: List[bytes]) -> List[Estimate]:
         way = self._opened()
+        answers = self._batches(way, lines)
+        lost = [i for i, a in enumerate(answers) if self._machines and a.error and a.error.code == "unknown-arch"]
+        if lost:
+            for path, (_, text) in list(self._machines.items()):
+                status, said = way.send("POST", "/v1/archs", text, "application/yaml")
+                if status == 422:
+                    self._machines.pop(path, None)
+                    faults = "; ".join(f"line {p['line']}: {p['path']}: {p['message']}" for p in _parse(said).get("problems", [])[:5])
+                    raise StrataError(f"{path}: {faults}", status="invalid", code="unknown-arch", path="/arch")
+                if status >= 300:
+                    raise way.refused(status, said)
+            for i, a in zip(lost, self._batches(way, [lines[i] for i in lost])):
+                answers[i] = a
+        return answers
+
+    def _batches(self, way: _Server, lines: List[bytes]) -> List[Estimate]:
         batches: List[List[bytes]] = [[]]
         size = 0
         for line in lines:

@@ -690,6 +690,27 @@ class Transports(unittest.TestCase):
             else:
                 self.assertEqual(h, w)
 
+    def test_machine_file(self):
+        """A server reads no files: it is sent the machine, again if it has forgotten it."""
+        with tempfile.TemporaryDirectory() as folder:
+            mine, wrong = pathlib.Path(folder, "mine.yaml"), pathlib.Path(folder, "wrong.yaml")
+            mine.write_text("base: a100-sxm-80gb\nname: mine\nset: {chip.clock: 1 GHz}\n")
+            wrong.write_text("base: a100-sxm-80gb\nset: {chip.clock: 1 GB}\n")
+            with strata.Oracle(arch=mine) as oracle:
+                want = oracle.estimates([gemm(1), gemm(2, arch=CHIP)])
+            self.assertGreater(want[0].check().seconds, 0)
+            with serving() as server:
+                for _ in range(2):
+                    with strata.Oracle(url=server.where["url"], arch=mine) as oracle:
+                        self.assertEqual(oracle.estimates([gemm(1), gemm(2, arch=CHIP)]), want)
+                        copy = pickle.loads(pickle.dumps(oracle))
+                        self.assertEqual(copy.estimate(gemm(1)), want[0])
+                        copy.close()
+                        with self.assertRaisesRegex(strata.StrataError, "unknown-arch at /arch: .*wrong.yaml: line 2: set.chip.clock"):
+                            oracle.estimate(gemm(1, arch=wrong))
+                        with self.assertRaisesRegex(strata.StrataError, "no.yaml: No such file"):
+                            oracle.estimate(gemm(1, arch=pathlib.Path("no.yaml")))
+
     def test_socket_and_token(self):
         with tempfile.TemporaryDirectory() as folder:
             token = pathlib.Path(folder, "token")
