@@ -32,6 +32,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
+import uuid
 import warnings
 import weakref
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
@@ -632,13 +633,14 @@ class Oracle:
     """Answers requests, by a process of its own or a server.
 
     binary is the program, found as by find_binary; it is started with the first request. Or url is a server of `strata oracle serve`,
-    "http://127.0.0.1:8080" or "unix:PATH", and token what it asks for. arch is the machine of all requests that do not name one, and
-    defaults are other members that they get unless they have them; points of spaces get neither. timeout is in seconds: how long nothing may come while an answer
-    is waited for; None is for ever. batch is how many requests are one HTTP request. options are flags for `strata estimate`, such as
-    ["--workers", "4"].
+    "http://127.0.0.1:8741" or "unix:PATH", and token what it asks for. arch is the machine of all requests that do not name one, and
+    defaults are other members that they get unless they have them; points of spaces get neither. timeout is in seconds: how long
+    nothing may come while an answer is waited for; None is for ever. batch is how many requests are one HTTP request. options are flags
+    for `strata estimate`, such as ["--workers", "4"].
 
-    Threads may share an oracle. It can be pickled, and used after a fork: in the other process it starts a program or connects anew. Use
-    it as a context manager or close it; if that is forgotten, its process ends with this one.
+    Threads may share an oracle. It can be pickled, and used after a fork: in the other process it starts a program or connects anew,
+    once for all copies that reach that process. Use it as a context manager or close it; if that is forgotten, its process ends with
+    this one.
 
         >>> with Oracle(arch="tpu-v4", defaults={"fidelity": "analytic"}) as oracle:
         ...     answers = oracle.estimates([{"op": {"kind": "gemm", "m": 1024, "n": 1024, "k": k}} for k in (1024, 2048)] + [{}])
@@ -659,21 +661,21 @@ class Oracle:
         self.arch, self.defaults, self.options = arch, dict(defaults or {}), tuple(options)
         if url:
             _Server(url, token, timeout)  # complains now about what is no url
-        self._open_first()
+        self._begin(uuid.uuid4().hex)
 
-    def _open_first(self) -> None:
+    def _begin(self, origin: str) -> None:
+        self._origin = origin  # the same for all copies
         self._lock = threading.Lock()
         self._way: Union[_Process, _Server, None] = None
         self._closed = False
         self._machines: Dict[str, Tuple[str, bytes]] = {}  # ids and texts of machine files for a server, by path: each is read once
         _oracles.add(self)
 
-    def __getstate__(self) -> Dict[str, Any]:
+    def _settings(self) -> Dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
 
-    def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open_first()
+    def __reduce__(self):
+        return _copied, (self._origin, self._settings())
 
     def _forked(self) -> None:
         self._lock = threading.Lock()  # another thread may have held the old one
@@ -837,6 +839,24 @@ class Oracle:
         return Space(self, definition, more, objectives)
 
 
+_copies: Dict[str, Oracle] = {}  # that were unpickled here, by their origin
+COPIES = 16  # of these that are kept, so that the next task in this process finds its program running
+
+
+def _copied(origin: str, settings: Dict[str, Any]) -> Oracle:
+    """Unpickles an oracle."""
+    known = _copies.get(origin)
+    if known and not known._closed and known._settings() == settings:
+        return known
+    oracle = Oracle.__new__(Oracle)
+    oracle.__dict__.update(settings)
+    oracle._begin(origin)
+    for old in list(_copies)[:max(0, len(_copies) - COPIES + 1)]:
+        _copies.pop(old, None)
+    _copies[origin] = oracle
+    return oracle
+
+
 # --- Search spaces ---
 
 
@@ -984,9 +1004,6 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({self.name}: {len(self.parameters)} parameters, {self.points} points)"
-
-    def __getstate__(self) -> Dict[str, Any]:
-        return self.__dict__.copy()
 
     def _define(self) -> Dict[str, Any]:
         return self.oracle.estimate({"space": self.definition}).check()["space"]

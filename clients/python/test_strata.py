@@ -7,6 +7,7 @@ Tests of adapters are skipped where their library is missing.
 import collections
 import contextlib
 import doctest
+import functools
 import gc
 import http.server
 import importlib.util
@@ -51,6 +52,10 @@ def setUpModule():
 
 def gemm(i, **more):
     return {"id": i, "op": {"kind": "gemm", "m": 128, "n": 64 + 8 * (i % 100), "k": 512}, **more}
+
+
+def ask_from(oracle, i):
+    return oracle.estimate(gemm(i)), oracle._way.child.pid
 
 
 def missing(*names):
@@ -241,9 +246,13 @@ class Process(unittest.TestCase):
         for method in ("fork", "spawn"):
             before = self.oracle.estimate(gemm(1))
             with multiprocessing.get_context(method).Pool(2) as pool:
-                answers = pool.map(self.oracle.estimate, [gemm(i) for i in range(8)])
-            self.assertEqual([a["id"] for a in answers], list(range(8)))
-            self.assertEqual(answers[1], before)
+                answers = pool.map(functools.partial(ask_from, self.oracle), range(20), chunksize=1)
+            self.assertEqual([a["id"] for a, _ in answers], list(range(20)))
+            self.assertEqual(answers[1][0], before)
+            programs = {pid for _, pid in answers}
+            self.assertLessEqual(len(programs), 2)  # though each task had a copy of its own
+            self.assertNotIn(self.oracle._way.child.pid, programs)
+            self.assertTrue(eventually(lambda: not any(alive(pid) for pid in programs)))
 
     def test_fork(self):
         """A fork, while other threads ask, has a program of its own, and leaves that of its parent alone."""
