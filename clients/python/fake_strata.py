@@ -80,7 +80,7 @@ def point(q):
         for i, m in enumerate(q["metrics"]):
             if m not in ("seconds", "joules"):
                 return {"status": "invalid", "error": {"code": "unknown-value", "path": f"/metrics/{i}", "message": f"no figure {m}", "hint": ""}}
-        out = {k: v for k, v in out.items() if k in ("status", "columns", *q["metrics"])}
+        out = {k: v for k, v in out.items() if k in ("status", *q["metrics"]) or k == "columns" and "bare" not in q}
     out["violations"] = {k: limited[k] / limit - 1 for k, limit in q.get("limits", {}).items()}
     out["violations"][SPACE["constraints"][0]] = size / 40000 - 1
     return out

@@ -1059,7 +1059,13 @@ class Space:
         answers = self._estimates(points, self._metrics)
         while self._metrics is not None and any(self._declined(a) for a in answers):
             answers = self._estimates(points, self._metrics)
-        candidates = [self._candidate(p, a) for p, a in zip(points, answers)]
+        try:
+            candidates = [self._candidate(p, a) for p, a in zip(points, answers)]
+        except StrataError:
+            if self._metrics is None:
+                raise
+            self._metrics = None  # whole answers may have more
+            candidates = [self._candidate(p, a) for p, a in zip(points, self._estimates(points, None))]
         self._seen = self._seen or any(c.estimate.status in ("ok", "infeasible") for c in candidates)
         if candidates and not self._seen:
             raise candidates[0].estimate.error
@@ -1091,7 +1097,6 @@ class Space:
             v = place.get(name)
             if isinstance(v, (int, float)) and math.isfinite(v):
                 return float(v)
-        answer = self.estimate(point)  # all of it
         have = sorted(n for place in (answer.columns, answer, point) for n, v in place.items() if isinstance(v, (int, float)))
         raise StrataError(f"no figure {name} in the answers", status="invalid", code="unknown-value", hint="there are " + ", ".join(have))
 

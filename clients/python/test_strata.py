@@ -841,6 +841,8 @@ class Spaces(Toy):
         space = self.oracle.space("toy", metrics=["nonsense", "joules", "more"])
         self.assertIn("joules", space.rate([point])[0].estimate)
         self.assertEqual(space._metrics, ["seconds", "joules"])
+        space = self.oracle.space("toy", bare=True)  # columns are in whole answers alone
+        self.assertIn("joules", space.rate([point])[0].estimate)
         space = self.oracle.space("toy", old=True)
         self.assertIn("joules", space.rate([point])[0].estimate)
         self.assertIsNone(space._metrics)
