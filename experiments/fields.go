@@ -79,9 +79,16 @@ var (
 	modelFields  = fieldsOf(reflect.TypeFor[llm.Model](), "name", "source", "notes")
 )
 
-// huggingFace are names of config.json for leaves of a model.
+// huggingFace are names of config.json for leaves of a model, those included that both have.
 var huggingFace = map[string]string{"hidden_size": "hidden", "num_hidden_layers": "layers", "intermediate_size": "ffn", "num_attention_heads": "heads",
-	"num_key_value_heads": "kv_heads", "vocab_size": "vocab", "max_position_embeddings": "max_seq", "num_local_experts": "moe.experts", "num_experts_per_tok": "moe.top_k"}
+	"num_key_value_heads": "kv_heads", "head_dim": "head_dim", "vocab_size": "vocab", "max_position_embeddings": "max_seq", "torch_dtype": "torch_dtype",
+	"sliding_window": "sliding_window", "tie_word_embeddings": "tied_embeddings", "attention_bias": "linear_bias", "qkv_bias": "qkv_bias", "mlp_bias": "ffn_bias",
+	"use_qk_norm": "qk_norm", "use_parallel_residual": "parallel_block", "rotary_dim": "rotary_dims", "type_vocab_size": "token_types",
+	"n_embd": "hidden", "n_layer": "layers", "n_inner": "ffn", "n_head": "heads", "n_positions": "max_seq",
+	"num_local_experts": "moe.experts", "num_experts": "moe.experts", "n_routed_experts": "moe.experts", "num_experts_per_tok": "moe.top_k",
+	"moe_intermediate_size": "moe.ffn", "shared_expert_intermediate_size": "moe.shared_ffn", "first_k_dense_replace": "moe.first_dense",
+	"q_lora_rank": "mla.q_rank", "kv_lora_rank": "mla.kv_rank", "qk_nope_head_dim": "mla.nope", "qk_rope_head_dim": "mla.rope", "v_head_dim": "mla.v",
+	"patch_size": "patches.size", "num_channels": "patches.channels", "num_labels": "patches.classes"}
 
 // OptionField finds a leaf of the options of a point, or nil.
 func OptionField(name string) *Field { return optionFields[strings.ReplaceAll(name, "-", "_")] }
@@ -96,6 +103,9 @@ func ModelField(name string) *Field {
 	}
 	return modelFields[name]
 }
+
+// HuggingFaceFields lists the names of a config.json that ModelField knows.
+func HuggingFaceFields() []string { return slices.Sorted(maps.Keys(huggingFace)) }
 
 // ModelFields lists their names.
 func ModelFields() []string { return slices.Sorted(maps.Keys(modelFields)) }

@@ -225,6 +225,12 @@ func Shared(sequences, batches int64) (int64, error) {
 	return sequences / batches, nil
 }
 
+// Formats are the number formats of activations and of weights of the point's model, as far as they can be told.
+func (p *Point) Formats() (activations, weights traces.DType) {
+	activations, weights, _ = p.formats(p.Model, new(Problems))
+	return activations, weights
+}
+
 // formats returns the number formats that a model runs with on the machine: those asked for, or its own.
 func (p *Point) formats(m *llm.Model, problems *Problems) (d, weight, kv traces.DType) {
 	usual := m.Activations(nil)

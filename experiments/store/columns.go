@@ -302,6 +302,11 @@ var tables = []Table{
 			{Name: "tco_usd_per_hour", Type: Real, Unit: "USD/h", Description: "cost of owning the chips of the run"},
 			{Name: "tco_usd_per_million_tokens", Type: Real, Unit: "USD", Description: "cost of a million tokens on chips that are owned, at the usual utilisation"},
 			{Name: "columns", Type: JSON, Description: "figures that the sweep file defines, by name"},
+			{Name: "model_parameters", Type: Real, Description: "parameters of its model, embeddings included"},
+			{Name: "active_parameters", Type: Real, Description: "those of them that a token passes: without the experts that it is not sent to"},
+			{Name: "parameter_bytes", Type: Real, Unit: "B", Description: "all of them in their formats: tables of tokens and positions and the head in that of activations, the rest in that of weights"},
+			{Name: "loss_proxy", Type: Real, Description: "loss in nats a token that the published law of the sweep file gives a model of this size; no value where the law is not about it"},
+			{Name: "loss_extrapolated", Type: Real, Description: "1 where size or tokens are beyond what the law was fitted on, else 0"},
 		},
 	},
 	{

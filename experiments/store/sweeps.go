@@ -36,7 +36,7 @@ type Point struct {
 
 // PointFigures are the names of Point.Figures.
 func PointFigures() []string {
-	return []string{"area_mm2", "chip_usd", "tco_usd_per_hour", "tco_usd_per_million_tokens"}
+	return []string{"area_mm2", "chip_usd", "tco_usd_per_hour", "tco_usd_per_million_tokens", "model_parameters", "active_parameters", "parameter_bytes", "loss_proxy", "loss_extrapolated"}
 }
 
 // PutSweep notes a sweep. One of that name with other points is ErrTaken; the text of its file may change.

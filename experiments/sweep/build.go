@@ -52,7 +52,19 @@ func NewBuilder(s *Space) *Builder {
 
 // Build makes the point of values and its request. The error is what a user would be told who asked for it.
 func (b *Builder) Build(values []Value) (*Built, error) {
-	p, m, err := b.point(values)
+	var texts []string
+	if len(b.space.derived) > 0 {
+		var err error
+		if _, texts, err = b.space.given(values); err != nil {
+			return nil, err
+		}
+	}
+	return b.build(values, texts)
+}
+
+// build is Build with the texts of the leaves that expressions compute.
+func (b *Builder) build(values []Value, texts []string) (*Built, error) {
+	p, m, err := b.point(values, texts)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +76,12 @@ func (b *Builder) Build(values []Value) (*Built, error) {
 	return &Built{p, r, m.owned}, nil
 }
 
+// figures are what is known of the point's model before it is run, by name.
+func (b *Built) figures(s *Space) map[string]float64 {
+	d, w := b.Point.Formats()
+	return s.ofModel(b.Point.Model, d, w)
+}
+
 // Built is a point that can be run.
 type Built struct {
 	Point   *experiments.Point
@@ -72,46 +90,73 @@ type Built struct {
 	Owned *cost.Estimate
 }
 
-func (b *Builder) point(values []Value) (p *experiments.Point, m *changed, err error) {
-	s := b.space
-	name, modelName := s.File.Arch, s.File.Model
-	set := s.File.Set
+// leaf is a field of options or of a model with its text.
+type leaf struct {
+	field *experiments.Field
+	text  string
+}
+
+// parts are what a point is made of.
+type parts struct {
+	arch, model     string
+	set             map[string]string // leaves of the machine
+	options, leaves []leaf            // of the model the latter
+}
+
+// parts are those of values and of the texts of leaves that expressions compute.
+func (s *Space) parts(values []Value, texts []string) (p parts) {
+	p.arch, p.model, p.set = s.File.Arch, s.File.Model, s.File.Set
 	cloned := false
-	var o experiments.Options
-	type leaf struct {
-		field *experiments.Field
-		text  string
-	}
-	var options, leaves []leaf
 	for _, part := range []map[string]string{s.File.Workload, s.File.Mapping} {
 		for _, n := range slices.Sorted(maps.Keys(part)) {
-			options = append(options, leaf{experiments.OptionField(n), part[n]})
+			p.options = append(p.options, leaf{experiments.OptionField(n), part[n]})
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(s.File.ModelSet)) {
-		leaves = append(leaves, leaf{experiments.ModelField(n), s.File.ModelSet[n]})
+		p.leaves = append(p.leaves, leaf{experiments.ModelField(n), s.File.ModelSet[n]})
+	}
+	put := func(t target, text string) {
+		switch t.kind {
+		case 'a':
+			p.arch = text
+		case 'm':
+			p.model = text
+		case 'l':
+			if !cloned {
+				if p.set, cloned = maps.Clone(p.set), true; p.set == nil {
+					p.set = map[string]string{}
+				}
+			}
+			p.set[t.path] = text
+		case 'f':
+			p.leaves = append(p.leaves, leaf{t.field, text})
+		case 'o':
+			p.options = append(p.options, leaf{t.field, text})
+		}
 	}
 	for k, a := range s.axes {
 		if values[k].Off {
 			continue
 		}
 		for _, t := range a.targets {
-			switch text := values[k].Text; t.kind {
-			case 'a':
-				name = text
-			case 'm':
-				modelName = text
-			case 'l':
-				if !cloned {
-					if set, cloned = maps.Clone(set), true; set == nil {
-						set = map[string]string{}
-					}
-				}
-				set[t.path] = text
-			case 'f':
-				leaves = append(leaves, leaf{t.field, text})
-			case 'o':
-				options = append(options, leaf{t.field, text})
+			put(t, values[k].Text)
+		}
+	}
+	for i, d := range s.derived {
+		put(d.target, texts[i])
+	}
+	return p
+}
+
+func (b *Builder) point(values []Value, texts []string) (p *experiments.Point, m *changed, err error) {
+	s := b.space
+	is := s.parts(values, texts)
+	var o experiments.Options
+	options := is.options
+	for i, d := range s.derived { // what axes have was checked when the file was read
+		if d.target.kind == 'o' {
+			if err := setOption(d.target.field, new(experiments.Options), texts[i]); err != nil {
+				return nil, nil, err
 			}
 		}
 	}
@@ -132,26 +177,13 @@ func (b *Builder) point(values []Value) (p *experiments.Point, m *changed, err e
 			return nil, nil, &experiments.Invalid{Field: "lora", Message: messageOf(err)}
 		}
 	}
-	m = b.machine(name, set)
+	m = b.machine(is.arch, is.set)
 	if m.err != nil {
 		return nil, nil, m.err
 	}
 	o.Set = m.set
 	p = &experiments.Point{Machine: m.machine, Base: m.base.store, Options: o}
-	if p.Model, err = b.changedModel(modelName, func(to *llm.Model) error {
-		for _, l := range leaves {
-			if err := l.field.Set(to, l.text); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, func() string {
-		var key strings.Builder
-		for _, l := range leaves {
-			fmt.Fprintf(&key, "\x00%s=%s", l.field.Name, l.text)
-		}
-		return key.String()
-	}); err != nil {
+	if p.Model, err = b.changedModel(is.model, is.leaves); err != nil {
 		return nil, nil, err
 	}
 	return p, m, nil
@@ -241,22 +273,27 @@ func settle(err error) error {
 }
 
 // changedModel returns the model of that name with changes.
-func (b *Builder) changedModel(name string, change func(*llm.Model) error, key func() string) (*llm.Model, error) {
+func (b *Builder) changedModel(name string, leaves []leaf) (*llm.Model, error) {
 	is := b.space.models[name]
-	k := key()
-	if k == "" {
+	if len(leaves) == 0 {
 		return is, nil
 	}
-	k = name + k
+	key := make([]byte, 0, 256)
+	key = append(key, name...)
+	for _, l := range leaves {
+		key = append(append(append(append(key, 0), l.field.Name...), '='), l.text...)
+	}
 	b.mu.Lock()
-	m := b.model[k]
+	m := b.model[string(key)]
 	b.mu.Unlock()
 	if m != nil {
 		return m, nil
 	}
 	next := *is
-	if err := change(&next); err != nil {
-		return nil, err
+	for _, l := range leaves {
+		if err := l.field.Set(&next, l.text); err != nil {
+			return nil, err
+		}
 	}
 	if err := next.Validate(); err != nil {
 		return nil, &experiments.Invalid{Field: "model", Message: strings.ReplaceAll(err.Error(), "\n", "; ")}
@@ -265,7 +302,7 @@ func (b *Builder) changedModel(name string, change func(*llm.Model) error, key f
 	if len(b.model) >= rememberedModels {
 		clear(b.model)
 	}
-	b.model[k] = &next
+	b.model[string(key)] = &next
 	b.mu.Unlock()
 	return &next, nil
 }

@@ -47,6 +47,11 @@ func compileNumber(text string, known names) (*expression, error) {
 	return compileAs(text, known, expr.AsFloat64())
 }
 
+// compileText reads an expression for a text.
+func compileText(text string, known names) (*expression, error) {
+	return compileAs(text, known, expr.AsKind(reflect.String))
+}
+
 func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	options := []expr.Option{expr.Env(map[string]any(known)), quantity, expr.DisableBuiltin("now"), expr.DisableBuiltin("date")}
 	program, err := expr.Compile(text, append(slices.Clone(options), as)...)
@@ -225,6 +230,20 @@ func (e *expression) value(values map[string]any) (float64, error) {
 		return 0, fmt.Errorf("it is %v here", v)
 	}
 	return v, nil
+}
+
+// any evaluates an expression for a truth or a text.
+func (e *expression) any(values map[string]any) (any, error) {
+	for _, n := range e.uses {
+		if values[n] == nil {
+			return nil, missing{n}
+		}
+	}
+	out, err := expr.Run(e.program, values)
+	if err != nil {
+		return nil, short(err)
+	}
+	return out, nil
 }
 
 // number is the number of a quantity in the unit that columns of results have: seconds for times.

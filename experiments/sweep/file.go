@@ -21,6 +21,9 @@ type File struct {
 	Set      map[string]string `yaml:"set"`
 	ModelSet map[string]string `yaml:"model_set"`
 	Axes     []Axis            `yaml:"axes" spec:"required,min=1,max=64"`
+	// Derived are leaves of the machine, of the model, or options, with expressions over axes, options and one another that give
+	// their values.
+	Derived map[string]string `yaml:"derived"`
 	// Constraints are conditions over axes, options and results; points for which one does not hold are rejected.
 	Constraints []string `yaml:"constraints" spec:"max=64"`
 	// Columns are figures of the user's own: expressions over axes, options and results, by name.
@@ -28,6 +31,16 @@ type File struct {
 	Sampler    *Sampler          `yaml:"sampler"`
 	Objectives []Objective       `yaml:"objectives" spec:"max=8"`
 	Search     *Search           `yaml:"search"`
+	// Quality says what stands for how good a model would be.
+	Quality *Quality `yaml:"quality"`
+}
+
+// Quality is a published law of the loss of a language model, with the tokens that it would be trained on.
+type Quality struct {
+	Law string `yaml:"law" spec:"required,oneof=hoffmann2022|besiroglu2024|kaplan2020"`
+	// Tokens is how many, TokensPerParameter how many for each parameter; one of them is given.
+	Tokens             float64 `yaml:"tokens" spec:"min=0,max=1000000000000000000"`
+	TokensPerParameter float64 `yaml:"tokens_per_parameter" spec:"min=0,max=1000000000"`
 }
 
 // Axis is a leaf with the values that it takes: a list, a range or a logarithmic range.
@@ -36,7 +49,8 @@ type Axis struct {
 	Name string `yaml:"name"`
 	// Path is arch, model, a leaf of the machine such as chip.memory[hbm].bandwidth, one of the model such as model.hidden, or an
 	// option such as batch or tp. Also takes the same values.
-	Path   string   `yaml:"path" spec:"required"`
+	// Without a path it is a parameter for expressions alone, which needs a name.
+	Path   string   `yaml:"path"`
 	Also   []string `yaml:"also"`
 	Values []string `yaml:"values" spec:"max=100000"`
 	Range  *Range   `yaml:"range"`
@@ -91,6 +105,12 @@ func (a *Axis) Validate(report func(path, message, hint string)) {
 			ways++
 		}
 	}
+	if a.Path == "" && a.Name == "" {
+		report("path", "what does it change?", "a path, or a name alone for a parameter of expressions")
+	}
+	if a.Path == "" && len(a.Also) > 0 {
+		report("also", "there is no path that it goes with", "give one of them as path")
+	}
 	switch {
 	case ways == 0:
 		report("", "it has no values", "give values: [...], or a range or log")
@@ -111,6 +131,13 @@ func (l *Log) Validate(report func(path, message, hint string)) {
 	}
 	if l.Points == 1 {
 		report("points", "1: must be at least 2", "")
+	}
+}
+
+// Validate implements the interface of package spec.
+func (q *Quality) Validate(report func(path, message, hint string)) {
+	if (q.Tokens > 0) == (q.TokensPerParameter > 0) {
+		report("tokens", "trained on how many tokens?", "give one of tokens and tokens_per_parameter, e.g. tokens_per_parameter: 20")
 	}
 }
 

@@ -76,11 +76,7 @@ func (s *Space) Plan(ctx context.Context, o PlanOptions) (*Plan, error) {
 			l.Status, l.Reason = Invalid, err.Error()
 		} else {
 			var point store.Point
-			if r.holds(&point, s.given(values), true) {
-				if _, err := r.built(values); err != nil {
-					s.refuse(&point, err)
-				}
-			}
+			r.begun(&point, values)
 			l.Status, l.Reason = point.Status, point.Reason
 		}
 		if l.Status == "" {

@@ -364,13 +364,8 @@ func (r *runner) point(ctx context.Context, i int64) *outcome {
 func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	s, p := r.space, &out.point
 	p.Parameters = s.Parameters(values)
-	given := s.given(values)
-	if !r.holds(p, given, true) {
-		return
-	}
-	b, err := r.built(values)
-	if err != nil {
-		s.refuse(p, err)
+	b, given := r.begun(p, values)
+	if b == nil {
 		return
 	}
 	if r.known && r.answered(ctx, b, p, given) {
@@ -409,14 +404,44 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 	}
 }
 
+// begun makes the request of a point that nothing known before it is run refuses, and returns the names that conditions may use. Both
+// are nil for another, which p says.
+func (r *runner) begun(p *store.Point, values []Value) (*Built, map[string]any) {
+	s := r.space
+	given, texts, err := s.given(values)
+	if err != nil {
+		s.refuse(p, err)
+		return nil, nil
+	}
+	if !r.holds(p, given, fromValues) {
+		return nil, nil
+	}
+	b, err := r.built(values, texts)
+	if err != nil {
+		s.refuse(p, err)
+		return nil, nil
+	}
+	p.Figures = map[string]float64{}
+	for name, v := range b.figures(s) {
+		if _, own := given[name]; !own { // an axis of that name
+			given[name] = v
+		}
+		p.Figures[stored(name)] = v
+	}
+	if !r.holds(p, given, fromModel) {
+		return nil, nil
+	}
+	return b, given
+}
+
 // built makes the request of a point. A panic is an error of the point, as one of the simulator is.
-func (r *runner) built(values []Value) (b *Built, err error) {
+func (r *runner) built(values []Value, texts []string) (b *Built, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicked{v, where(debug.Stack())}
 		}
 	}()
-	return r.build.Build(values)
+	return r.build.build(values, texts)
 }
 
 // answered takes the answer to a point from the store, if it is there.
@@ -437,12 +462,12 @@ func (r *runner) answered(ctx context.Context, b *Built, p *store.Point, given m
 	return true
 }
 
-// holds checks the constraints that can be told before a point is run, or after; the first that is missed rejects it.
-func (r *runner) holds(p *store.Point, values map[string]any, early bool) bool {
+// holds checks the constraints that can be told at a stage; the first that is missed rejects the point.
+func (r *runner) holds(p *store.Point, values map[string]any, at stage) bool {
 	s := r.space
 	total := 0.0
 	for _, e := range s.constraints {
-		if s.early(e) != early {
+		if s.stageOf(e) != at {
 			continue
 		}
 		ok, violation, err := e.holds(values)
@@ -467,7 +492,7 @@ func (r *runner) holds(p *store.Point, values map[string]any, early bool) bool {
 // constraints over results hold.
 func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row store.Values) {
 	s := r.space
-	asked := len(s.columns) > 0 || slices.ContainsFunc(s.constraints, func(e *expression) bool { return !s.early(e) })
+	asked := len(s.columns) > 0 || slices.ContainsFunc(s.constraints, func(e *expression) bool { return s.stageOf(e) == fromAnswer })
 	values := map[string]any{}
 	if asked {
 		values = maps.Clone(given)
@@ -481,12 +506,12 @@ func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row stor
 		number := func(name string) float64 { v, _ := row[name].(float64); return v }
 		chips, _ := row["chips"].(int64)
 		f := b.Owned.Run(chips, number("tokens_per_second"), units.Watts(number("average_watts")))
-		p.Figures = map[string]float64{"area_mm2": f.AreaMM2, "chip_usd": f.ChipUSD, "tco_usd_per_hour": f.TCOUSDPerHour}
+		owned := map[string]float64{"area_mm2": f.AreaMM2, "chip_usd": f.ChipUSD, "tco_usd_per_hour": f.TCOUSDPerHour}
 		if f.USDPerMillionTokens > 0 {
-			p.Figures["tco_usd_per_million_tokens"] = f.USDPerMillionTokens
+			owned["tco_usd_per_million_tokens"] = f.USDPerMillionTokens
 		}
-		for name, v := range p.Figures {
-			values[name] = v
+		for name, v := range owned {
+			values[name], p.Figures[name] = v, v
 		}
 	}
 	if len(s.columns) > 0 {
@@ -508,7 +533,7 @@ func (r *runner) finish(p *store.Point, b *Built, given map[string]any, row stor
 		p.Columns = string(text)
 	}
 	if asked {
-		r.holds(p, values, false)
+		r.holds(p, values, fromAnswer)
 	}
 }
 

@@ -271,7 +271,7 @@ func (s *Space) Objectives(ctx context.Context, db *store.Store, p *store.Point)
 	}
 	var columns []string
 	for _, o := range s.objectives {
-		if _, figure := p.Figures[o.Name]; figure || s.isOwn(o.Name) || slices.Contains(store.PointFigures(), o.Name) {
+		if _, figure := p.Figures[stored(o.Name)]; figure || s.isOwn(o.Name) || slices.Contains(store.PointFigures(), stored(o.Name)) {
 			continue
 		}
 		columns = append(columns, o.Name)
@@ -283,7 +283,7 @@ func (s *Space) Objectives(ctx context.Context, db *store.Store, p *store.Point)
 		}
 	}
 	for _, o := range s.objectives {
-		v, ok := p.Figures[o.Name]
+		v, ok := p.Figures[stored(o.Name)]
 		if !ok {
 			v, ok = own[o.Name]
 		}

@@ -35,6 +35,8 @@ type Space struct {
 	// Text is the file as it was read.
 	Text        string
 	axes        []*axis
+	derived     []*derived // each after those that it needs
+	quality     *quality
 	constraints []*expression
 	inputs      map[string]any // options of the base by name
 	set         map[string]string
@@ -121,7 +123,11 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 	for i := range s.File.Axes {
 		b.axis(i, find)
 	}
+	b.derive()
+	b.parts()
+	b.law()
 	b.conditions()
+	b.unused()
 	b.sample()
 	b.goals()
 	if len(b.problems) > 0 {
@@ -176,6 +182,12 @@ func resultNames() names {
 	for _, name := range store.PointFigures() {
 		known[name] = 0.0
 	}
+	for _, name := range modelFigures { // known once there is a quality
+		known[name] = 0.0
+	}
+	delete(known, "loss_proxy")
+	delete(known, "loss_extrapolated")
+	delete(known, stored("parameters"))
 	return known
 }
 
@@ -289,6 +301,11 @@ func (b *builder) phases(swept bool, phase string) {
 			if f := experiments.OptionField(name); f != nil && f.OfTraining() {
 				b.problem(part.name+"."+name, hint, "it goes with training, and the phase is %s", phase)
 			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.File.Derived)) {
+		if f := experiments.OptionField(path); f != nil && f.OfTraining() {
+			b.problem("derived."+path, hint, "%s goes with training, and the phase is %s", path, phase)
 		}
 	}
 	for i, a := range b.File.Axes {
@@ -421,7 +438,11 @@ func (b *builder) axis(i int, find Finder) {
 	if slices.ContainsFunc(b.axes, func(o *axis) bool { return o.name == a.name }) {
 		b.problem(at+".path", "give it another name:", "there is an axis %s before it", a.name)
 	}
-	for _, path := range append([]string{f.Path}, f.Also...) {
+	paths := append([]string{f.Path}, f.Also...)
+	if f.Path == "" {
+		paths = nil // a parameter for expressions
+	}
+	for _, path := range paths {
 		t, ok := b.target(path, at+".path")
 		if !ok {
 			return
@@ -477,7 +498,11 @@ func (b *builder) axis(i int, find Finder) {
 		}
 		return text
 	}
+	free := parameter(f)
 	read := func(at, text string) any { // as the first target; the others must take it too
+		if len(a.targets) == 0 {
+			return free(text)
+		}
 		v := readAs(a.targets[0], at, text)
 		for _, t := range a.targets[1:] {
 			if v != nil && readAs(t, at, text) == nil {
@@ -529,7 +554,9 @@ func (b *builder) axis(i int, find Finder) {
 			}
 		}
 	}
-	a.base = b.baseOf(a.targets[0])
+	if len(a.targets) > 0 {
+		a.base = b.baseOf(a.targets[0])
+	}
 	b.axes = append(b.axes, a)
 }
 
@@ -591,11 +618,17 @@ func valueOf(v any, text string) Value {
 	return Value{Text: text, Any: n}
 }
 
-// nameOf makes a name of the last two parts of a path: hbm_bandwidth of chip.memory[hbm].bandwidth.
+// nameOf makes a name of the last two parts of a path: hbm_bandwidth of chip.memory[hbm].bandwidth. A leaf of a model by its name in a
+// config.json has that name.
 func nameOf(path string) string {
+	if leaf, ok := strings.CutPrefix(path, "model."); ok && slices.Contains(huggingFace, leaf) {
+		return leaf
+	}
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
 	return strings.Trim(word.ReplaceAllString(strings.Join(parts[max(0, len(parts)-2):], "_"), "_"), "_")
 }
+
+var huggingFace = experiments.HuggingFaceFields()
 
 // target finds what a path leads to.
 func (b *builder) target(path, at string) (t target, ok bool) {
@@ -609,7 +642,7 @@ func (b *builder) target(path, at string) (t target, ok bool) {
 		if f := experiments.ModelField(leaf); f != nil {
 			return target{kind: 'f', path: f.Name, field: f}, true
 		}
-		b.problem(at, didYouMean(path, prefixed("model.", experiments.ModelFields())), "no such leaf of a model: %s", path)
+		b.problem(at, didYouMean(path, prefixed("model.", append(experiments.ModelFields(), huggingFace...))), "no such leaf of a model: %s", path)
 		return t, false
 	}
 	if f := experiments.OptionField(path); f != nil {
@@ -767,6 +800,9 @@ func (b *builder) conditions() {
 	for _, a := range b.axes {
 		b.known[a.name] = a.sample()
 	}
+	for _, d := range b.derived {
+		b.known[d.name] = valueOf(d.like, "").Any
+	}
 	for _, n := range slices.Sorted(maps.Keys(b.File.Columns)) {
 		at := "columns." + n
 		if !name.MatchString(n) {
@@ -778,7 +814,7 @@ func (b *builder) conditions() {
 		}
 		e, err := compileNumber(b.File.Columns[n], b.known)
 		if err != nil {
-			b.problem(at, "", "%s: %v", b.File.Columns[n], err)
+			b.problem(at, lawHint(b.File.Columns[n], b.File.Quality), "%s: %v", b.File.Columns[n], err)
 			continue
 		}
 		b.columns = append(b.columns, column{n, e})
@@ -791,7 +827,7 @@ func (b *builder) conditions() {
 		e, err := compile(text, b.known)
 		switch {
 		case err != nil:
-			b.problem(at, "", "%s: %v", text, err)
+			b.problem(at, lawHint(text, b.File.Quality), "%s: %v", text, err)
 		case len(e.uses) == 0:
 			b.problem(at, "leave it out, or name an axis, an option or a column of results", "%s: is the same for all points", text)
 		default:
@@ -800,12 +836,29 @@ func (b *builder) conditions() {
 	}
 }
 
-// early reports whether a condition can be told before a point is run.
-func (s *Space) early(e *expression) bool {
-	return !slices.ContainsFunc(e.uses, func(n string) bool {
+// stage is when a condition can be told.
+type stage int
+
+const (
+	fromValues stage = iota // from the values of a point
+	fromModel               // once its model is known
+	fromAnswer              // once it was run
+)
+
+// stageOf is the first stage at which a condition can be told.
+func (s *Space) stageOf(e *expression) stage {
+	at := fromValues
+	for _, n := range e.uses {
 		_, input := s.inputs[n]
-		return !input && !slices.ContainsFunc(s.axes, func(a *axis) bool { return a.name == n })
-	})
+		switch {
+		case input || slices.ContainsFunc(s.axes, func(a *axis) bool { return a.name == n }) || slices.ContainsFunc(s.derived, func(d *derived) bool { return d.name == n }):
+		case slices.Contains(modelFigures, n):
+			at = max(at, fromModel)
+		default:
+			return fromAnswer
+		}
+	}
+	return at
 }
 
 // goals checks the objectives.
@@ -819,7 +872,11 @@ func (b *builder) goals() {
 			if ok {
 				b.problem(at, "", "%s: is no number", o.Column)
 			} else {
-				b.problem(at, didYouMean(o.Column, slices.Collect(maps.Keys(b.results))), "%s: no such column of results", o.Column)
+				hint := lawHint(o.Column, b.File.Quality)
+				if hint == "" {
+					hint = didYouMean(o.Column, slices.Collect(maps.Keys(b.results)))
+				}
+				b.problem(at, hint, "%s: no such column of results", o.Column)
 			}
 			continue
 		}
@@ -994,9 +1051,28 @@ func (s *Space) switchOff(values []Value) (off []int, err error) {
 	return off, nil
 }
 
-// given are the names that conditions may use before a point is run.
-func (s *Space) given(values []Value) map[string]any {
-	known := maps.Clone(s.inputs)
+// given are the names that conditions may use before a point is run, and the texts of the leaves that expressions compute. The error
+// is that of one that has no value.
+func (s *Space) given(values []Value) (known map[string]any, texts []string, err error) {
+	known = s.base0(values)
+	if len(s.derived) > 0 {
+		texts = make([]string, len(s.derived))
+	}
+	for i, d := range s.derived {
+		if texts[i], err = d.set(known); err != nil {
+			return nil, nil, err
+		}
+		if d.target.kind == 'o' {
+			known[d.target.path] = known[d.name]
+		}
+	}
+	return known, texts, nil
+}
+
+// base0 is given without what expressions compute.
+func (s *Space) base0(values []Value) map[string]any {
+	known := make(map[string]any, len(s.inputs)+len(s.axes)+len(s.derived)+8)
+	maps.Copy(known, s.inputs)
 	for k, a := range s.axes {
 		v := values[k].Any
 		for _, t := range a.targets {

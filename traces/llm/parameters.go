@@ -17,6 +17,19 @@ func (m Model) ActiveParameters() int64 {
 	return m.count(m.MoE.Experts - m.MoE.TopK)
 }
 
+// NonEmbeddingParameters counts the parameters without the tables of tokens and positions, and without a head that
+// has a table of its own.
+func (m Model) NonEmbeddingParameters() int64 {
+	tables := product(m.Vocab, m.Hidden)
+	if !m.TiedEmbeddings && m.Kind != Encoder && m.Kind != Vision {
+		tables = sum(tables, tables)
+	}
+	if m.Position == Learned {
+		tables = sum(tables, product(sum(m.MaxSeq, m.ExtraPositions), m.Hidden))
+	}
+	return max(m.Parameters()-tables, 0)
+}
+
 // count counts the parameters without so many of the experts of each layer.
 func (m *Model) count(unused int64) int64 {
 	norm := m.normParameters()
