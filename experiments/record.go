@@ -218,6 +218,35 @@ var scalars = slices.Concat([]scalar{
 	{"manifest.seed", "seed", func(a *eval.Answer) any { return a.Manifest.Seed }},
 }, distributionScalars(), compositionScalars())
 
+// scalarOf is the place in scalars of each column.
+var scalarOf = func() map[string]int {
+	at := make(map[string]int, len(scalars))
+	for i := range scalars {
+		at[scalars[i].column] = i
+	}
+	return at
+}()
+
+// AnswerColumns returns the columns of table runs of those names for which an answer has a value.
+func AnswerColumns(a *eval.Answer, names []string) map[string]any {
+	row := make(map[string]any, len(names))
+	for _, n := range names {
+		switch i, ok := scalarOf[n]; {
+		case ok:
+			if v := scalars[i].of(a); v != nil {
+				row[n] = v
+			}
+		case n == "chips":
+			row[n] = a.Parallel.Chips()
+		case n == "parallel":
+			row[n] = parallelText(a.Parallel)
+		case n == "status":
+			row[n] = "ok"
+		}
+	}
+	return row
+}
+
 // of is a figure of a part of the answer that not every run has, no value for those without.
 func of[T any](part *T, figure func(*T) any) any {
 	if part == nil {

@@ -170,6 +170,9 @@ func (a *answer) chosen(metrics []string) ([]byte, *Error) {
 		}
 		to = appendFigure(append(to, ','), name, v)
 	}
+	if i := bytes.LastIndex(a.members, []byte(columnsMember)); i >= 0 { // of a point of a space
+		to = append(to, a.members[i:]...)
+	}
 	return to, nil
 }
 
@@ -184,9 +187,11 @@ func appendFigure(to []byte, name string, v float64) []byte {
 
 // lacks is the error that an answer has no figure of a name.
 func (a *answer) lacks(at, name string) *Error {
-	names := make([]string, len(a.figures))
+	var names []string
 	for i := range a.figures {
-		names[i] = a.figures[i].name
+		if _, is := a.figures[i].constraint(); !is {
+			names = append(names, a.figures[i].name)
+		}
 	}
 	hint := "this answer has " + strings.Join(names, ", ")
 	if len(names) == 0 {
@@ -198,16 +203,20 @@ func (a *answer) lacks(at, name string) *Error {
 // violations returns the member that says by how much of the limit each figure exceeds it, or stays
 // below it.
 func (a *answer) violations(limits []limit) ([]byte, *Error) {
-	if len(limits) == 0 || a.err != nil {
+	if a.err != nil {
+		limits = nil
+	}
+	to := a.constraints([]byte(`,"violations":{`))
+	start := len(`,"violations":{`)
+	if len(to) == start && len(limits) == 0 {
 		return nil, nil
 	}
-	to := []byte(`,"violations":{`)
-	for i, l := range limits {
+	for _, l := range limits {
 		v, ok := a.figure(l.name)
 		if !ok {
 			return nil, a.lacks("/limits/"+l.name, l.name)
 		}
-		if i > 0 {
+		if len(to) > start {
 			to = append(to, ',')
 		}
 		to = appendFigure(to, l.name, (v-l.most)/l.most)

@@ -150,6 +150,10 @@ func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *requ
 		q.limits, q.metrics = nil, nil
 		return failed(bad), nil, nil
 	}
+	if q.spaceAt != nil {
+		a, err := o.ofSpace(ctx, q)
+		return a, nil, err
+	}
 	k := q.key()
 	if p, known := o.answers.get(k); known {
 		o.counts.looked(true)
@@ -379,9 +383,11 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		res.Answer.Interval = o.opInterval(q, m, &res.Answer)
 		return ofOp(&q.op, &res.Answer), nil
 	}
-	model, bad := o.resolve.model(q.modelAt, q.model)
-	if bad != nil {
-		return failed(bad), nil
+	model := q.direct
+	if model == nil {
+		if model, bad = o.resolve.model(q.modelAt, q.model); bad != nil {
+			return failed(bad), nil
+		}
 	}
 	if q.train != "" {
 		return o.training(ctx, m, model, name, q)
@@ -425,6 +431,9 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return nil, err
 	}
 	res.Answer.Interval = o.modelInterval(q, m, model, g, &res.Answer)
+	if q.seen != nil {
+		q.seen(&res.Answer)
+	}
 	return ofModel(&res.Answer, q.detail), nil
 }
 

@@ -73,6 +73,10 @@ type request struct {
 	parsedNetwork networkRequest
 	timeout       time.Duration // 0: none
 	pastLen       bool          // the cached tokens are called past_len
+
+	spaceAt, pointAt *value             // of a request about a search space
+	direct           *llm.Model         // in place of the model that is named
+	seen             func(*eval.Answer) // told of the answer, nil for nobody
 }
 
 // limit is an upper bound that a figure of the answer is compared with.
@@ -86,11 +90,13 @@ func readRequest(v *value, q *request) *Error {
 	var err *Error
 	f := open(v, "", &err)
 	q.readID(f)
-	op, model, array, stream, net := f.get("op"), f.get("model"), f.get("systolic"), f.get("dram"), f.get("network")
+	op, model, array, stream, net, space := f.get("op"), f.get("model"), f.get("systolic"), f.get("dram"), f.get("network"), f.get("space")
 	switch {
 	case err != nil:
-	case given(op, model, array, stream, net) > 1:
-		err = invalid("conflict", "", "", "op, model, systolic, dram and network exclude one another")
+	case given(op, model, array, stream, net, space) > 1:
+		err = invalid("conflict", "", "", "op, model, systolic, dram, network and space exclude one another")
+	case space != nil:
+		q.readSpace(f, space)
 	case op != nil:
 		q.readOp(f, op)
 	case model != nil:
@@ -117,6 +123,8 @@ func readRequest(v *value, q *request) *Error {
 			f.fail(invalid("conflict", "/mapping", "leave it out", "a systolic array alone has no mapping"))
 		case stream != nil:
 			f.fail(invalid("conflict", "/mapping", "the address map is a member of dram", "accesses to DRAM have no mapping of operators"))
+		case space != nil:
+			f.fail(invalid("conflict", "/mapping", "leave it out", "a space says itself how its points are mapped"))
 		case net != nil:
 			f.fail(invalid("conflict", "/mapping", "leave it out", "a network alone has no mapping"))
 		default:

@@ -21,6 +21,7 @@ type resolver struct {
 	models   *lru[string, *once[*llm.Model]]
 	memos    *lru[string, *plan.Memo] // by the content of machines
 	added    added
+	spaces   spaces
 }
 
 // machine is a machine with its content hash, which takes longer to work out than a small operator.
@@ -44,7 +45,7 @@ const rememberedMemos = 8
 
 func newResolver(files bool) *resolver {
 	return &resolver{files: files, machines: newLRU[string, *once[*machine]](remembered), models: newLRU[string, *once[*llm.Model]](remembered),
-		memos: newLRU[string, *plan.Memo](rememberedMemos), added: newAdded()}
+		memos: newLRU[string, *plan.Memo](rememberedMemos), added: newAdded(), spaces: newSpaces()}
 }
 
 // find returns what build builds, which is asked once for a key.

@@ -119,5 +119,8 @@ func (o *Oracle) training(ctx context.Context, m *machine, model *llm.Model, pro
 		return nil, err
 	}
 	res.Answer.Interval = o.modelInterval(q, m, model, nil, &res.Answer)
+	if q.seen != nil {
+		q.seen(&res.Answer)
+	}
 	return ofModel(&res.Answer, q.detail), nil
 }

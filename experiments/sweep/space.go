@@ -104,18 +104,25 @@ type builder struct {
 	*Space
 	name     string
 	lines    map[string]int
+	most     *Limits // nil for a file of one's own
+	counted  int     // values of all axes
 	problems []spec.Problem
 }
 
 // Read reads a sweep file; find finds machines and models by name. The error is of type *spec.Error, with everything that is wrong,
 // each with file, line and field.
 func Read(name string, data []byte, find Finder) (*Space, error) {
+	return readSpace(name, data, find, nil)
+}
+
+// readSpace is Read, or with limits ReadDescription.
+func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, error) {
 	s := &Space{Text: string(data), machines: map[string]*base{}, models: map[string]*llm.Model{}, inputs: map[string]any{}, results: resultNames()}
 	lines, err := spec.DecodeLines(name, data, &s.File)
 	if err != nil {
 		return nil, quotes(data, err)
 	}
-	b := &builder{Space: s, name: name, lines: lines}
+	b := &builder{Space: s, name: name, lines: lines, most: most}
 	if n := s.File.Name; len(n) > maxName || strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		b.problem("name", fmt.Sprintf("at most %d bytes that can be printed", maxName), "%.40q names files and rows", n)
 	}
@@ -128,7 +135,9 @@ func Read(name string, data []byte, find Finder) (*Space, error) {
 	b.law()
 	b.conditions()
 	b.unused()
-	b.sample()
+	if most == nil {
+		b.sample()
+	}
 	b.goals()
 	if len(b.problems) > 0 {
 		slices.SortStableFunc(b.problems, func(x, y spec.Problem) int { return cmp.Compare(x.Line, y.Line) })
@@ -522,6 +531,10 @@ func (b *builder) axis(i int, find Finder) {
 		b.ratios(a, at+".log", f.Log)
 	default:
 		seen := map[any]bool{}
+		if float64(len(f.Values)) > b.room() {
+			b.problem(at+".values", "fewer of them", "%d values: must be at most %.0f", len(f.Values), b.room())
+			return
+		}
 		for k, text := range f.Values {
 			at := fmt.Sprintf("%s.values[%d]", at, k)
 			v := read(at, text)
@@ -553,6 +566,10 @@ func (b *builder) axis(i int, find Finder) {
 				}
 			}
 		}
+	}
+	if b.counted += len(a.values); b.most != nil && b.counted > b.most.Values {
+		b.problem(at, "a range without a step, or fewer values", "the axes have more than %d values together", b.most.Values)
+		return
 	}
 	if len(a.targets) > 0 {
 		a.base = b.baseOf(a.targets[0])
@@ -719,8 +736,8 @@ func (b *builder) steps(a *axis, at string, r *Range, read func(at, text string)
 	case !(step > 0):
 		b.problem(at+".step", "", "%s: must be more than 0", r.Step)
 		return
-	case n >= maxValues:
-		b.problem(at+".step", "a larger step", "%.0f values: must be at most %d", n+1, maxValues)
+	case n >= b.room():
+		b.problem(at+".step", "a larger step", "%.0f values: must be at most %.0f", n+1, b.room())
 		return
 	}
 	for i := range int(n) + 1 {
@@ -731,19 +748,31 @@ func (b *builder) steps(a *axis, at string, r *Range, read func(at, text string)
 // maxValues bounds the values of an axis.
 const maxValues = 100_000
 
+// room is how many values the next axis may have.
+func (b *builder) room() float64 {
+	if b.most == nil {
+		return maxValues
+	}
+	return float64(min(maxValues, max(b.most.Values-b.counted, 0)))
+}
+
 // ratios fills in the values of a logarithmic range.
 func (b *builder) ratios(a *axis, at string, l *Log) {
 	if len(b.problems) > 0 || l.Points == 0 && l.Factor == 0 {
 		return
 	}
 	if l.Factor > 0 {
-		if n := math.Log(a.to/a.from) / math.Log(l.Factor); n >= maxValues {
-			b.problem(at+".factor", "a larger factor", "%.0f values: must be at most %d", n+1, maxValues)
+		if n := math.Log(a.to/a.from) / math.Log(l.Factor); n >= b.room() {
+			b.problem(at+".factor", "a larger factor", "%.0f values: must be at most %.0f", n+1, b.room())
 			return
 		}
 		for v := a.from; v <= a.to*(1+1e-12); v *= l.Factor {
 			a.add(v)
 		}
+		return
+	}
+	if float64(l.Points) > b.room() {
+		b.problem(at+".points", "fewer of them", "%d values: must be at most %.0f", l.Points, b.room())
 		return
 	}
 	for i := range l.Points {

@@ -1,0 +1,635 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stratasim/strata/arch"
+	"github.com/stratasim/strata/arch/cost"
+	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/experiments"
+	"github.com/stratasim/strata/experiments/sweep"
+	"github.com/stratasim/strata/sim/spec"
+	"github.com/stratasim/strata/traces/llm"
+)
+
+//go:embed spaces/*.yaml
+var shipped embed.FS
+
+// Spaces lists the names of the search spaces that come with strata.
+func Spaces() []string {
+	files, err := shipped.ReadDir("spaces")
+	if err != nil {
+		panic(err) // they are in the program
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
+	}
+	return names
+}
+
+// SpaceFile returns the text of a space that comes with strata, nil for an unknown name.
+func SpaceFile(name string) []byte {
+	data, err := shipped.ReadFile("spaces/" + name + ".yaml")
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// Bounds of what is remembered of spaces: a space takes some megabytes at most, with the models of its points, and points of a space
+// that differ in more than their model are few.
+const (
+	rememberedSpaces = 32
+	rememberedKinds  = 256
+)
+
+// spaceValues bounds the values that the axes of a space may have together.
+const spaceValues = 20_000
+
+// space is a search space that requests name.
+type space struct {
+	*sweep.Space
+	build       *sweep.Builder
+	id          string // "sha256:" and its hash
+	parameters  []sweep.Parameter
+	places      map[string]int // of parameters by name
+	uses        []string       // columns of results
+	description *answer
+	kinds       *lru[string, *once[*pointKind]]
+}
+
+// pointKind is what points have in common that differ in their model alone.
+type pointKind struct {
+	request request // without a model
+	machine *machine
+	owned   *cost.Estimate // nil where the machine file lacks something for it
+}
+
+// spaces finds search spaces.
+type spaces struct {
+	texts *lru[[sha256.Size]byte, *once[*space]] // by their file
+	ids   *lru[string, *space]
+}
+
+func newSpaces() spaces {
+	return spaces{newLRU[[sha256.Size]byte, *once[*space]](rememberedSpaces), newLRU[string, *space](rememberedSpaces)}
+}
+
+// readSpace reads a request about a search space.
+func (q *request) readSpace(f *fields, v *value) {
+	if v.kind != text && v.kind != object {
+		f.fail(invalid("type", "/space", "", "must be the name of a space or a sweep file as an object, is %s", v.kind))
+		return
+	}
+	q.spaceAt, q.pointAt = v, f.typed("point", object)
+	if q.pointAt == nil {
+		return
+	}
+	if f.has("fidelity") {
+		q.fidelity = f.word("fidelity", eval.Analytic, eval.Event)
+	}
+}
+
+// find returns the space of a request.
+func (r *resolver) space(v *value) (*space, *Error) {
+	data, name := v.raw, "space"
+	if v.kind == text {
+		name = string(v.text)
+		if strings.HasPrefix(name, "sha256:") {
+			if s, ok := r.spaces.ids.get(name); ok {
+				return s, nil
+			}
+			return nil, invalid("unknown-space", "/space", "send the space again, by name or as a whole", "no space %s is known, or it was forgotten", shorten(name))
+		}
+		if data = SpaceFile(name); data == nil {
+			if !r.files {
+				return nil, unknownSpace(name)
+			}
+			var err error
+			switch data, err = experiments.ReadFile(name); {
+			case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\.`):
+				return nil, unknownSpace(name)
+			case err != nil:
+				return nil, invalid("unknown-space", "/space", "known: "+strings.Join(Spaces(), ", ")+"; or a file", "%v", err)
+			}
+		}
+	} else {
+		for i := range v.members {
+			if m := &v.members[i]; string(m.name) == "yaml" {
+				if m.value.kind != text || len(v.members) > 1 {
+					return nil, invalid("type", "/space/yaml", `{"yaml":"name: …"}`, "must be the text of a sweep file, and nothing beside it")
+				}
+				data = m.value.text
+			}
+		}
+	}
+	key := sha256.Sum256(data)
+	e, ok := r.spaces.texts.get(key)
+	if !ok {
+		e = r.spaces.texts.put(key, &once[*space]{}, 1)
+	}
+	e.Do(func() { e.value, e.err = r.newSpace(name, data) })
+	if e.err == nil {
+		r.spaces.ids.put(e.value.id, e.value, 1)
+	}
+	return e.value, e.err
+}
+
+func unknownSpace(name string) *Error {
+	return invalid("unknown-space", "/space", nearest(name, Spaces()), "unknown space %q", shorten(name))
+}
+
+// spaceFinder finds machines and models of spaces.
+type spaceFinder struct{ r *resolver }
+
+func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
+	m, err := f.r.named(name, "/space/arch")
+	if err != nil {
+		return nil, &experiments.Invalid{Field: "arch", Message: err.Message, Hint: err.Hint}
+	}
+	return m, nil
+}
+
+func (f spaceFinder) Model(name string) (*llm.Model, error) {
+	v := value{kind: text, text: []byte(name)}
+	m, err := f.r.model(&v, strconv.Quote(name))
+	if err != nil {
+		return nil, &experiments.Invalid{Field: "model", Message: err.Message, Hint: err.Hint}
+	}
+	return m, nil
+}
+
+// newSpace reads a space.
+func (r *resolver) newSpace(name string, data []byte) (*space, *Error) {
+	is, err := sweep.ReadDescription(name, data, spaceFinder{r}, sweep.Limits{Values: spaceValues})
+	if err != nil {
+		e := invalid("value", "/space", "", "%v", err)
+		var problems *spec.Error
+		if errors.As(err, &problems) && len(problems.Problems) > 0 {
+			first := problems.Problems[0]
+			e.Message, e.Hint = first.Message, first.Hint
+			if first.Line > 0 {
+				e.Message = fmt.Sprintf("line %d: %s", first.Line, e.Message)
+			}
+			if first.Path != "" {
+				e.Path += "/" + strings.NewReplacer(".", "/", "[", "/", "]", "").Replace(shorten(first.Path))
+			}
+			if n := len(problems.Problems) - 1; n > 0 {
+				e.Message += "; and " + plural(n, "problem") + " more"
+			}
+		}
+		return nil, e
+	}
+	s := &space{Space: is, build: sweep.NewBuilder(is), id: "sha256:" + is.Hash(), parameters: is.Describe(), places: map[string]int{}, kinds: newLRU[string, *once[*pointKind]](rememberedKinds)}
+	for i := range s.parameters {
+		s.places[s.parameters[i].Name] = i
+	}
+	s.uses = append(is.Uses(), "chips", "tokens_per_second", "average_watts")
+	s.description = encode(struct {
+		Status Status           `json:"status"`
+		Space  SpaceDescription `json:"space"`
+	}{OK, Describe(is)}, nil)
+	return s, nil
+}
+
+// SpaceDescription is a search space for programs.
+type SpaceDescription struct {
+	Name string `json:"name"`
+	// Hash names the space in later requests.
+	Hash string `json:"hash"`
+	// Points is how many a grid of it has, nil if that has no end.
+	Points      json.RawMessage  `json:"points"`
+	Parameters  []SpaceParameter `json:"parameters"`
+	Constraints []string         `json:"constraints"`
+	Objectives  []SpaceObjective `json:"objectives"`
+	// Columns are the figures that the space defines itself.
+	Columns []string `json:"columns"`
+}
+
+// SpaceParameter is a parameter of a point: it has values, or a range.
+type SpaceParameter struct {
+	Name   string  `json:"name"`
+	Type   string  `json:"type"` // int, float, categorical or bool
+	Values []any   `json:"values,omitempty"`
+	Low    any     `json:"low,omitempty"`
+	High   any     `json:"high,omitempty"`
+	Step   any     `json:"step,omitempty"`
+	Log    *bool   `json:"log,omitempty"`
+	When   string  `json:"when,omitempty"` // without which it has no effect
+}
+
+// SpaceObjective is a figure that the space wants least or most of.
+type SpaceObjective struct {
+	Column string `json:"column"`
+	Goal   string `json:"goal"`
+}
+
+// Describe describes a search space.
+func Describe(s *sweep.Space) SpaceDescription {
+	d := SpaceDescription{Name: s.File.Name, Hash: "sha256:" + s.Hash(), Points: json.RawMessage("null"), Constraints: s.File.Constraints, Columns: s.Columns(), Objectives: []SpaceObjective{}}
+	if n, ok := s.Size(); ok {
+		d.Points = strconv.AppendFloat(nil, n, 'f', 0, 64)
+		if n > 1<<53 {
+			d.Points = strconv.AppendFloat(nil, n, 'g', -1, 64)
+		}
+	}
+	if d.Constraints == nil {
+		d.Constraints = []string{}
+	}
+	for _, o := range s.Goals() {
+		d.Objectives = append(d.Objectives, SpaceObjective{o.Name, o.Direction.String()})
+	}
+	for _, p := range s.Describe() {
+		one := SpaceParameter{Name: p.Name, Type: p.Type, When: p.When}
+		number := func(x float64) any {
+			if p.Type == "int" {
+				return int64(x)
+			}
+			return x
+		}
+		if p.Values != nil {
+			for _, v := range p.Values {
+				one.Values = append(one.Values, v.Any)
+			}
+		} else {
+			one.Low, one.High, one.Log = number(p.Low), number(p.High), &p.Log
+			if p.Step > 0 {
+				one.Step = number(p.Step)
+			}
+		}
+		d.Parameters = append(d.Parameters, one)
+	}
+	return d
+}
+
+// ofSpace answers a request about a search space: what it is, or one point of it.
+func (o *Oracle) ofSpace(ctx context.Context, q *request) (*answer, error) {
+	s, bad := o.resolve.space(q.spaceAt)
+	if bad != nil {
+		return failed(bad), nil
+	}
+	if q.pointAt == nil {
+		return s.description, nil
+	}
+	values, key, bad := s.assign(q.pointAt)
+	if bad != nil {
+		return failed(bad), nil
+	}
+	j := job{model: key, fidelity: q.fidelity}
+	k := j.key()
+	if p, known := o.answers.get(k); known {
+		o.counts.looked(true)
+		return p.answer(), nil
+	}
+	within, cancel := q.withTimeout(ctx)
+	defer cancel()
+	a, err := o.once(within, k, func() (*answer, error) {
+		a, err := o.point(within, s, values, q.fidelity)
+		if err == nil && a.lasting() {
+			p, size := o.pack(a)
+			o.answers.put(k, p, size)
+		}
+		return a, err
+	})
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		a = failed(explain(err, wholeModel, q.member))
+	}
+	return a, nil
+}
+
+// assign reads a point, and returns the texts of its values besides: what the answer hangs on.
+func (s *space) assign(point *value) (values []sweep.Value, key string, bad *Error) {
+	values = make([]sweep.Value, len(s.parameters))
+	for i := range point.members {
+		m := &point.members[i]
+		at, ok := s.places[string(m.name)]
+		switch {
+		case !ok:
+			return nil, "", invalid("unknown-member", pointer("/point", string(m.name)), nearest(string(m.name), s.Axes()), "the space has no parameter %q", shorten(string(m.name)))
+		case values[at].Any != nil:
+			return nil, "", duplicate(pointer("/point", string(m.name)), m.name)
+		case m.value.kind == null:
+			continue // as if it were not there
+		}
+		var given any
+		switch m.value.kind {
+		case text:
+			given = string(m.value.text)
+		case boolean:
+			given = m.value.raw[0] == 't'
+		case number:
+			x, err := strconv.ParseFloat(string(m.value.raw), 64)
+			if err != nil {
+				return nil, "", invalid("range", pointer("/point", string(m.name)), s.parameters[at].Takes(), "%s is too large", shorten(string(m.value.raw)))
+			}
+			given = x
+		}
+		v, err := s.Assign(at, given)
+		if err != nil {
+			code := "range"
+			if _, isNumber := given.(float64); !isNumber {
+				code = "unknown-value"
+			}
+			if given == nil {
+				code = "type"
+			}
+			return nil, "", invalid(code, pointer("/point", string(m.name)), s.parameters[at].Takes(), "%v", err)
+		}
+		values[at] = v
+	}
+	lacks, err := s.SwitchOff(values)
+	switch {
+	case err != nil:
+		return nil, "", &Error{Infeasible, "point", "/point", shorten(err.Error()), ""}
+	case lacks >= 0:
+		p := &s.parameters[lacks]
+		return nil, "", invalid("missing", pointer("/point", p.Name), p.Takes(), "missing: %s", p.Name)
+	}
+	b := make([]byte, 0, 256)
+	b = append(append(b, "space "...), s.id...)
+	for i := range values {
+		if b = append(b, 0); !values[i].Off {
+			b = append(append(b, '='), values[i].Text...)
+		}
+	}
+	return values, string(b), nil
+}
+
+// constraintMark begins the names of figures that are by how much a point misses constraints, which no other figure's name does.
+const constraintMark = "\x01"
+
+// constraint is the text of the constraint that a figure is of.
+func (f *figure) constraint() (string, bool) { return strings.CutPrefix(f.name, constraintMark) }
+
+// constraints appends by how much the point of an answer misses each constraint of its space.
+func (a *answer) constraints(to []byte) []byte {
+	n := len(to)
+	for i := range a.figures {
+		if text, ok := a.figures[i].constraint(); ok {
+			if len(to) > n {
+				to = append(to, ',')
+			}
+			to = appendFloat(append(appendText(to, []byte(text)), ':'), a.figures[i].value)
+		}
+	}
+	return to
+}
+
+// misses notes by how much a point misses constraints.
+func (a *answer) misses(list []sweep.Violation) {
+	for i, v := range list {
+		if !slices.ContainsFunc(list[:i], func(o sweep.Violation) bool { return o.Constraint == v.Constraint }) {
+			a.figures = append(a.figures, figure{constraintMark + v.Constraint, v.By})
+		}
+	}
+}
+
+// columnsMember begins the last member of the answer to a point.
+const columnsMember = `,"columns":{`
+
+// point works a point out, in that fidelity or, for "", in that of its space. Errors are the simulator's.
+func (o *Oracle) point(ctx context.Context, s *space, values []sweep.Value, fidelity string) (*answer, error) {
+	c, err := s.build.Candidate(values)
+	if err != nil {
+		return failed(ofPoint(explain(err, wholeModel, func(string) string { return "/point" }), nil)), nil
+	}
+	kind, bad := s.kindOf(o, c)
+	if bad != nil {
+		return failed(ofPoint(bad, c)), nil
+	}
+	sub := kind.request
+	w := sub.formats(kind.machine, c.Model)
+	c.Known(w.DType, w.WeightDType)
+	early := c.Violations()
+	if i := slices.IndexFunc(early, func(v sweep.Violation) bool { return v.By > 0 }); i >= 0 {
+		a := failed(&Error{Infeasible, "constraint", "/point", "the point does not keep to " + early[i].Constraint, ""})
+		a.misses(early)
+		return a, nil
+	}
+	if fidelity != "" {
+		sub.fidelity = fidelity
+	}
+	var row map[string]any
+	sub.direct = c.Model
+	sub.seen = func(a *eval.Answer) { row = experiments.AnswerColumns(a, s.uses) }
+	a, err := o.evaluate(ctx, &sub)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil {
+		a = failed(sub.explained(err))
+	}
+	if a.err != nil {
+		a = failed(ofPoint(a.err, c))
+		a.misses(early)
+		return a, nil
+	}
+	figures, all := c.Finish(row, kind.owned)
+	members := make([]byte, 0, len(a.members)+64*len(figures)+16)
+	members = append(append(members, a.members...), columnsMember...)
+	for i, f := range figures {
+		if i > 0 {
+			members = append(members, ',')
+		}
+		members = append(appendText(members, []byte(f.Name)), ':')
+		members = appendFloat(members, f.Value)
+	}
+	out := &answer{members: append(members, '}'), figures: a.figures}
+	out.misses(all)
+	return out, nil
+}
+
+// appendFloat appends a finite number as encoding/json writes it.
+func appendFloat(to []byte, x float64) []byte {
+	text, err := json.Marshal(x)
+	if err != nil {
+		panic(err) // figures are finite
+	}
+	return append(to, text...)
+}
+
+// ofPoint turns an error about what a point came to into one about the point: its parameters are as they may be, and what they make
+// cannot be had.
+func ofPoint(e *Error, c *sweep.Candidate) *Error {
+	if e.Code == "timeout" || e.Code == "internal" || e.Code == "cost" {
+		return e
+	}
+	is := *e
+	last := is.Path[strings.LastIndexByte(is.Path, '/')+1:]
+	is.Path = "/point"
+	if c != nil {
+		for _, o := range c.Options {
+			if name := o.Name[strings.LastIndexByte(o.Name, '.')+1:]; o.Axis != "" && name == last {
+				is.Path = pointer("/point", o.Axis)
+			}
+		}
+	}
+	if is.Status == Invalid {
+		is.Status, is.Code = Infeasible, "point"
+	}
+	return &is
+}
+
+// kindOf returns what the point has in common with those that differ in their model alone.
+func (s *space) kindOf(o *Oracle, c *sweep.Candidate) (*pointKind, *Error) {
+	text, bad := explicit(c)
+	if bad != nil {
+		return nil, bad
+	}
+	return find(s.kinds, string(text), func() (*pointKind, *Error) {
+		v, bad := parse(text)
+		if bad != nil {
+			return nil, bad
+		}
+		k := &pointKind{}
+		if bad = readRequest(&v, &k.request); bad != nil {
+			return nil, bad
+		}
+		if k.machine, bad = o.resolve.machine(k.request.archAt, k.request.arch); bad != nil {
+			return nil, bad
+		}
+		if _, err := k.machine.Profile(k.request.framework); err != nil { // hints may be unknown, options may not
+			return nil, invalid("unknown-value", "/runtime", "", "%v", err)
+		}
+		k.owned, _ = cost.Of(k.machine.Machine) // a machine that lacks area or prices has no such figures
+		return k, nil
+	})
+}
+
+// placeholder stands for the model in the request of a point.
+const placeholder = `"of the space"`
+
+// explicit writes a point as a request of its own, with a placeholder for its model.
+func explicit(c *sweep.Candidate) ([]byte, *Error) {
+	phase := "generate"
+	for _, o := range c.Options {
+		if o.Name == "phase" {
+			phase = o.Text
+		}
+	}
+	trains := phase == experiments.Train || phase == experiments.FineTune
+	b := make([]byte, 0, 512)
+	b = append(b, `{"arch":`...)
+	if len(c.Set) == 0 {
+		b = appendText(b, []byte(c.Arch))
+	} else {
+		b = appendText(append(b, `{"base":`...), []byte(c.Arch))
+		b = append(b, `,"set":{`...)
+		for i, path := range slices.Sorted(maps.Keys(c.Set)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendText(append(appendText(b, []byte(path)), ':'), []byte(c.Set[path]))
+		}
+		b = append(b, "}}"...)
+	}
+	b = append(b, `,"model":`+placeholder...)
+	var parallel, lora []byte
+	for _, o := range c.Options {
+		f := experiments.OptionField(o.Name)
+		name, into := o.Name, &b
+		switch {
+		case o.Name == "exact" || o.Name == "ideal":
+			if o.Text == "" || o.Text == "false" {
+				continue
+			}
+			return nil, unsupported("not-simulated", "/space", "leave it out", "estimates have no option %s", o.Name)
+		case (f.OfTraining() && o.Name != "ep") && !trains, // as Options.Normalize
+			trains && slices.Contains([]string{"batch", "prompt", "generate", "arrivals"}, o.Name),
+			o.Name == "generate" && phase != "generate" && phase != "serve",
+			o.Name == "arrivals" && phase != "serve":
+			continue
+		case slices.Contains([]string{"tp", "pp", "ep", "moe_tp", "attn_dp", "exchange", "in_flight", "dp", "cp", "sp", "interleave"}, o.Name):
+			into = &parallel
+		case strings.HasPrefix(o.Name, "lora."):
+			name, into = strings.TrimPrefix(o.Name, "lora."), &lora
+		case o.Name == "runtime":
+			name = "framework"
+		}
+		if o.Text == "" {
+			continue
+		}
+		*into = append(appendText(append(*into, ','), []byte(name)), ':')
+		switch o.Like.(type) {
+		case int64, float64, bool:
+			*into = append(*into, plainNumber(o)...)
+		case []string, []int64:
+			*into = append(*into, '[')
+			for i, word := range strings.Split(o.Text, ",") {
+				if i > 0 {
+					*into = append(*into, ',')
+				}
+				if _, numbers := o.Like.([]int64); numbers {
+					*into = append(*into, strings.TrimSpace(word)...)
+				} else {
+					*into = appendText(*into, []byte(strings.TrimSpace(word)))
+				}
+			}
+			*into = append(*into, ']')
+		default:
+			*into = appendText(*into, []byte(o.Text))
+		}
+	}
+	if parallel != nil {
+		b = append(append(append(b, `,"parallel":{`...), parallel[1:]...), '}')
+	}
+	if lora != nil {
+		b = append(append(append(b, `,"lora":{`...), lora[1:]...), '}')
+	}
+	return append(b, '}'), nil
+}
+
+// plainNumber writes the text of an option as JSON has numbers and truths.
+func plainNumber(o sweep.Setting) string {
+	text := strings.TrimSpace(o.Text)
+	switch o.Like.(type) {
+	case bool:
+		if v, err := strconv.ParseBool(text); err == nil {
+			return strconv.FormatBool(v)
+		}
+	case int64:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return strconv.FormatInt(n, 10)
+		}
+	}
+	if x, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(text, "W")), 64); err == nil {
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return text // it was read as one before
+}
+
+// SpaceRequest writes a point of a space as a request, of the name or hash that X is.
+func SpaceRequest(s *sweep.Space, x string, values []sweep.Value) []byte {
+	b := appendText([]byte(`{"space":`), []byte(x))
+	return append(append(append(b, `,"point":`...), s.Parameters(values)...), '}')
+}
+
+// ExplicitRequest writes a point as a request that names no space, with its model in place as a Hugging Face config.json. It is an
+// error if no family of these is like the model.
+func ExplicitRequest(c *sweep.Candidate) ([]byte, error) {
+	config, err := c.Model.Config()
+	if err != nil {
+		return nil, err
+	}
+	text, bad := explicit(c)
+	if bad != nil {
+		return nil, bad
+	}
+	return bytes.Replace(text, []byte(placeholder), config, 1), nil
+}
+
