@@ -220,14 +220,14 @@ type SpaceDescription struct {
 
 // SpaceParameter is a parameter of a point: it has values, or a range.
 type SpaceParameter struct {
-	Name   string  `json:"name"`
-	Type   string  `json:"type"` // int, float, categorical or bool
-	Values []any   `json:"values,omitempty"`
-	Low    any     `json:"low,omitempty"`
-	High   any     `json:"high,omitempty"`
-	Step   any     `json:"step,omitempty"`
-	Log    *bool   `json:"log,omitempty"`
-	When   string  `json:"when,omitempty"` // without which it has no effect
+	Name   string `json:"name"`
+	Type   string `json:"type"` // int, float, categorical or bool
+	Values []any  `json:"values,omitempty"`
+	Low    any    `json:"low,omitempty"`
+	High   any    `json:"high,omitempty"`
+	Step   any    `json:"step,omitempty"`
+	Log    *bool  `json:"log,omitempty"`
+	When   string `json:"when,omitempty"` // without which it has no effect
 }
 
 // SpaceObjective is a figure that the space wants least or most of.
@@ -632,4 +632,3 @@ func ExplicitRequest(c *sweep.Candidate) ([]byte, error) {
 	}
 	return bytes.Replace(text, []byte(placeholder), config, 1), nil
 }
-

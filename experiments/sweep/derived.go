@@ -114,7 +114,7 @@ func (b *builder) derive() {
 			b.problem(at, "it may use axes, options, other leaves that are computed, and those of the model", "%s: %v", text, err)
 		}
 	}
-	if len(b.problems) == 0 {
+	if b.uses(); len(b.problems) == 0 {
 		b.tryDerived()
 	}
 }

@@ -221,15 +221,23 @@ func (p *Parameter) Takes() string {
 // SwitchOff marks the values of axes whose condition does not hold. lacks is an axis whose condition holds and whose value has not been
 // given: one with neither a text nor Off.
 func (s *Space) SwitchOff(values []Value) (lacks int, err error) {
-	if _, err := s.switchOff(values); err != nil {
-		return -1, err
-	}
-	for i := range values {
-		if !values[i].Off && values[i].Any == nil {
+	absent := func(i int) bool { return !values[i].Off && values[i].Any == nil }
+	for i, a := range s.axes {
+		if a.when == nil && absent(i) {
 			return i, nil
 		}
 	}
-	return -1, nil
+	_, err = s.switchOff(values)
+	var m missing
+	if errors.As(err, &m) { // a condition on an axis that is on
+		if i := slices.IndexFunc(s.axes, func(a *axis) bool { return a.name == m.name }); i >= 0 && absent(i) {
+			return i, nil
+		}
+	}
+	if err != nil {
+		return -1, err
+	}
+	return slices.IndexFunc(values, func(v Value) bool { return !v.Off && v.Any == nil }), nil
 }
 
 // Setting is an option of strata run with its text.

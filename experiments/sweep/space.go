@@ -38,7 +38,8 @@ type Space struct {
 	derived     []*derived // each after those that it needs
 	quality     *quality
 	constraints []*expression
-	inputs      map[string]any // options of the base by name
+	inputs      map[string]any // options of the base by name, and leaves of its model
+	used        map[string]any // those of them that an expression names
 	set         map[string]string
 	machines    map[string]*base
 	models      map[string]*llm.Model
@@ -135,6 +136,7 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 	b.law()
 	b.conditions()
 	b.unused()
+	b.uses()
 	if most == nil {
 		b.sample()
 	}
@@ -865,6 +867,33 @@ func (b *builder) conditions() {
 	}
 }
 
+// uses notes which inputs expressions name.
+func (b *builder) uses() {
+	b.used = map[string]any{}
+	add := func(e *expression) {
+		if e == nil {
+			return
+		}
+		for _, n := range e.uses {
+			if v, ok := b.inputs[n]; ok {
+				b.used[n] = v
+			}
+		}
+	}
+	for _, a := range b.axes {
+		add(a.when)
+	}
+	for _, d := range b.derived {
+		add(d.is)
+	}
+	for _, c := range b.columns {
+		add(c.is)
+	}
+	for _, e := range b.constraints {
+		add(e)
+	}
+}
+
 // stage is when a condition can be told.
 type stage int
 
@@ -1091,7 +1120,7 @@ func (s *Space) given(values []Value) (known map[string]any, texts []string, err
 		if texts[i], err = d.set(known); err != nil {
 			return nil, nil, err
 		}
-		if d.target.kind == 'o' {
+		if _, ok := s.used[d.target.path]; ok && d.target.kind == 'o' {
 			known[d.target.path] = known[d.name]
 		}
 	}
@@ -1100,12 +1129,12 @@ func (s *Space) given(values []Value) (known map[string]any, texts []string, err
 
 // base0 is given without what expressions compute.
 func (s *Space) base0(values []Value) map[string]any {
-	known := make(map[string]any, len(s.inputs)+len(s.axes)+len(s.derived)+8)
-	maps.Copy(known, s.inputs)
+	known := make(map[string]any, len(s.used)+len(s.axes)+len(s.derived)+8)
+	maps.Copy(known, s.used)
 	for k, a := range s.axes {
 		v := values[k].Any
 		for _, t := range a.targets {
-			if _, ok := s.inputs[t.path]; ok && !values[k].Off {
+			if _, ok := s.used[t.path]; ok && !values[k].Off {
 				known[t.path] = v
 			}
 		}
