@@ -53,7 +53,7 @@ func (b *builder) derive() {
 		if d.like == nil {
 			continue
 		}
-		if _, column := b.results[d.name]; !name.MatchString(d.name) || !isName(d.name) || column || by[d.name] != nil || slices.ContainsFunc(b.axes, func(a *axis) bool { return a.name == d.name }) {
+		if _, column := b.results[d.name]; !name.MatchString(d.name) || !isName(d.name) || column && t.path != d.name || by[d.name] != nil || slices.ContainsFunc(b.axes, func(a *axis) bool { return a.name == d.name }) {
 			b.problem(at, "another name of the leaf, as Hugging Face has it or as strata does", "%q would be its name in expressions, and is something else's", d.name)
 			continue
 		}
@@ -137,7 +137,7 @@ func (b *builder) likeOf(at string, t target) any {
 	case int64, float64, bool, string:
 		return v
 	}
-	b.problem(at, "", "%s is a list, which no expression gives", t.path)
+	b.problem(at, "", "%s is a list, which no expression gives", strings.TrimPrefix(at, "derived."))
 	return nil
 }
 
@@ -249,7 +249,7 @@ func (d *derived) set(known map[string]any) (text string, err error) {
 		return bad("%g is too large", v)
 	case whole && n != math.Trunc(n):
 		if _, plain := d.like.(int64); plain {
-			return bad("%g is no whole number: round, floor or ceil makes one of it", v)
+			return bad("%.6g is no whole number: round, floor or ceil makes one of it", v)
 		}
 		n = math.Round(n) // a quantity: the smallest part of its unit
 	case !whole:
@@ -269,13 +269,13 @@ func (d *derived) set(known map[string]any) (text string, err error) {
 
 // needed are the leaves that a part of a model cannot do without.
 var needed = []struct {
-	part, is string
-	has      func(*llm.Model) bool
-	leaves   []string
+	part, not string
+	has       func(*llm.Model) bool
+	leaves    []string
 }{
-	{"moe", "a mixture of experts", func(m *llm.Model) bool { return m.MoE != nil }, []string{"moe.experts", "moe.top_k", "moe.ffn"}},
-	{"mla", "latent attention", func(m *llm.Model) bool { return m.MLA != nil }, []string{"mla.kv_rank", "mla.nope", "mla.rope", "mla.v"}},
-	{"patches", "patches of images", func(m *llm.Model) bool { return m.Patches != nil }, []string{"patches.size", "patches.channels"}},
+	{"moe", "is no mixture of experts", func(m *llm.Model) bool { return m.MoE != nil }, []string{"moe.experts", "moe.top_k", "moe.ffn"}},
+	{"mla", "has no latent attention", func(m *llm.Model) bool { return m.MLA != nil }, []string{"mla.kv_rank", "mla.nope", "mla.rope", "mla.v"}},
+	{"patches", "has no patches of images", func(m *llm.Model) bool { return m.Patches != nil }, []string{"patches.size", "patches.channels"}},
 }
 
 // parts complains about leaves of a part that a model does not have, where others of it are missing.
@@ -320,7 +320,7 @@ func (b *builder) parts() {
 				}
 			}
 			if len(lacks) > 0 {
-				b.problem(given[first], fmt.Sprintf("give it %s too, or start from a model that has them", strings.Join(lacks, ", ")), "%s has no %s", name, n.is)
+				b.problem(given[first], fmt.Sprintf("give it %s too, or start from a model that has them", strings.Join(lacks, ", ")), "%s %s", name, n.not)
 			}
 		}
 	}
