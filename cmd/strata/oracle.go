@@ -6,10 +6,10 @@ import "github.com/spf13/cobra"
 func newOracle() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "oracle",
-		Short: "The cost oracle for searches: over HTTP",
+		Short: "The cost oracle for searches: over HTTP, search spaces, tables of operators",
 		Long: `The cost oracle answers what strata estimate answers, to programs that ask by the thousand: over HTTP, to many
-clients at a time. docs/oracle.md describes it.`,
+clients at a time. docs/oracle.md describes it, docs/spaces.md search spaces and tables of operators.`,
 	}
-	c.AddCommand(newOracleServe())
+	c.AddCommand(newOracleServe(), newOracleSpace(), newOracleLUT())
 	return family(c)
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +106,7 @@ func (q *request) readSpace(f *fields, v *value) {
 
 // find returns the space of a request.
 func (r *resolver) space(v *value) (*space, *Error) {
-	data, name := v.raw, "space"
+	data, name, dir := v.raw, "space", ""
 	if v.kind == text {
 		name = string(v.text)
 		if strings.HasPrefix(name, "sha256:") {
@@ -117,6 +119,7 @@ func (r *resolver) space(v *value) (*space, *Error) {
 			if !r.files {
 				return nil, unknownSpace(name)
 			}
+			dir = filepath.Dir(name)
 			var err error
 			switch data, err = experiments.ReadFile(name); {
 			case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\.`):
@@ -135,12 +138,12 @@ func (r *resolver) space(v *value) (*space, *Error) {
 			}
 		}
 	}
-	key := sha256.Sum256(data)
+	key := sha256.Sum256(append([]byte(dir+"\x00"), data...))
 	e, ok := r.spaces.texts.get(key)
 	if !ok {
 		e = r.spaces.texts.put(key, &once[*space]{}, 1)
 	}
-	e.Do(func() { e.value, e.err = r.newSpace(name, data) })
+	e.Do(func() { e.value, e.err = r.newSpace(name, dir, data) })
 	if e.err == nil {
 		r.spaces.ids.put(e.value.id, e.value, 1)
 	}
@@ -151,11 +154,28 @@ func unknownSpace(name string) *Error {
 	return invalid("unknown-space", "/space", nearest(name, Spaces()), "unknown space %q", shorten(name))
 }
 
-// spaceFinder finds machines and models of spaces.
-type spaceFinder struct{ r *resolver }
+// spaceFinder finds machines and models of spaces, files first beside that of the space.
+type spaceFinder struct {
+	r   *resolver
+	dir string // "" for a space that is no file
+}
+
+func (f spaceFinder) beside(name string) string {
+	if f.dir != "" && !filepath.IsAbs(name) {
+		if at := filepath.Join(f.dir, name); exists(at) {
+			return at
+		}
+	}
+	return name
+}
+
+func exists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
 
 func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
-	m, err := f.r.named(name, "/space/arch")
+	m, err := f.r.named(f.beside(name), "/space/arch")
 	if err != nil {
 		return nil, &experiments.Invalid{Field: "arch", Message: err.Message, Hint: err.Hint}
 	}
@@ -163,6 +183,7 @@ func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
 }
 
 func (f spaceFinder) Model(name string) (*llm.Model, error) {
+	name = f.beside(name)
 	v := value{kind: text, text: []byte(name)}
 	m, err := f.r.model(&v, strconv.Quote(name))
 	if err != nil {
@@ -171,9 +192,15 @@ func (f spaceFinder) Model(name string) (*llm.Model, error) {
 	return m, nil
 }
 
+// ReadSpace reads a search space as requests have it: it draws no sample, and its axes have at most 20000 values together. The error is of
+// type *spec.Error.
+func ReadSpace(name string, data []byte, find sweep.Finder) (*sweep.Space, error) {
+	return sweep.ReadDescription(name, data, find, sweep.Limits{Values: spaceValues})
+}
+
 // newSpace reads a space.
-func (r *resolver) newSpace(name string, data []byte) (*space, *Error) {
-	is, err := sweep.ReadDescription(name, data, spaceFinder{r}, sweep.Limits{Values: spaceValues})
+func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
+	is, err := ReadSpace(name, data, spaceFinder{r, dir})
 	if err != nil {
 		e := invalid("value", "/space", "", "%v", err)
 		var problems *spec.Error
@@ -192,10 +219,8 @@ func (r *resolver) newSpace(name string, data []byte) (*space, *Error) {
 		}
 		return nil, e
 	}
-	s := &space{Space: is, build: sweep.NewBuilder(is), id: "sha256:" + is.Hash(), parameters: is.Describe(), places: map[string]int{}, kinds: newLRU[string, *once[*pointKind]](rememberedKinds)}
-	for i := range s.parameters {
-		s.places[s.parameters[i].Name] = i
-	}
+	s := placed(is)
+	s.build, s.id, s.kinds = sweep.NewBuilder(is), "sha256:"+is.Hash(), newLRU[string, *once[*pointKind]](rememberedKinds)
 	s.uses = append(is.Uses(), "chips", "tokens_per_second", "average_watts")
 	s.description = encode(struct {
 		Status Status           `json:"status"`
@@ -613,9 +638,32 @@ func plainNumber(o sweep.Setting) string {
 	return text // it was read as one before
 }
 
-// SpaceRequest writes a point of a space as a request, of the name or hash that X is.
-func SpaceRequest(s *sweep.Space, x string, values []sweep.Value) []byte {
-	b := appendText([]byte(`{"space":`), []byte(x))
+// ReadPoint reads a point of a space, a JSON object, as requests have it.
+func ReadPoint(s *sweep.Space, point []byte) ([]sweep.Value, *Error) {
+	v, bad := parse(point)
+	if bad == nil && v.kind != object {
+		bad = invalid("type", "", "", "must be an object, is %s", v.kind)
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	values, _, bad := placed(s).assign(&v)
+	return values, bad
+}
+
+// placed is a space whose parameters can be found by name.
+func placed(is *sweep.Space) *space {
+	s := &space{Space: is, parameters: is.Describe(), places: map[string]int{}}
+	for i := range s.parameters {
+		s.places[s.parameters[i].Name] = i
+	}
+	return s
+}
+
+// SpaceRequest writes a point of a space as a request with that id, of the space with that name, file or hash.
+func SpaceRequest(s *sweep.Space, id, name string, values []sweep.Value) []byte {
+	b := appendText([]byte(`{"id":`), []byte(id))
+	b = appendText(append(b, `,"space":`...), []byte(name))
 	return append(append(append(b, `,"point":`...), s.Parameters(values)...), '}')
 }
 

@@ -367,7 +367,7 @@ func BenchmarkSpacePoint(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		point := string(oracle.SpaceRequest(s, "llama-like", values))
+		point := string(oracle.SpaceRequest(s, "1", "llama-like", values))
 		lines[0] = append(lines[0], string(explicit))
 		lines[1] = append(lines[1], point)
 		if i == 0 {

@@ -13,7 +13,6 @@ import (
 	"github.com/stratasim/strata/arch/cost"
 	"github.com/stratasim/strata/experiments"
 	"github.com/stratasim/strata/experiments/pareto"
-	"github.com/stratasim/strata/experiments/search"
 	"github.com/stratasim/strata/sim/units"
 	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
@@ -90,7 +89,7 @@ func (s *Space) Size() (points float64, ok bool) {
 	return points, true
 }
 
-// Objectives are what the file wants least or most of.
+// Goals are what the file wants least or most of.
 func (s *Space) Goals() []pareto.Objective { return s.objectives }
 
 // Columns are the names of figures that the file defines.
@@ -122,7 +121,7 @@ func (s *Space) Sample(seed uint64, n int) [][]Value {
 			if _, err := s.switchOff(values); err != nil {
 				continue
 			}
-			if c, err := b.Candidate(values); err == nil && c.Feasible() && len(list) < n {
+			if c, err := b.Candidate(values); err == nil && b.machined(c) && c.Feasible() && len(list) < n {
 				list = append(list, values)
 			}
 		}
@@ -130,7 +129,24 @@ func (s *Space) Sample(seed uint64, n int) [][]Value {
 	return list
 }
 
-var _ search.Candidate // of which valuesOf is
+// machined tells a candidate the formats that it has on its machine; not ok if there is no such machine.
+func (b *Builder) machined(c *Candidate) bool {
+	m := b.machine(c.Arch, c.Set)
+	if m.err != nil {
+		return false
+	}
+	p := experiments.Point{Machine: m.machine, Model: c.Model}
+	for _, o := range c.Options {
+		switch o.Name {
+		case "dtype":
+			p.DType = o.Text
+		case "weight_dtype":
+			p.WeightDType = o.Text
+		}
+	}
+	c.Known(p.Formats())
+	return true
+}
 
 // Assign reads one axis of a point: a float64 with its text, a string or a bool. The error says what it takes.
 func (s *Space) Assign(axis int, given any) (Value, error) {
@@ -192,6 +208,14 @@ func (s *Space) Assign(axis int, given any) (Value, error) {
 
 // nearEnough is by how much of itself a number may differ from a value: what sums of steps lose.
 const nearEnough = 1e-9
+
+// Written is a value of an axis for people, with its unit.
+func (s *Space) Written(axis int, v Value) string {
+	if v.Off {
+		return "-"
+	}
+	return v.Text
+}
 
 // Takes says in short what an axis takes.
 func (p *Parameter) Takes() string {
