@@ -54,25 +54,25 @@ strata oracle space llama-like --yaml > mine.yaml`,
 	return c
 }
 
-// readSpace reads a space that comes with strata, or a sweep file.
-func readSpace(name string) (*sweep.Space, []byte, error) {
+// readSpace reads a space that comes with strata, or a sweep file, with that machine in place of its own if it is not "".
+func readSpace(name, machine string) (*sweep.Space, []byte, error) {
 	data, find := oracle.SpaceFile(name), besideFile{}
 	if data == nil {
 		var err error
 		data, err = experiments.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\.`) {
-			hint := "known: " + strings.Join(oracle.Spaces(), ", ") + "; a sweep file works too"
+			hint := "known: " + strings.Join(oracle.Spaces(), ", ") + ", or a sweep file"
 			if near := spec.Suggest(name, oracle.Spaces()); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			return nil, nil, &experiments.Invalid{Field: "space", Message: fmt.Sprintf("unknown space %q", shorten(name)), Hint: hint}
+			return nil, nil, badInput{fmt.Errorf("unknown space %q (%s)", shorten(name), hint)}
 		}
 		if err != nil {
 			return nil, nil, badInput{err}
 		}
 		find = besideFile{filepath.Dir(name)}
 	}
-	s, err := oracle.ReadSpace(name, data, find)
+	s, err := oracle.ReadSpace(name, data, find, machine)
 	return s, data, inputError(err)
 }
 
@@ -93,7 +93,7 @@ func (f *oracleSpace) run(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return f.list(c)
 	}
-	s, text, err := readSpace(args[0])
+	s, text, err := readSpace(args[0], "")
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (f *oracleSpace) list(c *cobra.Command) error {
 	t := report.Table{Columns: []report.Column{{Title: "name", Name: "name"}, {Title: "points", Name: "points", Right: true}, {Title: "parameters", Name: "parameters", Right: true},
 		{Title: "machine", Name: "arch"}, {Title: "model", Name: "model"}, {Title: "description", Name: "description", Max: 72}}}
 	for _, name := range oracle.Spaces() {
-		s, _, err := readSpace(name)
+		s, _, err := readSpace(name, "")
 		if err != nil {
 			return err
 		}

@@ -192,15 +192,15 @@ func (f spaceFinder) Model(name string) (*llm.Model, error) {
 	return m, nil
 }
 
-// ReadSpace reads a search space as requests have it: it draws no sample, and its axes have at most 20000 values together. The error is of
-// type *spec.Error.
-func ReadSpace(name string, data []byte, find sweep.Finder) (*sweep.Space, error) {
-	return sweep.ReadDescription(name, data, find, sweep.Limits{Values: spaceValues})
+// ReadSpace reads a search space as requests have it: it draws no sample, and its axes have at most 20000 values together. A machine that is
+// not "" takes the place of the file's. The error is of type *spec.Error.
+func ReadSpace(name string, data []byte, find sweep.Finder, machine string) (*sweep.Space, error) {
+	return sweep.ReadDescription(name, data, find, sweep.Limits{Values: spaceValues, Arch: machine})
 }
 
 // newSpace reads a space.
 func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
-	is, err := ReadSpace(name, data, spaceFinder{r, dir})
+	is, err := ReadSpace(name, data, spaceFinder{r, dir}, "")
 	if err != nil {
 		e := invalid("value", "/space", "", "%v", err)
 		var problems *spec.Error

@@ -478,9 +478,35 @@ func (e *expression) signed(values map[string]any) float64 {
 type Limits struct {
 	// Values is how many values all axes may have together.
 	Values int
+	// Arch, if not "", takes the place of the machine of the file.
+	Arch string
 }
 
 // ReadDescription is Read for a file of which no points are asked by their numbers: it draws no sample.
 func ReadDescription(name string, data []byte, find Finder, most Limits) (*Space, error) {
 	return readSpace(name, data, find, &most)
+}
+
+// Values are what an axis takes, nil for any number of a range.
+func (s *Space) Values(axis int) []Value { return s.axes[axis].values }
+
+// Fixed names the axes, and the leaves that expressions compute, that change anything but leaves of the model.
+func (s *Space) Fixed() []string {
+	var list []string
+	for _, a := range s.axes {
+		if slices.ContainsFunc(a.targets, func(t target) bool { return t.kind != 'f' }) {
+			list = append(list, "axis "+a.name)
+		}
+	}
+	for _, d := range s.derived {
+		if d.target.kind != 'f' {
+			list = append(list, "derived "+d.path)
+		}
+	}
+	return list
+}
+
+// IsLayers reports whether an axis is the number of layers of the model.
+func (s *Space) IsLayers(axis int) bool {
+	return slices.ContainsFunc(s.axes[axis].targets, func(t target) bool { return t.kind == 'f' && t.path == "layers" })
 }

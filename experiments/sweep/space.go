@@ -124,6 +124,11 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 		return nil, quotes(data, err)
 	}
 	b := &builder{Space: s, name: name, lines: lines, most: most}
+	if most != nil && most.Arch != "" {
+		if s.File.Arch = most.Arch; slices.ContainsFunc(s.File.Axes, func(a Axis) bool { return a.Path == "arch" }) {
+			b.problem("axes", "leave one of them out", "an axis has machines, and another is asked for: %s", most.Arch)
+		}
+	}
 	if n := s.File.Name; len(n) > maxName || strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		b.problem("name", fmt.Sprintf("at most %d bytes that can be printed", maxName), "%.40q names files and rows", n)
 	}

@@ -31,7 +31,7 @@ func (m Model) Config() ([]byte, error) {
 			return text, nil
 		}
 	}
-	return nil, fmt.Errorf("%s as a config.json: no family of transformers with its combination of parts is %w", m.Name, ErrUnsupported)
+	return nil, fmt.Errorf("%s as a config.json: no family of transformers is like it: %w", m.Name, ErrUnsupported)
 }
 
 // torchTypes are the names of number formats in a config.json.
