@@ -128,7 +128,7 @@ func showLUT(w io.Writer, l *oracle.LUT, name string, style report.Style) error 
 		page.Linef("  %d points were not answered: they do not fit, or cannot be", a.Unfit)
 	}
 	if l.Missing > 0 {
-		page.Linef("  %d combinations of parameters are of no model", l.Missing)
+		page.Linef("  %d combinations of parameters are of no model that can be run", l.Missing)
 	}
 	return page.Write(w)
 }

@@ -406,19 +406,26 @@ func keyOf(k [2]string, values []sweep.Value, hangs []bool) string {
 // rows times models until every combination that an operator hangs on has its row.
 func (t *tabulator) rows(lut *LUT, bases [][]sweep.Value, hangs map[[2]string][]bool, how LUTOptions) (map[string]*LUTRow, error) {
 	list := families(hangs)
-	total, models := 0.0, 0.0
+	total, models, largest := 0.0, 0.0, [2]string{}
 	for _, k := range list {
 		n := 1.0
-		var of []string
 		for p, h := range hangs[k] {
 			if h {
 				n *= float64(len(t.s.Values(p)))
+			}
+		}
+		if total += n; n > models {
+			models, largest = n, k
+		}
+	}
+	if total > float64(how.Rows) {
+		var of []string
+		for p, h := range hangs[largest] {
+			if h {
 				of = append(of, t.s.parameters[p].Name)
 			}
 		}
-		if total, models = total+n, max(models, n); total > float64(how.Rows) {
-			return nil, &Error{Invalid, "too-large", "/space", fmt.Sprintf("the table has more than %d rows: %s alone hangs on %s, %.0f combinations", how.Rows, k[0], strings.Join(of, ", "), n), "fewer values of those parameters"}
-		}
+		return nil, &Error{Invalid, "too-large", "/space", fmt.Sprintf("the table would have %.0f rows, at most %d are allowed: %s alone has %.0f, for each combination of %s", total, how.Rows, largest[0], models, strings.Join(of, ", ")), "fewer values of those parameters"}
 	}
 	// Those with most combinations first: their models have rows for the others too.
 	slices.SortStableFunc(list, func(a, b [2]string) int { return t.combinations(hangs[b]) - t.combinations(hangs[a]) })

@@ -404,3 +404,11 @@ func BenchmarkSpacePoint(b *testing.B) {
 		})
 	}
 }
+
+// replaced replaces a part of a text that must be there.
+func replaced(text, from, to string) string {
+	if !strings.Contains(text, from) {
+		panic("no " + from)
+	}
+	return strings.ReplaceAll(text, from, to)
+}
