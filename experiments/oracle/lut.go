@@ -118,12 +118,12 @@ func (o *Oracle) LUT(ctx context.Context, is *sweep.Space, how LUTOptions) (*LUT
 	if len(bases) == 0 {
 		return nil, &Error{Infeasible, "constraint", "/space", "no feasible point was found", ""}
 	}
-	hangs, err := t.dependencies(bases)
-	if err != nil {
-		return nil, err
-	}
 	lut := &LUT{Space: is.File.Name, Hash: "sha256:" + is.Hash(), Arch: is.File.Arch, Model: is.File.Model, Parameters: is.Axes(), TP: 1}
 	if err := lut.head(t, bases[0]); err != nil {
+		return nil, err
+	}
+	hangs, err := t.dependencies(bases)
+	if err != nil {
 		return nil, err
 	}
 	rows, err := t.rows(lut, bases, hangs, how)
