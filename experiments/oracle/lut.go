@@ -209,9 +209,12 @@ func (t *tabulator) time(values []sweep.Value) (*timedModel, error) {
 			m.ops[k] = sum
 		}
 	}
-	a, err := t.o.compute(t.ctx, &q)
-	if err != nil {
+	a, err := t.o.evaluate(t.ctx, &q)
+	if err != nil && t.ctx.Err() != nil {
 		return nil, err
+	}
+	if err != nil {
+		a = failed(q.explained(err))
 	}
 	if a.err != nil {
 		if a.err.Status == Failed {
