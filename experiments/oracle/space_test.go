@@ -235,7 +235,7 @@ func TestPointErrors(t *testing.T) {
 		{`{"space":{"name":"x","arch":"h100","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}]}}`, `invalid value /space/arch *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","range":{"from":"1","to":"90000","step":"1"}}]}}`, `invalid value /space/axes/0/range/step *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"exact":"true"},"axes":[{"path":"batch","values":["1"]}]},"point":{"batch":1}}`, `unsupported not-simulated /point estimates have no option exact; leave it out`},
-		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has `},
+		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has none`},
 	} {
 		a := askFor(t, o, tt.line)
 		got := ""
@@ -264,6 +264,11 @@ func TestPointErrors(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("violations %v", v["violations"])
+	}
+	// Chosen figures come with the columns of the space.
+	m := askFor(t, o, `{"space":`+space+`,"point":{`+point+`},"metrics":["mfu"]}`)
+	if m["mfu"] != v["mfu"] || m["seconds"] != nil || m["columns"].(map[string]any)["edp"] == nil || len(m["violations"].(map[string]any)) != 3 {
+		t.Errorf("metrics: %v", m)
 	}
 	c := v["columns"].(map[string]any)
 	if c["edp"] != v["joules"].(float64)*v["seconds"].(float64) || c["odd"] != nil || c["area_mm2"] == nil {
