@@ -141,7 +141,11 @@ func (f *oracleSpace) drawn(s *sweep.Space) ([][]sweep.Value, error) {
 	if f.point != "" {
 		values, bad := oracle.ReadPoint(s, []byte(f.point))
 		if bad != nil {
-			return nil, &experiments.Invalid{Field: "point", Message: strings.TrimPrefix(bad.Path, "/point/") + ": " + bad.Message, Hint: bad.Hint}
+			message := bad.Message
+			if name, ok := strings.CutPrefix(bad.Path, "/point/"); ok {
+				message = name + ": " + message
+			}
+			return nil, &experiments.Invalid{Field: "point", Message: message, Hint: bad.Hint}
 		}
 		return [][]sweep.Value{values}, nil
 	}
