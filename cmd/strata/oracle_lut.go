@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -133,7 +134,14 @@ func showLUT(w io.Writer, l *oracle.LUT, name string, style report.Style) error 
 	return page.Write(w)
 }
 
-func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }
+// percent writes a share; what rounding leaves is 0.
+func percent(x float64) string {
+	const rounding = 1e-12
+	if math.Abs(x) < rounding {
+		x = 0
+	}
+	return fmt.Sprintf("%.3g %%", 100*x)
+}
 
 // headOf is what a table says of itself, in order.
 func headOf(l *oracle.LUT) [][2]any {
@@ -176,7 +184,7 @@ func writeLUT(w io.Writer, l *oracle.LUT) error {
 			}
 		}
 		number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-		_ = t.Write(append(row, r.Shape, r.DType, fmt.Sprint(l.TP), number(r.Seconds), number(r.Joules), number(r.Bytes)))
+		_ = t.Write(append(row, r.Shape, r.DType, fmt.Sprint(l.TP), number(r.Seconds), number(r.Joules), strconv.FormatFloat(r.Bytes, 'f', -1, 64)))
 	}
 	t.Flush()
 	return t.Error()

@@ -258,7 +258,7 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 			k := [2]string{op.Name, r.Phase.String()}
 			f := by[k]
 			if f == nil {
-				f = &found{text: shapeText(op), dtype: op.DType.String()}
+				f = &found{text: shapeText(op, r.Past), dtype: op.DType.String()}
 				if op.WeightDType != op.DType && op.Kind == traces.Gemm {
 					f.dtype += "×" + op.WeightDType.String()
 				}
@@ -300,11 +300,11 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 	return shapes, nil
 }
 
-// shapeText writes the dimensions of an operator.
-func shapeText(op *traces.Op) string {
+// shapeText writes the dimensions of an operator, that of the first step of a run after so many cached tokens.
+func shapeText(op *traces.Op, past int64) string {
 	switch {
 	case op.Kind == traces.Attention:
-		return fmt.Sprintf("batch %d, heads %d/%d of %d, %d new after %d", op.Batch, op.Heads, op.KVHeads, op.HeadDim, op.QLen, op.Past)
+		return fmt.Sprintf("batch %d, heads %d/%d of %d, %d new after %d", op.Batch, op.Heads, op.KVHeads, op.HeadDim, op.QLen, op.Past+past)
 	case op.Kind == traces.MoE:
 		return fmt.Sprintf("%d tokens, %d to %d, %d of %d experts", op.M, op.K, op.N, op.TopK, op.Experts)
 	case op.M > 0 && op.N > 0 && op.K > 0:

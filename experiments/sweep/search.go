@@ -348,7 +348,8 @@ func (s *Space) Best(ctx context.Context, db *store.Store) (*Best, error) {
 	}
 	seen := map[string]bool{}
 	for _, i := range front {
-		if at := of[i].Parameters; !seen[at] { // asked for again
+		// Asked for again, or with other parameters that come to the same model, such as ratios that are rounded.
+		if at := fmt.Sprint(of[i].Key, of[i].Values); !seen[at] {
 			seen[at] = true
 			b.Front = append(b.Front, of[i])
 		}
