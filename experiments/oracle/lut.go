@@ -281,10 +281,12 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 		var s opShape
 		for i, name := range strings.Split(k[0], "+") {
 			f := by[[2]string{name, k[1]}]
-			if f == nil { // what the planner adds, such as a collective: by the work that it does
-				calls := max(op.Calls, 1)
-				s.key += fmt.Sprintf("\x00%s %d %d", name, op.Ops/calls, op.Bytes/calls)
-				s.perLayer = s.perLayer || op.Calls > 1
+			if f == nil { // a part of an operator, or what the planner adds behind it: out.all-reduce
+				of, _, _ := strings.Cut(name, ".")
+				f = by[[2]string{of, k[1]}]
+			}
+			if f == nil { // what goes with steps, such as the host's: by the time of a call
+				s.key += fmt.Sprintf("\x00%s %.12g", name, op.Seconds/float64(max(op.Calls, 1)))
 				continue
 			}
 			s.key += "\x00" + strings.Join(f.keys, "\x00")

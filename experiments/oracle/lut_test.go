@@ -39,7 +39,7 @@ func tableOf(t *testing.T, fidelity string, how oracle.LUTOptions) (*spaces.Spac
 // Whoever adds up the rows of a point has its time, within the error that the table states, and that is what comes of doing so for the
 // points that it was worked out from.
 func TestTableAddsUp(t *testing.T) {
-	for _, fidelity := range []string{"analytic", "event"} {
+	for _, fidelity := range []string{"analytic", "event", "analytic, tp: 2, runtime: vllm"} {
 		s, lut, err := tableOf(t, fidelity, oracle.LUTOptions{Samples: 12, Seed: 3})
 		if err != nil {
 			t.Fatal(err)
@@ -85,9 +85,12 @@ func TestTableAddsUp(t *testing.T) {
 
 // Rows hang on what their shapes hang on: no row for the depth, one of attention for each number of heads and groups.
 func TestTableRows(t *testing.T) {
-	_, lut, err := tableOf(t, "analytic", oracle.LUTOptions{Samples: 2})
+	_, lut, err := tableOf(t, "analytic, tp: 2, runtime: vllm", oracle.LUTOptions{Samples: 2})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if lut.TP != 2 {
+		t.Errorf("tp %d", lut.TP)
 	}
 	count := map[string]int{}
 	for _, r := range lut.Rows {
@@ -95,14 +98,14 @@ func TestTableRows(t *testing.T) {
 		if r.Values[0] != nil {
 			t.Errorf("%s hangs on the depth", r.Op)
 		}
-		if !(r.Seconds > 0) || !(r.Joules > 0) || r.Shape == "" || r.DType != "bf16" {
+		if host := r.Op == "framework step"; !(r.Seconds > 0) || !(r.Joules > 0) || !host && (r.Shape == "" || r.DType != "bf16") {
 			t.Errorf("%+v", r)
 		}
-		if once := slices.Contains([]string{"embedding", "final_norm", "lm_head"}, r.Op); once == r.PerLayer {
+		if once := slices.Contains([]string{"embedding", "final_norm", "lm_head", "embedding.all-reduce", "lm_head.all-gather", "framework step"}, r.Op); once == r.PerLayer {
 			t.Errorf("%s per layer: %t", r.Op, r.PerLayer)
 		}
 	}
-	for op, want := range map[string]int{"attention decode": 4, "attention prefill": 4, "gate_up decode": 4, "attn_norm prefill": 2, "embedding decode": 2, "qkv decode": 4} {
+	for op, want := range map[string]int{"attention decode": 4, "attention prefill": 4, "gate_up decode": 4, "attn_norm prefill": 2, "embedding decode": 2, "qkv decode": 4, "framework step decode": 1, "out.all-reduce decode": 2} {
 		if count[op] != want {
 			t.Errorf("%d rows of %s, want %d", count[op], op, want)
 		}

@@ -321,6 +321,23 @@ func TestDrawnPointsAreNeverInvalid(t *testing.T) {
 	})
 }
 
+// Points of a batch that are worked on together, of a space that nobody asked about before, have the answers that they have one by one.
+func TestPointsTogether(t *testing.T) {
+	s, err := spaces.Read("", oracle.SpaceFile("llama-like"), byName{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, all := oracle.New(oracle.Options{}), oracle.New(oracle.Options{Workers: 8})
+	var lines, want []string
+	for i, values := range s.Sample(11, 24) {
+		lines = append(lines, string(oracle.SpaceRequest(s, fmt.Sprint(i), "llama-like", values)))
+		want = append(want, answer(t, one, lines[i]))
+	}
+	if got := answer(t, all, "["+strings.Join(lines, ",")+"]"); got != "["+strings.Join(want, ",")+"]" {
+		t.Errorf("%.300s\nis not\n%.300s", got, want)
+	}
+}
+
 // FuzzSpace: whatever a space or a point is, there is an answer with a status that is no fault.
 func FuzzSpace(f *testing.F) {
 	small, _ := json.Marshal(smallSpace)

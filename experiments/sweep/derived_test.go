@@ -210,12 +210,16 @@ func TestLaws(t *testing.T) {
 		}
 	}
 	bert, err := llm.Preset("bert-base")
-	if err == nil {
-		if _, _, ok := laws[0].Loss(&bert, 1e9); ok {
-			t.Error("an encoder has a loss")
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
-	gpt2, _ := llm.Preset("gpt2-xl")
+	if _, _, ok := laws[0].Loss(&bert, 1e9); ok {
+		t.Error("an encoder has a loss")
+	}
+	gpt2, err := llm.Preset("gpt2-xl")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n := gpt2.NonEmbeddingParameters(); n != gpt2.Parameters()-(50257+1024)*1600 {
 		t.Errorf("without embeddings gpt2-xl has %d parameters", n)
 	}

@@ -799,6 +799,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(killed))
 	f.Add([]byte(joint))
+	f.Add([]byte(derivedSpace))
 	f.Add([]byte("name: x\narch: h100-sxm\nmodel: llama2-7b\naxes:\n  - {path: batch, log: {from: 1, to: 1000, points: 4}, when: 'tp > 1 and \"a\" in [\"a\"]'}\nsampler: {kind: halton, points: 3, seed: 9}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Read("fuzz.yaml", data, byName{})
