@@ -235,6 +235,8 @@ func TestPointErrors(t *testing.T) {
 		{`{"space":{"name":"x","arch":"h100","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}]}}`, `invalid value /space/arch *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","range":{"from":"1","to":"90000","step":"1"}}]}}`, `invalid value /space/axes/0/range/step *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"exact":"true"},"axes":[{"path":"batch","values":["1"]}]},"point":{"batch":1}}`, `unsupported not-simulated /point estimates have no option exact; leave it out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"columns":{"a":"sum(1..999999)"}}}`, `invalid value /space/columns/a line 1: sum(1..999999): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"constraints":["all([1, 2], # < batch)"]}}`, `invalid value /space/constraints/0 line 1: all([1, 2], # < batch): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
 		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has none`},
 	} {
 		a := askFor(t, o, tt.line)

@@ -199,6 +199,9 @@ func (b *builder) tryDerived() {
 	failed := map[*derived]error{}
 	good := map[*derived]bool{}
 	for _, c := range points {
+		if !slices.ContainsFunc(b.derived, func(d *derived) bool { return !good[d] }) {
+			return
+		}
 		values := b.valuesOf(c)
 		if _, err := b.switchOff(values); err != nil {
 			continue

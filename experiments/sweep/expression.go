@@ -76,6 +76,23 @@ func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	return e, nil
 }
 
+// loops reports whether an expression has a range or goes over the elements of a list: how long it takes is not bounded by its length.
+func loops(text string) (found bool) {
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return false // it is complained about elsewhere
+	}
+	ast.Walk(&tree.Node, visit(func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.PredicateNode:
+			found = true
+		case *ast.BinaryNode:
+			found = found || n.Operator == ".."
+		}
+	}))
+	return found
+}
+
 // isName reports whether expressions take a word for a name: true, in and the like have a meaning of their own.
 func isName(word string) bool {
 	tree, err := parser.Parse(word)

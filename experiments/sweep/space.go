@@ -136,6 +136,9 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 	for i := range s.File.Axes {
 		b.axis(i, find)
 	}
+	if most != nil {
+		b.noLoops()
+	}
 	b.derive()
 	b.parts()
 	b.law()
@@ -868,6 +871,29 @@ func (b *builder) conditions() {
 			b.problem(at, "leave it out, or name an axis, an option or a column of results", "%s: is the same for all points", text)
 		default:
 			b.constraints = append(b.constraints, e)
+		}
+	}
+}
+
+// noLoops refuses expressions of a stranger that may take long.
+func (b *builder) noLoops() {
+	check := func(at, text string) {
+		if loops(text) {
+			b.problem(at, "write the cases out", "%.60s: a range or a loop over a list is not for spaces that are asked about", text)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.File.Derived)) {
+		check("derived."+path, b.File.Derived[path])
+	}
+	for _, n := range slices.Sorted(maps.Keys(b.File.Columns)) {
+		check("columns."+n, b.File.Columns[n])
+	}
+	for i, text := range b.File.Constraints {
+		check(fmt.Sprintf("constraints[%d]", i), text)
+	}
+	for i, a := range b.File.Axes {
+		if a.When != "" {
+			check(fmt.Sprintf("axes[%d].when", i), a.When)
 		}
 	}
 }
