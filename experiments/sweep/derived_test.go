@@ -132,6 +132,7 @@ func TestDerivedErrors(t *testing.T) {
 		{"derived: {model.full_attention_layers: batch}\n", `sweep.yaml:6: derived.model.full_attention_layers: model.full_attention_layers is a list, which no expression gives`},
 		{"derived: {zero: batch}\n", `sweep.yaml:6: derived.zero: zero goes with training, and the phase is generate (leave it out, or phase: train)`},
 		{"  - {name: ratio, values: [1, 2]}\n", `sweep.yaml:6: axes[ratio].name: nothing uses the parameter ratio (a path makes it a leaf; derived: has leaves that expressions compute)`},
+		{"  - {name: hidden_size, values: [1, 2]}\nderived: {model.ffn: 4 * hidden_size}\n", `sweep.yaml:6: axes[hidden_size].name: hidden_size is a leaf of the model, and an axis without a path changes nothing (for the leaf itself: path: model.hidden_size)`},
 		{"  - {values: [1, 2]}\n", `sweep.yaml:6: axes[1].path: what does it change? (a path, or a name alone for a parameter of expressions)`},
 		{"  - {path: model.num_experts, values: [8]}\n", `sweep.yaml:6: axes[1].path: llama2-7b is no mixture of experts (give it moe.top_k, moe.ffn too, or start from a model that has them)`},
 		{"constraints: [\"loss_proxy < 2\"]\n", `sweep.yaml:6: constraints[0]: loss_proxy < 2: character 1: unknown name loss_proxy: axes, options and columns of results have names (add quality: {law: besiroglu2024, tokens_per_parameter: 20})`},

@@ -440,7 +440,7 @@ func (b *builder) axis(i int, find Finder) {
 		label = fmt.Sprint(i)
 	}
 	at := fmt.Sprintf("axes[%s]", label)
-	if b.lines[at+".path"] == 0 {
+	if b.lines[at+".path"] == 0 && b.lines[at+".name"] == 0 {
 		at = fmt.Sprintf("axes[%d]", i)
 	}
 	a := &axis{name: f.Name, like: ""}
@@ -460,6 +460,9 @@ func (b *builder) axis(i int, find Finder) {
 	paths := append([]string{f.Path}, f.Also...)
 	if f.Path == "" {
 		paths = nil // a parameter for expressions
+	}
+	if f.Path == "" && experiments.ModelField(f.Name) != nil {
+		b.problem(at+".name", "for the leaf itself: path: model."+f.Name, "%s is a leaf of the model, and an axis without a path changes nothing", f.Name)
 	}
 	for _, path := range paths {
 		t, ok := b.target(path, at+".path")

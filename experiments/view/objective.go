@@ -31,7 +31,7 @@ func Goal(c Column) (pareto.Direction, bool) {
 	switch {
 	case slices.Contains([]string{"mfu", "hfu", "speedup", "utilization"}, c.Name), strings.Contains(c.Name, "_per_second"), strings.HasSuffix(c.Name, "_tflops_per_chip"):
 		return pareto.Max, true
-	case c.Name == "chips", strings.HasSuffix(c.Name, "_usd"), strings.HasSuffix(c.Name, "_chip_hours"):
+	case c.Name == "chips", c.Name == "loss_proxy", strings.HasSuffix(c.Name, "_usd"), strings.HasSuffix(c.Name, "_chip_hours"):
 		return pareto.Min, true
 	}
 	return pareto.Min, false
@@ -86,6 +86,9 @@ func (s *Source) Declared() ([]Objective, error) {
 	var list []Objective
 	for _, o := range d.Objectives {
 		text := o.Column
+		if text == "parameters" { // of the model: as table points has them
+			text = "model_parameters"
+		}
 		if o.Goal != "" {
 			text += ":" + o.Goal
 		} else if c, err := s.Column(text); err == nil {
