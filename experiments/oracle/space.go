@@ -144,10 +144,12 @@ func (r *resolver) space(v *value) (*space, *Error) {
 		e = r.spaces.texts.put(key, &once[*space]{}, 1)
 	}
 	e.Do(func() { e.value, e.err = r.newSpace(name, dir, data) })
-	if e.err == nil {
-		r.spaces.ids.put(e.value.id, e.value, 1)
+	if e.err != nil {
+		r.spaces.texts.drop(key) // a machine that it names may be known later
+		return nil, e.err
 	}
-	return e.value, e.err
+	r.spaces.ids.put(e.value.id, e.value, 1)
+	return e.value, nil
 }
 
 func unknownSpace(name string) *Error {
@@ -175,11 +177,13 @@ func exists(path string) bool {
 }
 
 func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
-	m, err := f.r.named(f.beside(name), "/space/arch")
+	name = f.beside(name)
+	v := value{kind: text, text: []byte(name)}
+	m, err := f.r.machine(&v, strconv.Quote(name))
 	if err != nil {
 		return nil, &experiments.Invalid{Field: "arch", Message: err.Message, Hint: err.Hint}
 	}
-	return m, nil
+	return copyOf(m.Machine), nil
 }
 
 func (f spaceFinder) Model(name string) (*llm.Model, error) {

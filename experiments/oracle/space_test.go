@@ -176,6 +176,18 @@ func TestSpaceIsDescribed(t *testing.T) {
 	if a := askFor(t, o, `{"space":`+quoted(id)+`,"point":{}}`); a["error"].(map[string]any)["code"] != "unknown-space" {
 		t.Errorf("after 40 others: %v", a)
 	}
+	// A machine and a model that were added without a name.
+	machine, _, err := o.AddMachine([]byte("base: h100-sxm\nname: mine\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := `{"space":{"name":"o","arch":` + quoted(machine) + `,"model":"llama2-7b","set":{"chip.memory[hbm].bandwidth":"4 TB/s"},"axes":[{"path":"batch","values":["1","2"]}]},"point":{"batch":2}}`
+	if a := askFor(t, oracle.New(oracle.Options{}), of); a["error"].(map[string]any)["path"] != "/space/arch" {
+		t.Errorf("a machine that nobody added: %v", a)
+	}
+	if a := askFor(t, o, of); a["status"] != "ok" || a["arch"] != "mine" {
+		t.Errorf("a machine that was added: %v", a)
+	}
 	file := filepath.Join(t.TempDir(), "s.yaml")
 	if err := os.WriteFile(file, []byte(smallSpace), 0o644); err != nil {
 		t.Fatal(err)
