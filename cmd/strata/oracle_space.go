@@ -248,7 +248,7 @@ func showSpace(w io.Writer, s *sweep.Space, style report.Style) error {
 		for _, v := range values {
 			row = append(row, v)
 		}
-		some.Rows = append(some.Rows, append(row, candidate.Figures["parameters"]))
+		some.Rows = append(some.Rows, append(row, float64(candidate.Model.Parameters())))
 	}
 	page.Table(&some)
 	return page.Write(w)

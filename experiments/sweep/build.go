@@ -107,14 +107,9 @@ type parts struct {
 func (s *Space) parts(values []Value, texts []string) (p parts) {
 	p.arch, p.model, p.set = s.File.Arch, s.File.Model, s.File.Set
 	cloned := false
-	for _, part := range []map[string]string{s.File.Workload, s.File.Mapping} {
-		for _, n := range slices.Sorted(maps.Keys(part)) {
-			p.options = append(p.options, leaf{experiments.OptionField(n), part[n]})
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(s.File.ModelSet)) {
-		p.leaves = append(p.leaves, leaf{experiments.ModelField(n), s.File.ModelSet[n]})
-	}
+	more := len(s.axes) + len(s.derived)
+	p.options = append(make([]leaf, 0, len(s.options)+more), s.options...)
+	p.leaves = append(make([]leaf, 0, len(s.leaves)+more), s.leaves...)
 	put := func(t target, text string) {
 		switch t.kind {
 		case 'a':
@@ -148,17 +143,25 @@ func (s *Space) parts(values []Value, texts []string) (p parts) {
 	return p
 }
 
+// checkOptions refuses texts that expressions computed for options. What axes have was checked when the file was read.
+func (s *Space) checkOptions(texts []string) error {
+	for i, d := range s.derived {
+		if d.target.kind == 'o' {
+			if err := setOption(d.target.field, new(experiments.Options), texts[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (b *Builder) point(values []Value, texts []string) (p *experiments.Point, m *changed, err error) {
 	s := b.space
 	is := s.parts(values, texts)
 	var o experiments.Options
 	options := is.options
-	for i, d := range s.derived { // what axes have was checked when the file was read
-		if d.target.kind == 'o' {
-			if err := setOption(d.target.field, new(experiments.Options), texts[i]); err != nil {
-				return nil, nil, err
-			}
-		}
+	if err := s.checkOptions(texts); err != nil {
+		return nil, nil, err
 	}
 	for _, l := range options {
 		if err := l.field.Set(&o, l.text); err != nil {

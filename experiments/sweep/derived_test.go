@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stratasim/strata/experiments/store"
+	"github.com/stratasim/strata/traces"
 	"github.com/stratasim/strata/traces/llm"
 )
 
@@ -172,6 +173,9 @@ quality: {law: besiroglu2024, tokens: 1e12}
 	c, err := NewBuilder(s).Candidate(values)
 	if err != nil || c.Model.MoE == nil || c.Model.MoE.FFN != 11008/4 {
 		t.Fatalf("%+v, %v", c, err)
+	}
+	if c.Known(traces.BF16, traces.BF16); c.Figures["parameters"] != float64(c.Model.Parameters()) || c.Figures["active_parameters"] != float64(c.Model.ActiveParameters()) {
+		t.Errorf("figures %v", c.Figures)
 	}
 	if _, ok := c.Figures["loss_proxy"]; ok { // laws of dense models say nothing of it
 		t.Error("a mixture has a loss")

@@ -297,10 +297,10 @@ func (b *Builder) Candidate(values []Value) (*Candidate, error) {
 	is := s.parts(values, texts)
 	c.Arch, c.Set = is.arch, is.set
 	c.Options = make([]Setting, 0, len(is.options))
+	if err := s.checkOptions(texts); err != nil {
+		return nil, err
+	}
 	for _, o := range is.options {
-		if err := setOption(o.field, new(experiments.Options), o.text); err != nil {
-			return nil, err
-		}
 		at := slices.IndexFunc(c.Options, func(x Setting) bool { return x.Name == o.field.Name })
 		if at < 0 {
 			at, c.Options = len(c.Options), append(c.Options, Setting{Name: o.field.Name, Like: o.field.Like})
@@ -323,7 +323,6 @@ func (b *Builder) Candidate(values []Value) (*Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.know(s.ofModel(c.Model, traces.BF16, traces.BF16)) // formats are told by Known, where there is a machine
 	return c, nil
 }
 
@@ -351,7 +350,8 @@ type Violation struct {
 	Early bool
 }
 
-// Violations lists the conditions of the file that can be told before the point is run.
+// Violations lists the conditions of the file that can be told before the point is run and, once Known was told its formats, before it
+// is timed.
 func (c *Candidate) Violations() []Violation { return c.violations(c.known, true) }
 
 // Feasible reports whether the point keeps to all of them.

@@ -41,6 +41,8 @@ type Space struct {
 	inputs      map[string]any // options of the base by name, and leaves of its model
 	used        map[string]any // those of them that an expression names
 	set         map[string]string
+	options     []leaf // of all points, in order
+	leaves      []leaf // of the model of all points
 	machines    map[string]*base
 	models      map[string]*llm.Model
 	columns     []column
@@ -267,6 +269,18 @@ func (b *builder) base(find Finder) {
 	}
 	b.inputs["arch"], b.inputs["model"] = f.Arch, f.Model
 	b.set = f.Set
+	for _, part := range []map[string]string{f.Workload, f.Mapping} {
+		for _, n := range slices.Sorted(maps.Keys(part)) {
+			if field := experiments.OptionField(n); field != nil {
+				b.options = append(b.options, leaf{field, part[n]})
+			}
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(f.ModelSet)) {
+		if field := experiments.ModelField(n); field != nil {
+			b.leaves = append(b.leaves, leaf{field, f.ModelSet[n]})
+		}
+	}
 	for _, path := range slices.Sorted(maps.Keys(f.Set)) {
 		for _, m := range b.machines {
 			b.leaf("set."+path, m.machine, path, f.Set[path])
