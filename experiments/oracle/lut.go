@@ -223,7 +223,7 @@ func (t *tabulator) time(values []sweep.Value) (*timedModel, error) {
 		t.cache[key] = nil
 		return nil, errUnfit
 	}
-	if m.shapes, err = shapesOf(kind, &q, m.ops); err != nil {
+	if m.shapes, err = shapesOf(kind, &q, m.layers, m.ops); err != nil {
 		return nil, err
 	}
 	if len(t.cache) > 4*lutRows {
@@ -234,7 +234,7 @@ func (t *tabulator) time(values []sweep.Value) (*timedModel, error) {
 }
 
 // shapesOf finds the shapes of operators in the graph of a model. A kernel of several has those of all.
-func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map[[2]string]opShape, error) {
+func shapesOf(kind *pointKind, q *request, layers int64, ops map[[2]string]eval.Operator) (map[[2]string]opShape, error) {
 	w := q.workload(kind.machine, q.direct)
 	if n, err := experiments.Shared(w.Batch, q.inFlight); err == nil {
 		w.Batch = n
@@ -251,8 +251,14 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 		perLayer bool
 	}
 	by := map[[2]string]*found{}
+	steps := map[traces.Phase]int64{}
+	counted := map[[2]int64]bool{}
 	for _, r := range g.Runs {
 		b := &g.Blocks[r.Block]
+		if at := [2]int64{int64(r.Phase), r.Step}; !counted[at] {
+			counted[at] = true
+			steps[r.Phase] += r.Steps()
+		}
 		for i := range b.Ops {
 			op := &b.Ops[i]
 			k := [2]string{op.Name, r.Phase.String()}
@@ -279,7 +285,7 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 	shapes := map[[2]string]opShape{}
 	for k, op := range ops {
 		var s opShape
-		for i, name := range strings.Split(k[0], "+") {
+		for i, name := range parts(g, k[0]) {
 			f := by[[2]string{name, k[1]}]
 			if f == nil { // a part of an operator, or what the planner adds behind it: out.all-reduce
 				of, _, _ := strings.Cut(name, ".")
@@ -287,19 +293,52 @@ func shapesOf(kind *pointKind, q *request, ops map[[2]string]eval.Operator) (map
 			}
 			if f == nil { // what goes with steps, such as the host's: by the time of a call
 				s.key += fmt.Sprintf("\x00%s %.12g", name, op.Seconds/float64(max(op.Calls, 1)))
+				for phase, n := range steps {
+					each := n * layers
+					s.perLayer = s.perLayer || phase.String() == k[1] && layers > 1 && op.Calls > 0 && op.Calls%each == 0
+				}
 				continue
 			}
 			s.key += "\x00" + strings.Join(f.keys, "\x00")
 			s.perLayer = s.perLayer || f.perLayer
-			if i > 0 && s.text != "" {
-				s.text += " + "
+			switch {
+			case i == 0:
+				s.text = f.text
+			case i < shownParts:
+				s.text += " + " + f.text
+			case i == shownParts:
+				s.text += " + …"
 			}
-			s.text += f.text
 			s.dtype = f.dtype
 		}
 		shapes[k] = s
 	}
 	return shapes, nil
+}
+
+// shownParts is of how many operators of a kernel the shapes are written.
+const shownParts = 3
+
+// parts are the names of the operators that a kernel is of: "a+b" of two, "a…c" of all of a block from one to another.
+func parts(g *traces.Graph, name string) []string {
+	first, last, pipeline := strings.Cut(name, "…")
+	if !pipeline {
+		return strings.Split(name, "+")
+	}
+	for i := range g.Blocks {
+		ops := g.Blocks[i].Ops
+		at := func(name string) int { return slices.IndexFunc(ops, func(o traces.Op) bool { return o.Name == name }) }
+		from, to := at(first), at(last)
+		if from < 0 || to < from {
+			continue
+		}
+		var names []string
+		for _, o := range ops[from : to+1] {
+			names = append(names, o.Name)
+		}
+		return names
+	}
+	return []string{name}
 }
 
 // shapeText writes the dimensions of an operator, that of the first step of a run after so many cached tokens.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stratasim/strata/experiments/oracle"
@@ -26,9 +27,11 @@ derived:
   model.intermediate_size: ratio * hidden_size
 `
 
+// tableOf makes the table of a fidelity, which other options may follow, and of another machine after "on".
 func tableOf(t *testing.T, fidelity string, how oracle.LUTOptions) (*spaces.Space, *oracle.LUT, error) {
 	t.Helper()
-	s, err := oracle.ReadSpace("table", []byte(replaced(tableSpace, "FIDELITY", fidelity)), byName{}, "")
+	fidelity, machine, _ := strings.Cut(fidelity, " on ")
+	s, err := oracle.ReadSpace("table", []byte(replaced(tableSpace, "FIDELITY", fidelity)), byName{}, machine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +42,7 @@ func tableOf(t *testing.T, fidelity string, how oracle.LUTOptions) (*spaces.Spac
 // Whoever adds up the rows of a point has its time, within the error that the table states, and that is what comes of doing so for the
 // points that it was worked out from.
 func TestTableAddsUp(t *testing.T) {
-	for _, fidelity := range []string{"analytic", "event", "analytic, tp: 2, runtime: vllm"} {
+	for _, fidelity := range []string{"analytic", "event", "analytic, tp: 2, runtime: vllm", "analytic on sn40l", "analytic on tpu-v4"} {
 		s, lut, err := tableOf(t, fidelity, oracle.LUTOptions{Samples: 12, Seed: 3})
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +53,12 @@ func TestTableAddsUp(t *testing.T) {
 		o := oracle.New(oracle.Options{})
 		var errs, sums, whole []float64
 		for _, values := range s.Sample(4, 12) { // the seed after that of the table
-			a := askFor(t, o, `{"space":{"yaml":`+quoted(replaced(tableSpace, "FIDELITY", fidelity))+`},"point":`+s.Parameters(values)+`}`)
+			text := tableSpace
+			how, machine, another := strings.Cut(fidelity, " on ")
+			if another {
+				text = replaced(text, "a100-sxm-80gb", machine)
+			}
+			a := askFor(t, o, `{"space":{"yaml":`+quoted(replaced(text, "FIDELITY", how))+`},"point":`+s.Parameters(values)+`}`)
 			sum := 0.0
 			for _, r := range lut.Rows {
 				fits := true
