@@ -23,13 +23,13 @@ import (
 func init() {
 	register(&Study{
 		Name:  "hil-nas",
-		Title: "the same search for the GPU that trains a model and for five chips that run it: what each choice loses on the other's chip",
+		Title: "the same search for the GPU that trains a model and for six chips that run it: what each choice loses on the other's chip",
 		About: []string{
 			"Decoders of Llama's kind with 1.1 billion parameters ± 2 %, 22 layers and a cache of 256 to 320 elements of keys and as many of values a token and layer, as TinyLlama has (arXiv 2401.02385). " +
 				"Free are the width, in steps of 64, the width of heads and how many there are, and the feed-forward network has what is left of the parameters, in steps of 64, 128 or 256. Equal quality is taken " +
 				"from equal parameters (the loss of Hoffmann et al., arXiv 2203.15556, has no other term of the model), equal depth and an equal cache, for which no such law is published. All points are timed, in closed form, on one chip, in bf16, with the default " +
 				"profile of each machine; a choice is the best of them, and its loss on another chip is against that chip's own choice. Choices are then played by events.",
-			"Two loads of eight sequences: prompts of 2048 tokens with 16 tokens after them, and with 512. Wormhole is one of the two chips of an n300 card, SN40L one socket. There is no preset of a CPU.",
+			"Two loads of eight sequences: prompts of 2048 tokens with 16 tokens after them, and with 512. Wormhole is one of the two chips of an n300 card, SN40L one socket, AmpereOne a CPU with one process on all of its cores.",
 			"What a property costs is the best point that has it over the best of all, on each chip by itself: more layers, narrow heads, widths that are no multiple of 128, and a cache for every head.",
 			"Nobody published a matrix of language models on these chips that could be found. ProxylessNAS (Cai et al., ICLR 2019) has one of image classifiers searched for a GPU, a CPU and a phone, that stands beside ours " +
 				"for scale: other chips, other models, freer search, and accuracies that differ by 0.7 points. HAT (arXiv 2005.14187) and HW-GPT-Bench (arXiv 2405.10299) search for several devices too and publish no such figures in text. " +
@@ -69,6 +69,7 @@ var (
 // nasChips are the chips that are searched for, the one that models are trained on first.
 var nasChips = []struct{ name, preset string }{
 	{"A100", "a100-sxm-80gb"}, {"H100", "h100-sxm"}, {"SN40L", "sn40l"}, {"TPU v4", "tpu-v4"}, {"TPU v5e", "tpu-v5e"}, {"Wormhole", "wormhole-n300"},
+	{"AmpereOne", "ampereone-a192-32"},
 }
 
 // nasModel is a point of the space.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/stratasim/strata/arch/eval"
+	"github.com/stratasim/strata/arch/presets"
 )
 
 var update = flag.Bool("update", false, "write the levels that are reached into testdata/gates.csv")
@@ -331,6 +332,50 @@ func TestPublishedIsComplete(t *testing.T) {
 	}
 	if rows < 15 {
 		t.Errorf("%d rows", rows)
+	}
+}
+
+// TestPublishedCPUs: every row of Ampere's among the measurements is in the list, with its rates of decoding and of prompts.
+func TestPublishedCPUs(t *testing.T) {
+	dir, err := folder()
+	skipWithout(t, err)
+	list, err := records(dir, "published/published_results.csv")
+	skipWithout(t, err)
+	rows := 0
+	for i := range list {
+		r := reading{record: &list[i]}
+		if r.get("metric") != "tg_throughput_max" {
+			continue
+		}
+		rows++
+		known := false
+		for _, b := range publishedCPU {
+			known = known || b.id == r.get("id") && b.arch == r.get("device") && strings.HasPrefix(r.get("params"), b.format) && b.decoded == r.number("value") &&
+				strings.Contains(r.get("note"), fmt.Sprintf("pp max %g tok/s", b.prompted))
+		}
+		if r.err != nil || !known {
+			t.Errorf("%s: %g tokens/s is not in the list (%v)", r.get("id"), r.number("value"), r.err)
+		}
+	}
+	if rows != 4 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+// TestShareOut: what the processes of a CPU have comes to the CPU, and their barriers are in proportion to their threads.
+func TestShareOut(t *testing.T) {
+	whole, err := presets.Machine("ampereone-a192-32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := presets.Machine(whole.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shareOut(part, 12)
+	if part.Chip.Cores.Count != 16 || math.Abs(12*float64(part.OffChip().Bandwidth)/float64(whole.OffChip().Bandwidth)-1) > 1e-6 || part.PrivateSRAM().Capacity != whole.PrivateSRAM().Capacity ||
+		12*part.Runtime.Profiles[0].Launch != whole.Runtime.Profiles[0].Launch {
+		t.Errorf("%+v", part.Chip)
 	}
 }
 

@@ -68,6 +68,7 @@ func loadPublished(_ string, l *loaded) error {
 			},
 			Figures: []Figure{{Class: "claim", DType: "bf16", Field: "value", Measured: c.low, High: c.high, Unit: c.unit}}}, "")
 	}
+	loadCPUs(l)
 	return nil
 }
 
