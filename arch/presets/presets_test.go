@@ -191,6 +191,10 @@ func TestPeaks(t *testing.T) {
 		{"trainium1", "bf16", 2 * 128 * 128 * 2 * 2.8e9, 183.5e12}, // two of the 92 that NKI's documents have; rounded to 190 elsewhere
 		{"trainium2", "bf16", 8 * 128 * 128 * 2 * 2.545e9, 667e12},
 		{"wormhole-n300", "bf16", 64 * 512 * 2 * 1e9, 131e12 / 2},
+		{"ampereone-a192-32", "int8", 192 * 32 * 2 * 3.2e9, 39.3e12}, // two vectors of 16 multiply-adds a cycle; bf16 has half of it
+		{"ampereone-a192-32", "bf16", 192 * 16 * 2 * 3.2e9, 39.3e12 / 2},
+		{"altra-max-m128-30", "fp16", 128 * 16 * 2 * 3e9, 12.3e12},
+		{"altra-max-m128-30", "int8", 128 * 32 * 2 * 3e9, 24.6e12},
 		{"wormhole-n300", "fp8", 64 * 1024 * 2 * 1e9, 262e12 / 2},
 	} {
 		m := preset(t, c.machine)
@@ -250,6 +254,8 @@ func TestMemories(t *testing.T) {
 		{"gaudi3", 3670e9, 128 << 30, 96 << 20},
 		{"trainium1", 820e9, 32 << 30, 2 * 24 << 20},
 		{"trainium2", 2900e9, 96 << 30, 8 * 28 << 20},
+		{"ampereone-a192-32", 3328e8, 512 << 30, 64<<20 + 192*2<<20},
+		{"altra-max-m128-30", 2048e8, 512 << 30, 16<<20 + 128<<20},
 		{"wormhole-n300", 288e9, 12 << 30, 64 * 1464 << 10},
 	} {
 		m := preset(t, c.machine)
