@@ -25,7 +25,12 @@ func TestCostsOfTheModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := llm.Workload{Phase: rapid.SampledFrom([]string{"prefill", "decode"}).Draw(rt, "phase"),
 			Batch: rapid.Int64Range(1, 8).Draw(rt, "batch"), Prompt: rapid.Int64Range(1, 600).Draw(rt, "prompt")}
-		r := request(t, rapid.SampledFrom(presets.Names()).Draw(rt, "machine"), "llama2-7b", w, rapid.SampledFrom([]int64{1, 2}).Draw(rt, "tp"))
+		name := rapid.SampledFrom(presets.Names()).Draw(rt, "machine")
+		m, err := presets.Machine(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request(t, name, "llama2-7b", w, min(rapid.SampledFrom([]int64{1, 2}).Draw(rt, "tp"), m.System.Chips))
 		r.Fidelity = rapid.SampledFrom([]string{eval.Event, eval.Analytic}).Draw(rt, "fidelity")
 		r.Ideal = []string{"power"} // costs do not follow the clock
 		plain := run(t, r)
