@@ -391,10 +391,12 @@ func (s *space) assign(point *value) (values []sweep.Value, key string, bad *Err
 	}
 	b := make([]byte, 0, 256)
 	b = append(append(b, "space "...), s.id...)
-	for i := range values {
-		if b = append(b, 0); !values[i].Off {
-			b = append(append(b, '='), values[i].Text...)
+	for i := range values { // a text may have any character, so its length comes first
+		if !values[i].Off {
+			b = append(strconv.AppendInt(b, int64(len(values[i].Text)), 10), '=')
+			b = append(b, values[i].Text...)
 		}
+		b = append(b, ';')
 	}
 	return values, string(b), nil
 }

@@ -214,6 +214,9 @@ func TestPointErrors(t *testing.T) {
 		return `{"space":` + space + `,"point":{` + strings.Replace(point, from, to, 1) + `}}`
 	}
 	plain := `{"space":` + space + `,"point":{` + point + `}}`
+	expressions := func(members string) string {
+		return `{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1","2"]}],` + members + `}}`
+	}
 	if a := askFor(t, o, plain); a["status"] != "ok" {
 		t.Fatal(a)
 	}
@@ -247,8 +250,15 @@ func TestPointErrors(t *testing.T) {
 		{`{"space":{"name":"x","arch":"h100","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}]}}`, `invalid value /space/arch *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","range":{"from":"1","to":"90000","step":"1"}}]}}`, `invalid value /space/axes/0/range/step *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"exact":"true"},"axes":[{"path":"batch","values":["1"]}]},"point":{"batch":1}}`, `unsupported not-simulated /point estimates have no option exact; leave it out`},
-		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"columns":{"a":"sum(1..999999)"}}}`, `invalid value /space/columns/a line 1: sum(1..999999): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
-		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"constraints":["all([1, 2], # < batch)"]}}`, `invalid value /space/constraints/0 line 1: all([1, 2], # < batch): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"columns":{"a":"sum(1..999999)"}}}`, `invalid value /space/columns/a line 1: sum(1..999999): a range is not for spaces that are asked about; write the cases out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"constraints":["all([1, 2], # < batch)"]}}`, `invalid value /space/constraints/0 line 1: all([1, 2], # < batch): a loop over a list is not for spaces that are asked about; write the cases out`},
+		{expressions(`"columns":{"a":"len(replace(repeat('a', 9), 'a', 'bb'))"}`), `invalid value /space/columns/a line 1: len(replace(repeat('a', 9), 'a', 'bb')): re*`},
+		{expressions(`"constraints":["let a = 'x'; let b = a + a; b + b != 'y'"]`), `invalid value /space/constraints/0 line 1: let a = 'x'; let b = a + a; b + b != 'y': let is not for spaces that are asked about; write the cases out`},
+		{expressions(`"constraints":["batch.foo() < 1"]`), `invalid value /space/constraints/0 line 1: batch.foo() < 1: batch.foo is not for*`},
+		{expressions(`"constraints":["` + strings.Repeat("-", 8000) + `batch < 1","` + strings.Repeat("batch<9&&", 20) + `batch < 1"]`), `invalid value /space line 1: the expressions have 8198 bytes together, those of spaces that are asked about at most 8192; `},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"name":"s","values":["` + strings.Repeat("s", 513) + `"]}],"derived":{"model.num_hidden_layers":"len(s+s)"}}}`,
+			`invalid value /space/axes/0/values a value has 513 bytes, at most 512 are allowed in spaces that are asked about; `},
+		{expressions(`"derived":{"model.num_hidden_layers":"max(round(batch * 1.5), int('3'), bitand(7, 4))"},"constraints":["quantity('3 GB') > parameter_bytes or hasPrefix(dtype, 'b')"]`), ``},
 		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has none`},
 	} {
 		a := askFor(t, o, tt.line)
@@ -287,6 +297,27 @@ func TestPointErrors(t *testing.T) {
 	c := v["columns"].(map[string]any)
 	if c["edp"] != v["joules"].(float64)*v["seconds"].(float64) || c["odd"] != nil || c["area_mm2"] == nil {
 		t.Errorf("columns %v", c)
+	}
+}
+
+// Texts of values may have any character, and points that differ are not taken for one another.
+func TestPointsOfOddTextsDiffer(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	space := `{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"phase":"decode"},"axes":[{"name":"a","values":["p","p\u0000=q","p;1=q"]},{"name":"b","values":["q\u0000=r","r","q;1=r"]}],` +
+		`"derived":{"model.num_hidden_layers":"(a == 'p' ? 1 : 2)","model.num_attention_heads":"(b == 'r' ? 64 : 32)"}}`
+	seen := map[string]string{}
+	for _, a := range []string{"p", `p\u0000=q`} {
+		for _, b := range []string{"r", `q\u0000=r`} {
+			point := `{"a":"` + a + `","b":"` + b + `"}`
+			got := answer(t, o, `{"space":`+space+`,"point":`+point+`}`)
+			if !strings.HasPrefix(got, `{"status":"ok"`) {
+				t.Fatal(got)
+			}
+			if other := seen[got]; other != "" {
+				t.Errorf("%s is answered as %s", point, other)
+			}
+			seen[got] = point
+		}
 	}
 }
 
