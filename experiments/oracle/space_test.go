@@ -321,6 +321,50 @@ func TestPointsOfOddTextsDiffer(t *testing.T) {
 	}
 }
 
+// A machine beside the file of a space is that of its points too, wherever the program was started.
+func TestPointHasTheMachineBesideItsSpace(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"m.yaml": "base: a100-sxm-80gb\nname: mine\n",
+		"s.yaml": "name: s\narch: m.yaml\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: batch, values: [1, 2]}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := askFor(t, oracle.New(oracle.Options{Files: true}), `{"space":`+quoted(filepath.Join(dir, "s.yaml"))+`,"point":{"batch":2}}`)
+	if a["status"] != "ok" || a["arch"] != "mine" {
+		t.Error(a["arch"], a["error"])
+	}
+}
+
+// A point says nothing of itself when the machine of its space was forgotten, and is answered when that is posted again.
+func TestPointOfForgottenMachine(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	o.KeepAdded(200 << 10)
+	post := func(i int) string {
+		id, _, err := o.AddMachine(fmt.Appendf(nil, "base: a100-sxm-80gb\nname: m%d\n", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	d, err := o.AddSpace([]byte("name: s\narch: " + quoted(post(0)) + "\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: batch, values: [1, 2]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 20; i++ {
+		post(i)
+	}
+	line := `{"space":` + quoted(d.Hash) + `,"point":{"batch":2}}`
+	a := askFor(t, o, line)
+	if e, _ := a["error"].(map[string]any); a["status"] != "invalid" || e["code"] != "unknown-arch" || e["path"] != "/space" {
+		t.Error(a)
+	}
+	post(0)
+	if a := askFor(t, o, line); a["status"] != "ok" {
+		t.Error(a)
+	}
+}
+
 // Whatever a program draws from what a space says of itself is answered, or not feasible; never wrong.
 func TestDrawnPointsAreNeverInvalid(t *testing.T) {
 	o := oracle.New(oracle.Options{})
