@@ -334,7 +334,23 @@ func TestPointHasTheMachineBesideItsSpace(t *testing.T) {
 	if a["status"] != "ok" || a["arch"] != "mine" {
 		t.Error(a["arch"], a["error"])
 	}
+	text := []byte("name: s\narch: m.yaml\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: model.num_hidden_layers, values: [4, 8]}\n")
+	is, err := oracle.ReadSpace("s.yaml", text, inDir(dir), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := oracle.New(oracle.Options{Files: true}).LUT(t.Context(), is, oracle.LUTOptions{Samples: 2, Dir: dir}); err != nil {
+		t.Error(err)
+	}
 }
+
+// inDir finds machines that are files of a directory, and presets of models.
+type inDir string
+
+func (d inDir) Machine(name string) (*arch.Machine, error) {
+	return experiments.MachineOf(filepath.Join(string(d), name), nil)
+}
+func (inDir) Model(name string) (*llm.Model, error) { return experiments.ModelOf(name) }
 
 // A point says nothing of itself when the machine of its space was forgotten, and is answered when that is posted again.
 func TestPointOfForgottenMachine(t *testing.T) {
