@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -74,8 +75,12 @@ func (f *oracleLUT) run(c *cobra.Command, args []string) error {
 		defer out.discard()
 	}
 	line := startProgress(c.ErrOrStderr(), !f.noProgress && isTerminal(c.ErrOrStderr()))
+	dir := ""
+	if oracle.SpaceFile(args[0]) == nil {
+		dir = filepath.Dir(args[0])
+	}
 	o := oracle.New(oracle.Options{Files: true})
-	lut, err := o.LUT(c.Context(), s, oracle.LUTOptions{Samples: int(f.samples), Seed: uint64(f.seed), Rows: int(f.rows), Progress: func(done, of int) { line.say("models", done, of) }})
+	lut, err := o.LUT(c.Context(), s, oracle.LUTOptions{Samples: int(f.samples), Seed: uint64(f.seed), Rows: int(f.rows), Dir: dir, Progress: func(done, of int) { line.say("models", done, of) }})
 	line.stop()
 	if err != nil {
 		if c.Context().Err() != nil {

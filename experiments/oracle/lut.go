@@ -64,6 +64,8 @@ type LUTOptions struct {
 	Seed    uint64
 	// Rows bounds the table; 0 means 20000.
 	Rows int
+	// Dir is where the space's file is: machines are looked for there first; "" for none.
+	Dir string
 	// Progress, if not nil, is told how many of about how many models were timed.
 	Progress func(done, of int)
 }
@@ -109,7 +111,7 @@ func (o *Oracle) LUT(ctx context.Context, is *sweep.Space, how LUTOptions) (*LUT
 		how.Rows = lutRows
 	}
 	s := placed(is)
-	s.build, s.kinds = sweep.NewBuilder(is), newLRU[string, *once[*pointKind]](rememberedKinds)
+	s.build, s.dir, s.kinds = sweep.NewBuilder(is), how.Dir, newLRU[string, *once[*pointKind]](rememberedKinds)
 	if bad := s.tabulable(); bad != nil {
 		return nil, bad
 	}

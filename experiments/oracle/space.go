@@ -65,6 +65,7 @@ type space struct {
 	*sweep.Space
 	build       *sweep.Builder
 	id          string // "sha256:" and its hash
+	dir         string // where its file is, "" for none
 	parameters  []sweep.Parameter
 	places      map[string]int // of parameters by name
 	uses        []string       // columns of results
@@ -224,7 +225,7 @@ func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
 		return nil, e
 	}
 	s := placed(is)
-	s.build, s.id, s.kinds = sweep.NewBuilder(is), "sha256:"+is.Hash(), newLRU[string, *once[*pointKind]](rememberedKinds)
+	s.build, s.id, s.dir, s.kinds = sweep.NewBuilder(is), "sha256:"+is.Hash(), dir, newLRU[string, *once[*pointKind]](rememberedKinds)
 	s.uses = append(is.Uses(), "chips", "tokens_per_second", "average_watts")
 	s.description = encode(struct {
 		Status Status           `json:"status"`
@@ -391,10 +392,12 @@ func (s *space) assign(point *value) (values []sweep.Value, key string, bad *Err
 	}
 	b := make([]byte, 0, 256)
 	b = append(append(b, "space "...), s.id...)
-	for i := range values {
-		if b = append(b, 0); !values[i].Off {
-			b = append(append(b, '='), values[i].Text...)
+	for i := range values { // a text may have any character, so its length comes first
+		if !values[i].Off {
+			b = append(strconv.AppendInt(b, int64(len(values[i].Text)), 10), '=')
+			b = append(b, values[i].Text...)
 		}
+		b = append(b, ';')
 	}
 	return values, string(b), nil
 }
@@ -499,6 +502,10 @@ func ofPoint(e *Error, c *sweep.Candidate) *Error {
 		return e
 	}
 	is := *e
+	if is.unknown() { // a machine that was posted and forgotten since: it says nothing of the point
+		is.Path = "/space"
+		return &is
+	}
 	last := is.Path[strings.LastIndexByte(is.Path, '/')+1:]
 	is.Path = "/point"
 	if c != nil {
@@ -516,7 +523,9 @@ func ofPoint(e *Error, c *sweep.Candidate) *Error {
 
 // kindOf returns what the point has in common with those that differ in their model alone.
 func (s *space) kindOf(o *Oracle, c *sweep.Candidate) (*pointKind, *Error) {
-	text, bad := explicit(c)
+	found := *c
+	found.Arch = spaceFinder{o.resolve, s.dir}.beside(c.Arch)
+	text, bad := explicit(&found)
 	if bad != nil {
 		return nil, bad
 	}

@@ -214,6 +214,9 @@ func TestPointErrors(t *testing.T) {
 		return `{"space":` + space + `,"point":{` + strings.Replace(point, from, to, 1) + `}}`
 	}
 	plain := `{"space":` + space + `,"point":{` + point + `}}`
+	expressions := func(members string) string {
+		return `{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1","2"]}],` + members + `}}`
+	}
 	if a := askFor(t, o, plain); a["status"] != "ok" {
 		t.Fatal(a)
 	}
@@ -247,8 +250,15 @@ func TestPointErrors(t *testing.T) {
 		{`{"space":{"name":"x","arch":"h100","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}]}}`, `invalid value /space/arch *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","range":{"from":"1","to":"90000","step":"1"}}]}}`, `invalid value /space/axes/0/range/step *`},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"exact":"true"},"axes":[{"path":"batch","values":["1"]}]},"point":{"batch":1}}`, `unsupported not-simulated /point estimates have no option exact; leave it out`},
-		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"columns":{"a":"sum(1..999999)"}}}`, `invalid value /space/columns/a line 1: sum(1..999999): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
-		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"constraints":["all([1, 2], # < batch)"]}}`, `invalid value /space/constraints/0 line 1: all([1, 2], # < batch): a range or a loop over a list is not for spaces that are asked about; write the cases out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"columns":{"a":"sum(1..999999)"}}}`, `invalid value /space/columns/a line 1: sum(1..999999): a range is not for spaces that are asked about; write the cases out`},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","values":["1"]}],"constraints":["all([1, 2], # < batch)"]}}`, `invalid value /space/constraints/0 line 1: all([1, 2], # < batch): a loop over a list is not for spaces that are asked about; write the cases out`},
+		{expressions(`"columns":{"a":"len(replace(repeat('a', 9), 'a', 'bb'))"}`), `invalid value /space/columns/a line 1: len(replace(repeat('a', 9), 'a', 'bb')): re*`},
+		{expressions(`"constraints":["let a = 'x'; let b = a + a; b + b != 'y'"]`), `invalid value /space/constraints/0 line 1: let a = 'x'; let b = a + a; b + b != 'y': let is not for spaces that are asked about; write the cases out`},
+		{expressions(`"constraints":["batch.foo() < 1"]`), `invalid value /space/constraints/0 line 1: batch.foo() < 1: batch.foo is not for*`},
+		{expressions(`"constraints":["` + strings.Repeat("-", 8000) + `batch < 1","` + strings.Repeat("batch<9&&", 20) + `batch < 1"]`), `invalid value /space line 1: the expressions have 8198 bytes together, those of spaces that are asked about at most 8192; `},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"name":"s","values":["` + strings.Repeat("s", 513) + `"]}],"derived":{"model.num_hidden_layers":"len(s+s)"}}}`,
+			`invalid value /space/axes/0/values a value has 513 bytes, at most 512 are allowed in spaces that are asked about; `},
+		{expressions(`"derived":{"model.num_hidden_layers":"max(round(batch * 1.5), int('3'), bitand(7, 4))"},"constraints":["quantity('3 GB') > parameter_bytes or hasPrefix(dtype, 'b')"]`), ``},
 		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has none`},
 	} {
 		a := askFor(t, o, tt.line)
@@ -287,6 +297,87 @@ func TestPointErrors(t *testing.T) {
 	c := v["columns"].(map[string]any)
 	if c["edp"] != v["joules"].(float64)*v["seconds"].(float64) || c["odd"] != nil || c["area_mm2"] == nil {
 		t.Errorf("columns %v", c)
+	}
+}
+
+// Texts of values may have any character, and points that differ are not taken for one another.
+func TestPointsOfOddTextsDiffer(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	space := `{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":{"phase":"decode"},"axes":[{"name":"a","values":["p","p\u0000=q","p;1=q"]},{"name":"b","values":["q\u0000=r","r","q;1=r"]}],` +
+		`"derived":{"model.num_hidden_layers":"(a == 'p' ? 1 : 2)","model.num_attention_heads":"(b == 'r' ? 64 : 32)"}}`
+	seen := map[string]string{}
+	for _, a := range []string{"p", `p\u0000=q`} {
+		for _, b := range []string{"r", `q\u0000=r`} {
+			point := `{"a":"` + a + `","b":"` + b + `"}`
+			got := answer(t, o, `{"space":`+space+`,"point":`+point+`}`)
+			if !strings.HasPrefix(got, `{"status":"ok"`) {
+				t.Fatal(got)
+			}
+			if other := seen[got]; other != "" {
+				t.Errorf("%s is answered as %s", point, other)
+			}
+			seen[got] = point
+		}
+	}
+}
+
+// A machine beside the file of a space is that of its points too, wherever the program was started.
+func TestPointHasTheMachineBesideItsSpace(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"m.yaml": "base: a100-sxm-80gb\nname: mine\n",
+		"s.yaml": "name: s\narch: m.yaml\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: batch, values: [1, 2]}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := askFor(t, oracle.New(oracle.Options{Files: true}), `{"space":`+quoted(filepath.Join(dir, "s.yaml"))+`,"point":{"batch":2}}`)
+	if a["status"] != "ok" || a["arch"] != "mine" {
+		t.Error(a["arch"], a["error"])
+	}
+	text := []byte("name: s\narch: m.yaml\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: model.num_hidden_layers, values: [4, 8]}\n")
+	is, err := oracle.ReadSpace("s.yaml", text, inDir(dir), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := oracle.New(oracle.Options{Files: true}).LUT(t.Context(), is, oracle.LUTOptions{Samples: 2, Dir: dir}); err != nil {
+		t.Error(err)
+	}
+}
+
+// inDir finds machines that are files of a directory, and presets of models.
+type inDir string
+
+func (d inDir) Machine(name string) (*arch.Machine, error) {
+	return experiments.MachineOf(filepath.Join(string(d), name), nil)
+}
+func (inDir) Model(name string) (*llm.Model, error) { return experiments.ModelOf(name) }
+
+// A point says nothing of itself when the machine of its space was forgotten, and is answered when that is posted again.
+func TestPointOfForgottenMachine(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	o.KeepAdded(200 << 10)
+	post := func(i int) string {
+		id, _, err := o.AddMachine(fmt.Appendf(nil, "base: a100-sxm-80gb\nname: m%d\n", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	d, err := o.AddSpace([]byte("name: s\narch: " + quoted(post(0)) + "\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: batch, values: [1, 2]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 20; i++ {
+		post(i)
+	}
+	line := `{"space":` + quoted(d.Hash) + `,"point":{"batch":2}}`
+	a := askFor(t, o, line)
+	if e, _ := a["error"].(map[string]any); a["status"] != "invalid" || e["code"] != "unknown-arch" || e["path"] != "/space" {
+		t.Error(a)
+	}
+	post(0)
+	if a := askFor(t, o, line); a["status"] != "ok" {
+		t.Error(a)
 	}
 }
 

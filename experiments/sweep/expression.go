@@ -76,21 +76,39 @@ func compileAs(text string, known names, as expr.Option) (*expression, error) {
 	return e, nil
 }
 
-// loops reports whether an expression has a range or goes over the elements of a list: how long it takes is not bounded by its length.
-func loops(text string) (found bool) {
+// quick are the functions of expressions whose results are no longer than what they are given, and take as long to make. Functions that make much of
+// little, such as repeat, replace and join, are none.
+var quick = map[string]bool{"quantity": true, "abs": true, "ceil": true, "floor": true, "round": true, "int": true, "float": true, "string": true, "min": true, "max": true,
+	"mean": true, "median": true, "len": true, "lower": true, "upper": true, "trim": true, "trimPrefix": true, "trimSuffix": true, "hasPrefix": true, "hasSuffix": true,
+	"indexOf": true, "lastIndexOf": true, "bitand": true, "bitor": true, "bitxor": true, "bitnand": true, "bitnot": true, "bitshl": true, "bitshr": true, "bitushr": true}
+
+// unbounded names what in an expression may take time or memory that is not in proportion to its length, "" for nothing.
+func unbounded(text string) (what string) {
 	tree, err := parser.Parse(text)
 	if err != nil {
-		return false // it is complained about elsewhere
+		return "" // it is complained about elsewhere
 	}
 	ast.Walk(&tree.Node, visit(func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.PredicateNode:
-			found = true
+			what = "a loop over a list"
+		case *ast.VariableDeclaratorNode: // what doubles at each
+			what = "let"
 		case *ast.BinaryNode:
-			found = found || n.Operator == ".."
+			if n.Operator == ".." {
+				what = "a range"
+			}
+		case *ast.BuiltinNode:
+			if !quick[n.Name] && what == "" {
+				what = n.Name
+			}
+		case *ast.CallNode:
+			if id, ok := n.Callee.(*ast.IdentifierNode); (!ok || !quick[id.Value]) && what == "" {
+				what = n.Callee.String()
+			}
 		}
 	}))
-	return found
+	return what
 }
 
 // isName reports whether expressions take a word for a name: true, in and the like have a meaning of their own.

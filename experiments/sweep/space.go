@@ -126,6 +126,11 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 		return nil, quotes(data, err)
 	}
 	b := &builder{Space: s, name: name, lines: lines, most: most}
+	if most != nil {
+		if b.bounded(); len(b.problems) > 0 {
+			return nil, &spec.Error{Problems: b.problems}
+		}
+	}
 	if most != nil && most.Arch != "" {
 		if s.File.Arch = most.Arch; slices.ContainsFunc(s.File.Axes, func(a Axis) bool { return a.Path == "arch" }) {
 			b.problem("axes", "leave one of them out", "an axis has machines, and another is asked for: %s", most.Arch)
@@ -137,9 +142,6 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 	b.base(find)
 	for i := range s.File.Axes {
 		b.axis(i, find)
-	}
-	if most != nil {
-		b.noLoops()
 	}
 	b.derive()
 	b.parts()
@@ -892,11 +894,21 @@ func (b *builder) conditions() {
 	}
 }
 
-// noLoops refuses expressions of a stranger that may take long.
-func (b *builder) noLoops() {
+// expressionBytes is how long the expressions of a stranger's space may be together: to compile as many comparisons as have room in them takes about a second.
+const expressionBytes = 8 << 10
+
+// textBytes is how long a value of such a space may be, since expressions may join it to itself: the longest sum of texts then has some 2 MB.
+const textBytes = 512
+
+// bounded refuses expressions of a stranger that may take long or much memory, before they are compiled.
+func (b *builder) bounded() {
+	length := 0
 	check := func(at, text string) {
-		if loops(text) {
-			b.problem(at, "write the cases out", "%.60s: a range or a loop over a list is not for spaces that are asked about", text)
+		if length += len(text); length > expressionBytes {
+			return
+		}
+		if what := unbounded(text); what != "" {
+			b.problem(at, "write the cases out", "%.60s: %.40s is not for spaces that are asked about", text, what)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(b.File.Derived)) {
@@ -912,6 +924,15 @@ func (b *builder) noLoops() {
 		if a.When != "" {
 			check(fmt.Sprintf("axes[%d].when", i), a.When)
 		}
+		for _, v := range a.Values {
+			if len(v) > textBytes {
+				b.problem(fmt.Sprintf("axes[%d].values", i), "", "a value has %d bytes, at most %d are allowed in spaces that are asked about", len(v), textBytes)
+				break
+			}
+		}
+	}
+	if length > expressionBytes {
+		b.problem("", "", "the expressions have %d bytes together, those of spaces that are asked about at most %d", length, expressionBytes)
 	}
 }
 
