@@ -3,9 +3,11 @@ package oracle
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/arch/eval"
 	"github.com/stratasim/strata/experiments/store"
@@ -26,6 +28,14 @@ func (k keeping) wait() {
 	}
 }
 
+// last is the transaction that an answer waits for, nil for none.
+func (k keeping) last() <-chan struct{} {
+	if len(k) == 0 {
+		return nil
+	}
+	return k[len(k)-1]
+}
+
 // and adds what another answer waits for. Most wait for the same transaction.
 func (k keeping) and(more keeping) keeping {
 	for _, m := range more {
@@ -39,8 +49,11 @@ func (k keeping) and(more keeping) keeping {
 // lastingKey is the key of a request that means the same in every process: with the content of its machine and models in place of their names, the
 // version of the models and the program. It is not ok for a request that will be refused because of them.
 func (o *Oracle) lastingKey(q *request) (key, bool) {
+	if q.interval > 0 && o.validated != nil {
+		return key{}, false // it hangs on what a program has validated by itself
+	}
 	j := q.job
-	content := []string{"strata answer 1", eval.Version, o.kept.build}
+	var content []string
 	if j.arch != "" {
 		m, err := o.resolve.machine(q.archAt, q.arch)
 		if err != nil {
@@ -70,17 +83,22 @@ func (o *Oracle) lastingKey(q *request) (key, bool) {
 		}
 		content, j.draft = append(content, string(text)), "-"
 	}
-	text, err := json.Marshal(content)
-	if err != nil {
-		return key{}, false
+	return o.keyOf(append(content, string(j.appendTo(nil)))), true
+}
+
+// keyOf is the lasting key of what an answer depends on beside the models and the program.
+func (o *Oracle) keyOf(content []string) key {
+	var text []byte
+	for _, s := range append([]string{"strata answer 1", eval.Version, o.kept.build}, content...) {
+		text = append(binary.AppendUvarint(text, uint64(len(s))), s...)
 	}
-	return sha256.Sum256(j.appendTo(append(text, 0))), true
+	return sha256.Sum256(text)
 }
 
 // get returns an answer that was kept, nil for none. What cannot be read is worked out again, and kept no more.
 func (k *keeper) get(ctx context.Context, at key) *answer {
 	row, ok, err := k.answers.Get(ctx, hex.EncodeToString(at[:]))
-	if err != nil || !ok || len(row.Text) < 2 || row.Text[0] != '{' {
+	if err != nil || !ok || len(row.Text) < 2 || row.Text[0] != '{' || !json.Valid([]byte(row.Text)) {
 		return nil
 	}
 	a := &answer{members: []byte(row.Text[1 : len(row.Text)-1])}
@@ -98,7 +116,7 @@ func (k *keeper) get(ctx context.Context, at key) *answer {
 	for _, f := range figures {
 		a.figures = append(a.figures, figure{f.Name, f.Value})
 	}
-	if len(figures) == 0 {
+	if !strings.HasPrefix(row.Text, `{"status":"ok"`) {
 		if json.Unmarshal([]byte(row.Text), &head) != nil {
 			return nil
 		}
@@ -116,7 +134,7 @@ func (k *keeper) put(at key, a *answer) keeping {
 		if i > 0 {
 			figures = append(figures, ',')
 		}
-		figures = append(append(append(figures, `{"name":"`...), f.name...), `",`...)
+		figures = append(appendText(append(figures, `{"name":`...), []byte(f.name)), ',')
 		figures = append(appendFigure(figures, "value", f.value), '}')
 	}
 	text := append(append([]byte{'{'}, a.members...), '}')

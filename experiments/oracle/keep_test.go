@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +138,44 @@ func TestKeptByBuild(t *testing.T) {
 		}
 		if err := kept.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestPointsAreKept: points of spaces come from the file as they were worked out, those that a constraint rejects too.
+func TestPointsAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "answers.db")
+	const space = `{"name":"x","arch":"tpu-v4","model":"llama2-7b","workload":{"phase":"decode","fidelity":"analytic"},"axes":[{"path":"batch","values":[1,2,64]},
+		{"path":"model.num_hidden_layers","values":[4,8]},{"path":"phase","values":["decode","prefill"]}],"constraints":["seconds < 0.004","batch < 60","phase != \"serve\""]}`
+	var lines []string
+	for _, batch := range []int{1, 2, 64} {
+		for _, layers := range []int{4, 8} {
+			point := fmt.Sprintf(`{"space":%s,"point":{"batch":%d,"num_hidden_layers":%d,"phase":"decode"},"limits":{"joules":1}`, strings.Join(strings.Fields(space), " "), batch, layers)
+			lines = append(lines, point+"}", point+`,"metrics":["seconds"]}`)
+		}
+	}
+	fresh := oracle.New(oracle.Options{})
+	for pass, found := range []uint64{0, 6} {
+		kept, err := store.OpenAnswers(path, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := oracle.New(oracle.Options{Kept: kept})
+		for _, line := range lines {
+			if got, want := answer(t, o, line), answer(t, fresh, line); got != want {
+				t.Errorf("pass %d:\n%s\n%s", pass, got, want)
+			}
+		}
+		if s := o.Stats(); s.Found != found {
+			t.Errorf("pass %d: %+v", pass, s)
+		}
+		if err := kept.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, part := range map[int]string{0: `"violations":{`, 8: `"code":"constraint"`} {
+		if a := answer(t, fresh, lines[i]); !strings.Contains(a, part) {
+			t.Errorf("no %s in %s", part, a)
 		}
 	}
 }

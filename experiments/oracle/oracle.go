@@ -151,29 +151,51 @@ func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *requ
 		return failed(bad), nil, nil
 	}
 	if q.spaceAt != nil {
-		a, err := o.ofSpace(ctx, q)
-		return a, nil, err
+		return o.ofSpace(ctx, q)
 	}
-	k := q.key()
+	return o.known(ctx, q, q.key(), func() (key, bool) { return o.lastingKey(q) }, func(ctx context.Context) (*answer, error) { return o.evaluate(ctx, q) })
+}
+
+// known returns the answer that has a key: one that is remembered, one that was kept in a file under its lasting key, or what work comes to, which is
+// remembered and kept then. The only error is that the context was cancelled.
+func (o *Oracle) known(ctx context.Context, q *request, k key, lasting func() (key, bool), work func(context.Context) (*answer, error)) (*answer, keeping, error) {
 	if p, known := o.answers.get(k); known {
 		o.counts.looked(true)
-		return p.answer(), nil, nil
+		return p.answer(), p.keeping(), nil
 	}
 	within, cancel := q.withTimeout(ctx)
 	defer cancel()
-	a, err = o.once(within, k, func() (*answer, error) {
-		var a *answer
-		if a, kept, err = o.find(within, q, k); err == nil && a.lasting() {
-			p, size := o.pack(a)
-			o.answers.put(k, p, size)
+	a, kept, err := o.once(within, k, func() (a *answer, kept keeping, err error) {
+		where, keeps := key{}, false
+		if o.kept != nil && o.costsFor(q) == nil {
+			if where, keeps = lasting(); keeps {
+				a = o.kept.get(within, where)
+			}
 		}
-		return a, err
+		if a != nil {
+			o.counts.found.Add(1)
+		} else {
+			a, err = work(within)
+			if err != nil && within.Err() == nil {
+				a, err = failed(q.explained(err)), nil // it is the same for all who ask
+			}
+			if err != nil || !a.lasting() {
+				return a, nil, err
+			}
+			if keeps {
+				kept = o.kept.put(where, a)
+			}
+		}
+		p, size := o.pack(a)
+		p.kept = kept.last()
+		o.answers.put(k, p, size)
+		return a, kept, nil
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, ctx.Err()
 	}
 	if err != nil {
-		a = failed(q.explained(err))
+		return failed(q.explained(err)), nil, nil
 	}
 	return a, kept, nil
 }
@@ -181,12 +203,12 @@ func (o *Oracle) answer(ctx context.Context, v *value, malformed *Error, q *requ
 // flight is an answer that is being worked out, for all who ask for it meanwhile.
 type flight struct {
 	done   chan struct{}
-	answer *answer
-	err    error
+	answer *answer // nil if it came to nothing that others can have
+	kept   keeping
 }
 
 // once works out what is asked for by several at a time once for all of them, unless it comes to nothing that they can share.
-func (o *Oracle) once(ctx context.Context, k key, work func() (*answer, error)) (*answer, error) {
+func (o *Oracle) once(ctx context.Context, k key, work func() (*answer, keeping, error)) (*answer, keeping, error) {
 	o.mu.Lock()
 	f := o.flights[k]
 	if f == nil {
@@ -200,49 +222,30 @@ func (o *Oracle) once(ctx context.Context, k key, work func() (*answer, error)) 
 			o.mu.Unlock()
 			close(f.done)
 		}()
-		a, err := work()
-		f.answer, f.err = a, err
-		return a, err
+		a, kept, err := work()
+		if err == nil && a.lasting() {
+			f.answer, f.kept = a, kept
+		}
+		return a, kept, err
 	}
 	o.mu.Unlock()
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	if f.answer != nil && f.err == nil && f.answer.lasting() {
+	if f.answer != nil {
 		o.counts.looked(true)
-		return f.answer, nil
+		return f.answer, f.kept, nil
 	}
 	o.counts.looked(false)
 	return work()
 }
 
-// find looks for an answer that was kept, or works it out and keeps it. Errors are the simulator's, or the context's.
-func (o *Oracle) find(ctx context.Context, q *request, k key) (*answer, keeping, error) {
-	where, keeps := key{}, false
-	if o.kept != nil && o.costsFor(q) == nil {
-		if where, keeps = o.lastingKey(q); keeps {
-			if a := o.kept.get(ctx, where); a != nil {
-				o.counts.found.Add(1)
-				return a, nil, nil
-			}
-		}
-	}
-	a, err := o.evaluate(ctx, q)
-	if err != nil && ctx.Err() == nil {
-		a, err = failed(q.explained(err)), nil // it is the same for all who ask
-	}
-	if err != nil || !keeps || !a.lasting() {
-		return a, nil, err
-	}
-	return a, o.kept.put(where, a), nil
-}
-
 // explained is the error of the answer for one of the simulator.
 func (q *request) explained(err error) *Error {
 	whole := wholeOp
-	if q.model != "" {
+	if q.model != "" || q.spaceAt != nil {
 		whole = wholeModel
 	}
 	return explain(err, whole, q.member)

@@ -11,6 +11,20 @@ type packed struct {
 	tokens string    // what stands in the gaps of the shape, each followed by gap
 	values []float64 // of the figures
 	err    *Error
+	kept   <-chan struct{} // closed when it is in the file; nil if it was there or does not go there
+}
+
+// keeping is what the answer waits for until it is given again.
+func (p *packed) keeping() keeping {
+	select {
+	case <-p.kept:
+		return nil
+	default:
+	}
+	if p.kept == nil {
+		return nil
+	}
+	return keeping{p.kept}
 }
 
 // shape is what answers have in common.

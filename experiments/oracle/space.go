@@ -305,41 +305,22 @@ func Describe(s *sweep.Space) SpaceDescription {
 }
 
 // ofSpace answers a request about a search space: what it is, or one point of it.
-func (o *Oracle) ofSpace(ctx context.Context, q *request) (*answer, error) {
+func (o *Oracle) ofSpace(ctx context.Context, q *request) (*answer, keeping, error) {
 	s, bad := o.resolve.space(q.spaceAt)
 	if bad != nil {
-		return failed(bad), nil
+		return failed(bad), nil, nil
 	}
 	if q.pointAt == nil {
-		return s.description, nil
+		return s.description, nil, nil
 	}
-	values, key, bad := s.assign(q.pointAt)
+	values, point, bad := s.assign(q.pointAt)
 	if bad != nil {
-		return failed(bad), nil
+		return failed(bad), nil, nil
 	}
-	j := job{model: key, fidelity: q.fidelity}
-	k := j.key()
-	if p, known := o.answers.get(k); known {
-		o.counts.looked(true)
-		return p.answer(), nil
-	}
-	within, cancel := q.withTimeout(ctx)
-	defer cancel()
-	a, err := o.once(within, k, func() (*answer, error) {
-		a, err := o.point(within, s, values, q.fidelity)
-		if err == nil && a.lasting() {
-			p, size := o.pack(a)
-			o.answers.put(k, p, size)
-		}
-		return a, err
-	})
-	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		a = failed(explain(err, wholeModel, q.member))
-	}
-	return a, nil
+	j := job{model: point, fidelity: q.fidelity}
+	// The hash of a space holds the content of its machines and models.
+	lasting := func() (key, bool) { return o.keyOf([]string{s.id, point, q.fidelity}), true }
+	return o.known(ctx, q, j.key(), lasting, func(ctx context.Context) (*answer, error) { return o.point(ctx, s, values, q.fidelity) })
 }
 
 // assign reads a point, and returns the texts of its values besides: what the answer hangs on.
