@@ -245,8 +245,9 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 			end = *later(&end, &done[int64(i)*ring+it%ring])
 		}
 		if left := times - 1 - it; left > 0 && it >= depth {
-			// All that the future depends on: when nodes are free, and what the last iterations did.
-			period, delta := history.match(it, func(live []instant) []instant { return rotate(live, free, done, ring, it) })
+			// All that the future depends on: when nodes are free, and what the last iterations did. Times alone tell most states apart, so the
+			// rest is looked at once they have repeated.
+			period, delta := history.repeated(it, free, done, ring)
 			if period > 0 && left >= period {
 				jump := left / period
 				if !shiftAll(free, done, &end, delta, jump) {
@@ -314,19 +315,41 @@ func shiftAll(free, done []instant, end *instant, delta instant, jump int64) boo
 
 // history finds out when a recurrence has become periodic.
 type history struct {
-	states [][]instant
+	states [][]units.Time // times of the live instants in the last iterations
 	its    []int64
+	// What was live when the times had repeated after a period, to be compared with what is after another one; period is 0 if there is none.
+	before       []instant
+	from, period int64
+	now          []instant
 }
 
 // longestPeriod bounds how far back a state is compared; longer periods are evaluated in full.
 const longestPeriod = 16
 
 // reset forgets everything but keeps the memory.
-func (h *history) reset() { h.its = h.its[:0] }
+func (h *history) reset() { h.its, h.period = h.its[:0], 0 }
 
-// match returns the period after which every live instant has moved by the same delta, 0 if there
-// is none yet. state appends the live instants to a slice.
-func (h *history) match(it int64, state func([]instant) []instant) (int64, instant) {
+// repeated returns the period after which every live instant has moved by the same delta, 0 if there is none yet.
+func (h *history) repeated(it int64, free, done []instant, ring int64) (int64, instant) {
+	if h.period > 0 {
+		if it < h.from+h.period {
+			return 0, instant{}
+		}
+		h.now = rotate(h.now[:0], free, done, ring, it)
+		period := h.period
+		if d, ok := sameShift(h.before, h.now); ok {
+			return period, d
+		}
+		h.reset()
+	}
+	if h.period = h.match(it, free, done, ring); h.period > 0 {
+		h.from, h.before = it, rotate(h.before[:0], free, done, ring, it)
+	}
+	return 0, instant{}
+}
+
+// match returns the period after which the time of every live instant has moved by the same, 0 if there is none yet.
+func (h *history) match(it int64, free, done []instant, ring int64) int64 {
 	k := len(h.its)
 	switch {
 	case k == longestPeriod: // the oldest gives its memory to the newest
@@ -338,18 +361,41 @@ func (h *history) match(it int64, state func([]instant) []instant) (int64, insta
 	case k == len(h.states):
 		h.states = append(h.states, nil)
 	}
-	live := state(h.states[k][:0])
-	h.states[k], h.its = live, append(h.its, it)
-	for k--; k >= 0; k-- {
-		if d, ok := sameShift(h.states[k], live); ok {
-			return it - h.its[k], d
+	live := h.states[k][:0]
+	for i := range free {
+		live = append(live, free[i].at)
+	}
+	for i := range free {
+		slots := done[int64(i)*ring : int64(i+1)*ring]
+		oldest := (it + 1) % ring
+		for j := range slots[oldest:] {
+			live = append(live, slots[oldest+int64(j)].at)
+		}
+		for j := range slots[:oldest] {
+			live = append(live, slots[j].at)
 		}
 	}
-	return 0, instant{}
+	h.states[k], h.its = live, append(h.its, it)
+	for k--; k >= 0; k-- {
+		if shifted(h.states[k], live) {
+			return it - h.its[k]
+		}
+	}
+	return 0
+}
+
+// shifted reports whether all times have moved by the same.
+func shifted(old, now []units.Time) bool {
+	by := now[0] - old[0]
+	for i := range old {
+		if now[i]-old[i] != by {
+			return false
+		}
+	}
+	return true
 }
 
 func sameShift(old, now []instant) (instant, bool) {
-	// Times alone tell most states apart.
 	at := now[0].at - old[0].at
 	for i := range old {
 		if now[i].at-old[i].at != at {

@@ -87,8 +87,6 @@ type builder struct {
 	decisions *Decisions // nil unless somebody wants to know them
 	menus     map[*arch.GemmKernel][]menuTile
 	mem       arena
-	bounds    []tilingBound
-	shapes    []tiling
 	tiers     []tierCounters
 }
 

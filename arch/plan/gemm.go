@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/compute"
@@ -304,14 +305,23 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 // heuristic does; among equals the first of the menu.
 func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	menu, splits, want := b.narrow(g, pin)
-	all, shapes := b.bounds[:0], b.shapes[:0]
-	defer func() { b.bounds, b.shapes = all, shapes }() // for the next product
+	mem := tilings.Get().(*tilingMemory)
+	all, shapes := mem.bounds[:0], mem.shapes[:0]
+	defer func() {
+		mem.bounds, mem.shapes = all, shapes
+		tilings.Put(mem)
+	}()
 	tiles, err := b.menuTiles(g.lib, menu)
 	if err != nil {
 		return tiling{}, err
 	}
 	first := 0 // of the bounds, the least
 	a, w, c := g.operands()
+	once := g.missed(w) // the operand bytes that come from off chip at the least
+	if !g.inHere {
+		once = g.missed(a + w)
+	}
+	r := b.roughly(g, once)
 	for _, m := range tiles {
 		want.rows, want.cols = m.rows, m.cols
 		shape, err := b.shape(g, want, m.clusterM, m.clusterN)
@@ -322,17 +332,12 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 			return tiling{}, err
 		}
 		shapes = append(shapes, shape)
+		r.of(b, g, &shape)
 		for _, split := range splits {
 			if (pin == nil || pin.Split == 0) && b.shallow(g, m.rows*m.cols, split) {
 				continue
 			}
-			t := shape
-			t.divide(g, split)
-			if t.read = g.missed(w); !g.inHere {
-				t.read = g.missed(a + w)
-			}
-			t.into = t.read
-			all = append(all, tilingBound{len(shapes) - 1, split, b.leastTime(g, &t)})
+			all = append(all, tilingBound{len(shapes) - 1, split, r.least(g, &shape, split)})
 			if k := len(all) - 1; all[k].least < all[first].least {
 				first = k
 			}
@@ -381,6 +386,14 @@ type tilingBound struct {
 	split int64
 	least units.Time
 }
+
+// tilingMemory is what the choice of a tiling works in; it outlives it.
+type tilingMemory struct {
+	bounds []tilingBound
+	shapes []tiling
+}
+
+var tilings = sync.Pool{New: func() any { return new(tilingMemory) }}
 
 // menuTile is a tile of a library's menu, and how many along the rows and the columns are launched together.
 type menuTile struct{ rows, cols, clusterM, clusterN int64 }
@@ -654,10 +667,86 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 	return units.Time(min(sum, float64(units.MaxTime)))
 }
 
-// leastTime is what tilingTime cannot be below for a tiling with no more traffic than this.
-func (b *builder) leastTime(g *gemm, t *tiling) units.Time {
-	var w waveTimes
-	return units.Time(min(b.perfect(g, t, &w), float64(units.MaxTime)))
+// rough bounds the times of tilings of one product from below, in a small part of the time that they take to work out: in floating point, with
+// perfect overlap and no operand that comes from off chip twice.
+type rough struct {
+	// Picoseconds for a byte or a cycle of a resource; 0 where it does not count.
+	off, shared, private, matrix, vector float64
+	sums, result                         float64 // for a part of the reduction, and for the result, where there are several
+	outHere                              bool
+	read                                 float64 // operand bytes
+	cores                                int64
+	// Of a shape:
+	fixed, wave float64 // for the kernel, and for each wave
+	core, feed  float64 // for a stage: of a tile on the units of a core, and on the memory that cores share
+}
+
+// slack is what floating point may be above an exact time, as a share of it.
+const slack = 1e-9
+
+// roughly begins the bounds of a product that reads so many operand bytes at the least.
+func (b *builder) roughly(g *gemm, read int64) (r rough) {
+	per := func(resource int, share float64) float64 {
+		if share == 0 {
+			share = 1
+		}
+		return float64(units.Second) / float64(b.p.Resources[resource].Rate) / share
+	}
+	r.cores, r.read = b.m.Chip.Cores.Count, float64(read)
+	r.off, r.matrix, r.vector = per(b.at.off, b.copyShare()), per(b.at.matrix, 0), per(b.at.vector, 0)/float64(b.m.Chip.Cores.Vector.Lanes)
+	if b.shared != nil {
+		r.shared = per(b.at.shared, g.lib.SharedShare)
+	}
+	if b.private != nil {
+		r.private = per(b.at.private, 0)
+	}
+	one := tiling{tileChoice: tileChoice{split: 1}}
+	tier, sums, result := b.splitSums(g, &one)
+	r.sums, r.outHere = 2*float64(sums)*per(b.res[tier.Name], 0), g.outHere
+	r.result = float64(result+g.reads(result)) * per(b.at.off, 0)
+	if g.outHere {
+		r.result = float64(result) * per(b.res[tier.Name], 0)
+	}
+	return r
+}
+
+// of goes on to a shape.
+func (r *rough) of(b *builder, g *gemm, t *tiling) {
+	r.fixed, r.wave = float64(b.arrayFill(t)), float64(g.lib.Fill)
+	if b.onChip != nil { // what lies between cores and memories can only take longer
+		r.wave += float64(b.onChip.latency)
+	}
+	private := r.private
+	if share := b.feedShare(g, t); share > 0 {
+		private /= share
+	}
+	r.core = max(float64(t.cycles)*r.matrix, float64(t.fed)*private, float64(t.widen)*r.vector)
+	r.feed = float64(t.feed) * r.shared
+}
+
+// least is what tilingTime cannot be below for the shape with a split.
+func (r *rough) least(g *gemm, t *tiling, split int64) units.Time {
+	slots := r.cores * t.resident
+	tiles := t.mt * t.nt * split * g.batch
+	stages := float64(units.CeilDiv(units.CeilDiv(g.k, split), t.depth))
+	load := r.read / float64(tiles) / stages * r.off // of a tile
+	full, rest := tiles/slots, tiles%slots
+	waves, sum := float64(full), r.fixed
+	sum += waves * stages * max(r.core*float64(t.resident), float64(slots)*max(load, r.feed))
+	if rest > 0 {
+		waves++
+		sum += stages * max(r.core*float64(units.CeilDiv(rest, r.cores)), float64(rest)*max(load, r.feed))
+	}
+	sum += waves * r.wave
+	if split > 1 {
+		sum += float64(g.lib.Reduce)
+		if sums := r.sums * float64(split); r.outHere {
+			sum += sums + r.result
+		} else {
+			sum += max(sums, r.result)
+		}
+	}
+	return units.Time(min(sum*(1-slack), float64(units.MaxTime)))
 }
 
 // waveTimes is what the time of a tiling is made of.
