@@ -73,7 +73,9 @@ func machine(t *rapid.T) *arch.Machine {
 			tier.Capacity *= 64
 		}
 	}
-	m.System.ScaleUp.Bandwidth *= units.BytesPerSecond(f("link"))
+	if up := m.System.ScaleUp; up != nil {
+		up.Bandwidth *= units.BytesPerSecond(f("link"))
+	}
 	if rapid.IntRange(0, 2).Draw(t, "on chip") == 0 {
 		drawOnChip(t, m)
 	}
