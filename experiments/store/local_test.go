@@ -145,7 +145,12 @@ func TestLocalOften(t *testing.T) {
 func TestLocalWithoutLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shard.db")
 	l := openLocal(t, path, t.TempDir(), time.Millisecond)
-	if _, err := l.db.Exec("PRAGMA journal_mode = DELETE"); err != nil {
+	l.publishing.Lock() // the log can only be given up while nobody else has it open
+	l.reader.SetMaxIdleConns(0)
+	_, err := l.db.Exec("PRAGMA journal_mode = DELETE")
+	l.reader.SetMaxIdleConns(1)
+	l.publishing.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 30 {
