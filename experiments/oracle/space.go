@@ -530,10 +530,10 @@ func (s *space) kindOf(o *Oracle, c *sweep.Candidate) (*pointKind, *Error) {
 	})
 }
 
-// placeholder stands for the model in the request of a point.
-const placeholder = `"of the space"`
+// pointModel is the member that stands for the model in the request of a point. No other member can read so.
+const pointModel = `,"model":"of the space"`
 
-// explicit writes a point as a request of its own, with a placeholder for its model.
+// explicit writes a point as a request of its own, with pointModel for its model.
 func explicit(c *sweep.Candidate) ([]byte, *Error) {
 	phase := "generate"
 	for _, o := range c.Options {
@@ -557,7 +557,7 @@ func explicit(c *sweep.Candidate) ([]byte, *Error) {
 		}
 		b = append(b, "}}"...)
 	}
-	b = append(b, `,"model":`+placeholder...)
+	b = append(b, pointModel...)
 	var parallel, lora []byte
 	for _, o := range c.Options {
 		f := experiments.OptionField(o.Name)
@@ -672,5 +672,5 @@ func ExplicitRequest(c *sweep.Candidate) ([]byte, error) {
 	if bad != nil {
 		return nil, bad
 	}
-	return bytes.Replace(text, []byte(placeholder), config, 1), nil
+	return bytes.Replace(text, []byte(pointModel), append([]byte(`,"model":`), config...), 1), nil
 }

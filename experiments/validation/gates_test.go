@@ -123,7 +123,7 @@ func TestGates(t *testing.T) {
 	for _, s := range gated {
 		t.Run(s.suite+" "+s.fidelity, func(t *testing.T) {
 			if testing.Short() && (s.suite == "dram" || s.suite == "servers") {
-				t.Skip("takes long")
+				t.Skip("-short: ", s.suite, " takes long")
 			}
 			r := resultOf(t, s.suite, s.fidelity)
 			seen := map[string]bool{}

@@ -391,7 +391,7 @@ func uncertaintyOf(t *testing.T) *uncertaintyData {
 		return uncertaintyOnce.data
 	}
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("-short: every measured row is compared again")
 	}
 	d := &uncertaintyData{ops: opSamples(t), whole: wholeSamples(t), held: heldSamples(t), cases: composedCases(t), residuals: map[string][]uncertainty.Sample{}}
 	d.kernels = uncertainty.Build(plain(d.ops), d.held)

@@ -66,7 +66,7 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("%s: %v", soakVariable, err)
 		}
 	} else if testing.Short() {
-		t.Skip("short")
+		t.Skip("-short: clients ask for some seconds")
 	}
 	s := start(t, options{})
 	s.works(t)
@@ -202,7 +202,7 @@ func flood(text string) int {
 // the server then serves as before. Where the process may not open as many, it is as many as it may.
 func TestManyConnections(t *testing.T) {
 	if testing.Short() {
-		t.Skip("short")
+		t.Skip("-short: opens thousands of connections")
 	}
 	const limit = 2000
 	n := 10_000
