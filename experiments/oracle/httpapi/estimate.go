@@ -24,17 +24,11 @@ func (s *Server) estimate(to http.ResponseWriter, r *http.Request, _ string) {
 		}
 		return
 	}
-	text, release, ok := s.body(w, r, "application/json")
+	ctx, text, done, ok := s.turn(w, r, "application/json")
 	if !ok {
 		return
 	}
-	defer release()
-	ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
-	defer cancel()
-	if !s.enter(ctx, w) {
-		return
-	}
-	defer s.leave()
+	defer done()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	out := buffers.Get().(*bufio.Writer)

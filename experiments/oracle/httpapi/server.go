@@ -436,6 +436,22 @@ func (s *Server) enter(ctx context.Context, w http.ResponseWriter) bool {
 
 func (s *Server) leave() { <-s.working }
 
+// turn reads a body of one of the types and waits for the turn of its request, in a context that ends with Options.Timeout. done ends all of it. Where it
+// is not ok, that was answered.
+func (s *Server) turn(w *writer, r *http.Request, kinds ...string) (ctx context.Context, text []byte, done func(), ok bool) {
+	text, release, ok := s.body(w, r, kinds...)
+	if !ok {
+		return nil, nil, nil, false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
+	if !s.enter(ctx, w) {
+		cancel()
+		release()
+		return nil, nil, nil, false
+	}
+	return ctx, text, func() { s.leave(); cancel(); release() }, true
+}
+
 func tooLong(w http.ResponseWriter) {
 	refuse(w, http.StatusServiceUnavailable, "timeout", "no answer within the time allowed", "a smaller batch, or try again later")
 }

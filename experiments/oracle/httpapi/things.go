@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -159,17 +158,11 @@ func (s *Server) post(w *writer, r *http.Request, kinds []string, add func([]byt
 
 // take answers what add makes of a text that was posted, or everything that is wrong with it.
 func (s *Server) take(w *writer, r *http.Request, kinds []string, add func([]byte) (any, error)) {
-	text, release, ok := s.body(w, r, kinds...)
+	_, text, done, ok := s.turn(w, r, kinds...)
 	if !ok {
 		return
 	}
-	defer release()
-	ctx, cancel := context.WithTimeout(r.Context(), s.o.Timeout)
-	defer cancel()
-	if !s.enter(ctx, w) {
-		return
-	}
-	defer s.leave()
+	defer done()
 	added, err := add(text)
 	if err == nil {
 		reply(w, http.StatusOK, added)
