@@ -306,9 +306,9 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	menu, splits, want := b.narrow(g, pin)
 	mem := tilings.Get().(*tilingMemory)
-	all, shapes := mem.bounds[:0], mem.shapes[:0]
+	all, shapes, roughs := mem.bounds[:0], mem.shapes[:0], mem.roughs[:0]
 	defer func() {
-		mem.bounds, mem.shapes = all, shapes
+		mem.bounds, mem.shapes, mem.roughs = all, shapes, roughs
 		tilings.Put(mem)
 	}()
 	tiles, err := b.menuTiles(g.lib, menu)
@@ -332,44 +332,56 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 			return tiling{}, err
 		}
 		shapes = append(shapes, shape)
-		r.of(b, g, &shape)
+		rough := r.of(b, g, &shape)
+		roughs = append(roughs, rough)
 		for _, split := range splits {
 			if (pin == nil || pin.Split == 0) && b.shallow(g, m.rows*m.cols, split) {
 				continue
 			}
-			all = append(all, tilingBound{len(shapes) - 1, split, r.least(g, &shape, split)})
+			all = append(all, tilingBound{len(all), len(shapes) - 1, split, r.least(g, &shape, &rough, split, true), false})
 			if k := len(all) - 1; all[k].least < all[first].least {
 				first = k
 			}
 		}
 	}
+	// The tiling with the least bound is tried first, of equals the first, and so on until no bound is below the best.
 	var best tiling
-	least, at := units.Time(math.MaxInt64), len(all)
-	try := func(k int) {
-		limit := least
-		if k < at {
-			limit++ // of equals the first is taken
+	least, at := units.Time(math.MaxInt64-1), len(all) // one less, so that limits do not overflow
+	limit := func(order int) units.Time {
+		if order < at {
+			return least + 1 // of equal times the first is taken
 		}
-		if all[k].least >= limit {
-			return
-		}
-		t := shapes[all[k].shape]
-		t.divide(g, all[k].split)
-		if !b.moves(g, &t, a, w, c) {
-			return
-		}
-		if c := b.tilingTime(g, &t, limit); c < limit {
-			best, least, at = t, c, k
-		}
+		return least
 	}
+	left := all
 	if len(all) > 0 {
-		least-- // so that limits do not overflow
-		try(first)
+		all[first].near = true // tried at once: its time leaves few of the others
 	}
-	for k := range all {
-		if k != first {
-			try(k)
+	for next := first; len(left) > 0; {
+		if k := &left[next]; !k.near {
+			k.near, k.least = true, max(k.least, r.least(g, &shapes[k.shape], &roughs[k.shape], k.split, false))
+		} else {
+			t := shapes[k.shape]
+			t.divide(g, k.split)
+			if b.moves(g, &t, a, w, c) {
+				most := limit(k.order)
+				if c := b.tilingTime(g, &t, most); c < most {
+					best, least, at = t, c, k.order
+				}
+			}
+			k.least = math.MaxInt64 // done with
 		}
+		kept := left[:0]
+		next = 0
+		for i := range left {
+			if k := &left[i]; k.least < limit(k.order) {
+				kept = append(kept, *k)
+				if k.least < kept[next].least {
+					next = len(kept) - 1
+				}
+			}
+		}
+		left = kept
 	}
 	if best.tiles == 0 && want.keep != keepFree {
 		return b.refuseKeep(g, pin, menu, want)
@@ -380,17 +392,19 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	return best, nil
 }
 
-// tilingBound is a shape of a tile with a split of the reduction, and a time that it cannot beat.
+// tilingBound is a shape of a tile with a split of the reduction, which of the library's choices it is, and a time that it cannot beat.
 type tilingBound struct {
-	shape int
-	split int64
-	least units.Time
+	order, shape int
+	split        int64
+	least        units.Time
+	near         bool // the bound is the nearer one, with the library's overlap
 }
 
 // tilingMemory is what the choice of a tiling works in; it outlives it.
 type tilingMemory struct {
 	bounds []tilingBound
 	shapes []tiling
+	roughs []roughShape // of the shapes
 }
 
 var tilings = sync.Pool{New: func() any { return new(tilingMemory) }}
@@ -676,9 +690,15 @@ type rough struct {
 	outHere                              bool
 	read                                 float64 // operand bytes
 	cores                                int64
-	// Of a shape:
-	fixed, wave float64 // for the kernel, and for each wave
-	core, feed  float64 // for a stage: of a tile on the units of a core, and on the memory that cores share
+	overlap                              float64 // as in Step
+}
+
+// roughShape is what the bounds of a shape with any split have in common: picoseconds for the kernel and for each wave, and for a stage of one tile on
+// the units of a core and on the memory that cores share.
+type roughShape struct {
+	fixed, wave                      float64
+	matrix, private, vector, slowest float64
+	feed                             float64
 }
 
 // slack is what floating point may be above an exact time, as a share of it.
@@ -692,7 +712,7 @@ func (b *builder) roughly(g *gemm, read int64) (r rough) {
 		}
 		return float64(units.Second) / float64(b.p.Resources[resource].Rate) / share
 	}
-	r.cores, r.read = b.m.Chip.Cores.Count, float64(read)
+	r.cores, r.read, r.overlap = b.m.Chip.Cores.Count, float64(read), g.lib.Overlap
 	r.off, r.matrix, r.vector = per(b.at.off, b.copyShare()), per(b.at.matrix, 0), per(b.at.vector, 0)/float64(b.m.Chip.Cores.Vector.Lanes)
 	if b.shared != nil {
 		r.shared = per(b.at.shared, g.lib.SharedShare)
@@ -711,33 +731,45 @@ func (b *builder) roughly(g *gemm, read int64) (r rough) {
 }
 
 // of goes on to a shape.
-func (r *rough) of(b *builder, g *gemm, t *tiling) {
-	r.fixed, r.wave = float64(b.arrayFill(t)), float64(g.lib.Fill)
+func (r *rough) of(b *builder, g *gemm, t *tiling) (s roughShape) {
+	s.fixed, s.wave = float64(b.arrayFill(t)), float64(g.lib.Fill)
 	if b.onChip != nil { // what lies between cores and memories can only take longer
-		r.wave += float64(b.onChip.latency)
+		s.wave += float64(b.onChip.latency)
 	}
 	private := r.private
 	if share := b.feedShare(g, t); share > 0 {
 		private /= share
 	}
-	r.core = max(float64(t.cycles)*r.matrix, float64(t.fed)*private, float64(t.widen)*r.vector)
-	r.feed = float64(t.feed) * r.shared
+	s.matrix, s.private, s.vector = float64(t.cycles)*r.matrix, float64(t.fed)*private, float64(t.widen)*r.vector
+	s.slowest = max(s.matrix, s.private, s.vector)
+	s.feed = float64(t.feed) * r.shared
+	return s
 }
 
-// least is what tilingTime cannot be below for the shape with a split.
-func (r *rough) least(g *gemm, t *tiling, split int64) units.Time {
+// least is what tilingTime cannot be below for the shape with a split, with perfect overlap of the parts of a stage or, which takes longer to work out and is
+// nearer, with that of the library.
+func (r *rough) least(g *gemm, t *tiling, s *roughShape, split int64, perfect bool) units.Time {
 	slots := r.cores * t.resident
 	tiles := t.mt * t.nt * split * g.batch
 	stages := float64(units.CeilDiv(units.CeilDiv(g.k, split), t.depth))
 	load := r.read / float64(tiles) / stages * r.off // of a tile
 	full, rest := tiles/slots, tiles%slots
-	waves, sum := float64(full), r.fixed
-	sum += waves * stages * max(r.core*float64(t.resident), float64(slots)*max(load, r.feed))
+	waves, sum := float64(full), s.fixed
+	stage := func(tiles, perCore int64) float64 {
+		all, one := float64(tiles), float64(perCore)
+		if perfect || r.overlap < 1 || math.IsInf(r.overlap, 1) {
+			return max(s.slowest*one, all*max(load, s.feed))
+		}
+		return pnorm(r.overlap, all*load, all*s.feed, one*s.matrix, one*s.private, one*s.vector)
+	}
+	if full > 0 {
+		sum += waves * stages * stage(slots, t.resident)
+	}
 	if rest > 0 {
 		waves++
-		sum += stages * max(r.core*float64(units.CeilDiv(rest, r.cores)), float64(rest)*max(load, r.feed))
+		sum += stages * stage(rest, units.CeilDiv(rest, r.cores))
 	}
-	sum += waves * r.wave
+	sum += waves * s.wave
 	if split > 1 {
 		sum += float64(g.lib.Reduce)
 		if sums := r.sums * float64(split); r.outHere {
@@ -747,6 +779,23 @@ func (r *rough) least(g *gemm, t *tiling, split int64) units.Time {
 		}
 	}
 	return units.Time(min(sum*(1-slack), float64(units.MaxTime)))
+}
+
+// pnorm is about units.PNorm, within slack.
+func pnorm(p float64, ts ...float64) float64 {
+	top, at := 0.0, 0
+	for i, t := range ts {
+		if t > top {
+			top, at = t, i
+		}
+	}
+	var rest float64
+	for i, t := range ts {
+		if i != at && t > 0 {
+			rest += math.Exp(p * math.Log(t/top))
+		}
+	}
+	return top * math.Exp(math.Log1p(rest)/p)
 }
 
 // waveTimes is what the time of a tiling is made of.

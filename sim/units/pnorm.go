@@ -32,25 +32,16 @@ func PNorm(p float64, ts ...Time) Time {
 	case !(p > 1):
 		return sum
 	}
-	// With S = Σ (t/top)ᵖ over the others, the result is top + top·((1+S)^(1/p) − 1). Computed
-	// this way the second part has a small relative error however small it is.
-	var s float64
-	for i, t := range ts {
-		if i == at || t <= 0 {
-			continue
-		}
-		s += power(float64(t)/float64(top), p)
-	}
-	extra := float64(top) * expm1(log1p(s)/p)
+	extra := beyond(p, at, ts)
 	if extra < 0.5 {
 		return top + 1 // positive, however small
 	}
 	if extra > 2*float64(MaxTime) {
 		return MaxTime + 1 // and thousands of parts may exceed an int64
 	}
-	// Each rounding below is at most 2⁻⁵² relative. The ratio's error is multiplied by p, and that of
-	// the logarithm by p·|log| ≤ 64·ln 2 where extra ≥ 0.5 (top < 2⁵²). The constants are several
-	// times what the sums come to.
+	// Roundings are at most 2⁻⁵² relative, those of package math on any platform a few times that. The ratio's error is multiplied by
+	// p, and that of the logarithm by p·|log| ≤ 64·ln 2 where extra ≥ 0.5 (top < 2⁵²). The constants are
+	// several times what the sums come to.
 	slack := extra * (float64(16*p) + 1024) * 0x1p-52
 	lo, hi := math.Ceil(extra-slack), math.Ceil(extra+slack)
 	if lo == hi {
@@ -71,76 +62,17 @@ func PNorm(p float64, ts ...Time) Time {
 	return min(a, MaxTime+1)
 }
 
-// power returns xᵖ for 0 < x ≤ 1 and p > 1.
-func power(x, p float64) float64 {
-	if x == 1 {
-		return 1
+// beyond is about how far the norm is above the longest part, which is at a place.
+func beyond(p float64, at int, ts []Time) float64 {
+	// With S = Σ (t/top)ᵖ over the others, the norm is top + top·((1+S)^(1/p) − 1). Computed
+	// this way the second part has a small relative error however small it is.
+	top, s := float64(ts[at]), 0.0
+	for i, t := range ts {
+		if i != at && t > 0 {
+			s += math.Exp(float64(p * math.Log(float64(t)/top)))
+		}
 	}
-	return exp2(float64(p * log2(x)))
-}
-
-// log2 returns the base-2 logarithm of a positive number, with a relative error of some 2⁻⁵¹.
-func log2(x float64) float64 {
-	f, e := math.Frexp(x) // f in [0.5, 1)
-	if f < math.Sqrt2/2 {
-		f, e = f*2, e-1
-	}
-	return float64(e) + float64(atanh2((f-1)/(f+1))*math.Log2E)
-}
-
-// atanh2 returns 2·atanh(z) for |z| ≤ 1/3 by its series, 2·(z + z³/3 + z⁵/5 + …), which for
-// z = (x−1)/(x+1) is the natural logarithm of x.
-func atanh2(z float64) float64 {
-	q := float64(z * z)
-	var s float64
-	n := 17 // (1/3)^35 is below 2⁻⁵⁵
-	if q < 0.03 {
-		n = 11 // 0.173^23 likewise
-	}
-	for k := 2*n - 1; k >= 3; k -= 2 {
-		s = float64((s + inverse[k]) * q)
-	}
-	return 2*z + float64(2*z*s)
-}
-
-// inverse[k] is 1/k.
-var inverse = func() (t [40]float64) {
-	for k := 1; k < len(t); k++ {
-		t[k] = 1 / float64(k)
-	}
-	return
-}()
-
-// log1p returns ln(1+s) for s ≥ 0 with a small relative error also for tiny s.
-func log1p(s float64) float64 {
-	if s <= 1 {
-		return atanh2(s / (2 + s))
-	}
-	return float64(log2(1+s) * math.Ln2)
-}
-
-// exp2 returns 2^y for y ≤ 0, and 0 where that is far below anything that matters here.
-func exp2(y float64) float64 {
-	if y < -200 {
-		return 0
-	}
-	n := math.Floor(y + 0.5)
-	return math.Ldexp(1+expm1(float64((y-n)*math.Ln2)), int(n))
-}
-
-// expm1 returns eˣ−1 for x > −0.4 by its Taylor series on a reduced argument, with a small
-// relative error.
-func expm1(x float64) float64 {
-	if x > 0.4 {
-		// e^x − 1 = (h)(h+2) with h = e^(x/2) − 1, all positive: nothing cancels.
-		h := expm1(x / 2)
-		return float64(h * (h + 2))
-	}
-	s := 1.0
-	for k := 16; k >= 2; k-- { // 0.4^16/17! is below 2⁻⁶⁵
-		s = 1 + float64(float64(s*x)*inverse[k])
-	}
-	return float64(x * s)
+	return top * math.Expm1(math.Log1p(s)/p)
 }
 
 // precision is the number of fractional bits of the exact comparison.
