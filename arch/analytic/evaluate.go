@@ -30,7 +30,7 @@ func NewFolder(p *plan.Program, o Options) *plan.Folder {
 // perfectly overlapping uses and no sharing, or the host's, whose launches run ahead.
 func Floor(p *plan.Program, o Options) (units.Time, error) {
 	e := &timer{p: p, floor: true, ideal: o.IdealContention}
-	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: map[run]units.Time{}}
+	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: make(map[run]units.Time, 2*len(p.Ops))}
 	return f.body(p.Entry, 1)
 }
 
@@ -103,9 +103,10 @@ type scratch struct {
 // timing is what the recurrence knows of a node.
 type timing struct {
 	busy, latency units.Time
-	inService     sim.Stalls
-	charge        sim.Cause
+	of            *sim.Stalls // what busy divides into; nil if all of it is one cause
+	cause, charge sim.Cause
 	after         []plan.Dep
+	live          int64 // the last iterations of it that others wait for, and the last one
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -166,7 +167,7 @@ func later(a, b *instant) *instant {
 
 // Pipeline implements plan.Timer: the max-plus recurrence of a loop whose nodes overlap.
 func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Result, error) {
-	res := &plan.Result{Work: make(sim.Counts, len(e.p.Counters))}
+	res := f.NewResult()
 	n := len(b.Nodes)
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -183,8 +184,7 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 		nd := &b.Nodes[i]
 		if nd.Step != nil {
 			busy, cause := e.Serve(nd.Step)
-			t.busy, t.latency, t.charge = busy, e.p.Latency(nd.Step), nd.Step.Charge
-			t.inService[cause] = busy
+			t.busy, t.cause, t.latency, t.charge = busy, cause, e.p.Latency(nd.Step), nd.Step.Charge
 			for _, c := range nd.Step.Counts {
 				res.Work[c.Counter] += c.N * times
 			}
@@ -193,7 +193,7 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 			if err != nil {
 				return nil, err
 			}
-			t.busy, t.inService = r.Time, r.Stalls
+			t.busy, t.of = r.Time, &r.Stalls
 			res.Work.Add(r.Work, times)
 			if b.Op < 0 {
 				res.Add(r, times)
@@ -218,6 +218,14 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 	}
 	ring := depth + 1
 	s.after = after
+	for i := range node {
+		node[i].live = max(node[i].live, 1)
+		for _, d := range node[i].after {
+			if d.Distance < ring {
+				node[d.Node].live = max(node[d.Node].live, d.Distance)
+			}
+		}
+	}
 	s.done, s.free = cleared(s.done, n*int(ring)), cleared(s.free, n)
 	done, free := s.done, s.free // done[i*ring + iteration%ring]
 	history := &s.history
@@ -232,22 +240,28 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 					start = later(start, &done[int64(d.Node)*ring+(it-d.Distance)%ring])
 				}
 			}
-			x := *start
+			x := &done[int64(i)*ring+it%ring]
+			*x = *start
 			x.at += t.busy
-			x.stalls.Add(&t.inService, 1)
-			free[i] = x
+			if t.of == nil {
+				x.stalls[t.cause] += t.busy
+			} else {
+				x.stalls.Add(t.of, 1)
+			}
+			free[i] = *x
 			x.at += t.latency
 			x.stalls[t.charge] += t.latency
-			done[int64(i)*ring+it%ring] = x
 			if x.at > units.MaxTime {
 				return nil, fmt.Errorf("body %s takes longer than %v: %w", b.Name, units.MaxTime, plan.ErrTooLarge)
 			}
-			end = *later(&end, &done[int64(i)*ring+it%ring])
+			if x.at > end.at {
+				end = *x
+			}
 		}
 		if left := times - 1 - it; left > 0 && it >= depth {
 			// All that the future depends on: when nodes are free, and what the last iterations did. Times alone tell most states apart, so the
 			// rest is looked at once they have repeated.
-			period, delta := history.repeated(it, free, done, ring)
+			period, delta := history.repeated(it, node, free, done, ring)
 			if period > 0 && left >= period {
 				jump := left / period
 				if !shiftAll(free, done, &end, delta, jump) {
@@ -272,14 +286,14 @@ func (e *timer) Pipeline(b *plan.Body, times int64, f *plan.Folder) (*plan.Resul
 	return res, nil
 }
 
-// rotate appends all that the future depends on, the ring in order of age, so that equal states look
+// rotate appends all that the future depends on, what is in the ring in order of age, so that equal states look
 // equal whatever slot they are in.
-func rotate(to, free, done []instant, ring, it int64) []instant {
+func rotate(to []instant, node []timing, free, done []instant, ring, it int64) []instant {
 	to = append(to, free...)
-	for i := range free {
-		slots := done[int64(i)*ring : int64(i+1)*ring]
-		oldest := (it + 1) % ring
-		to = append(append(to, slots[oldest:]...), slots[:oldest]...)
+	for i := range node {
+		for k := it + 1 - node[i].live; k <= it; k++ {
+			to = append(to, done[int64(i)*ring+k%ring])
+		}
 	}
 	return to
 }
@@ -330,26 +344,26 @@ const longestPeriod = 16
 func (h *history) reset() { h.its, h.period = h.its[:0], 0 }
 
 // repeated returns the period after which every live instant has moved by the same delta, 0 if there is none yet.
-func (h *history) repeated(it int64, free, done []instant, ring int64) (int64, instant) {
+func (h *history) repeated(it int64, node []timing, free, done []instant, ring int64) (int64, instant) {
 	if h.period > 0 {
 		if it < h.from+h.period {
 			return 0, instant{}
 		}
-		h.now = rotate(h.now[:0], free, done, ring, it)
+		h.now = rotate(h.now[:0], node, free, done, ring, it)
 		period := h.period
 		if d, ok := sameShift(h.before, h.now); ok {
 			return period, d
 		}
 		h.reset()
 	}
-	if h.period = h.match(it, free, done, ring); h.period > 0 {
-		h.from, h.before = it, rotate(h.before[:0], free, done, ring, it)
+	if h.period = h.match(it, node, free, done, ring); h.period > 0 {
+		h.from, h.before = it, rotate(h.before[:0], node, free, done, ring, it)
 	}
 	return 0, instant{}
 }
 
 // match returns the period after which the time of every live instant has moved by the same, 0 if there is none yet.
-func (h *history) match(it int64, free, done []instant, ring int64) int64 {
+func (h *history) match(it int64, node []timing, free, done []instant, ring int64) int64 {
 	k := len(h.its)
 	switch {
 	case k == longestPeriod: // the oldest gives its memory to the newest
@@ -365,14 +379,9 @@ func (h *history) match(it int64, free, done []instant, ring int64) int64 {
 	for i := range free {
 		live = append(live, free[i].at)
 	}
-	for i := range free {
-		slots := done[int64(i)*ring : int64(i+1)*ring]
-		oldest := (it + 1) % ring
-		for j := range slots[oldest:] {
-			live = append(live, slots[oldest+int64(j)].at)
-		}
-		for j := range slots[:oldest] {
-			live = append(live, slots[j].at)
+	for i := range node {
+		for k := it + 1 - node[i].live; k <= it; k++ {
+			live = append(live, done[int64(i)*ring+k%ring].at)
 		}
 	}
 	h.states[k], h.its = live, append(h.its, it)

@@ -61,7 +61,7 @@ func (f *Folder) Launched(b *Body, times int64, visit func(*Launch)) (*Result, e
 	if err := w.loop(b, times); err != nil {
 		return nil, err
 	}
-	r := f.empty()
+	r := f.NewResult()
 	r.Time, r.Stalls, r.Events = w.device.at, w.device.stalls, w.events
 	r.Work.Add(b.work, times)
 	for i := range w.ran {

@@ -64,6 +64,11 @@ type Folder struct {
 	p     *Program
 	timer Timer
 	memo  map[foldKey]*Result
+
+	// Nothing is given back to them, so what they hand out is zero.
+	results slab[Result]
+	work    slab[int64]
+	shares  slab[part]
 }
 
 type foldKey struct {
@@ -73,7 +78,7 @@ type foldKey struct {
 
 // NewFolder returns a folder that has evaluated nothing yet.
 func NewFolder(p *Program, t Timer) *Folder {
-	return &Folder{p: p, timer: t, memo: map[foldKey]*Result{}}
+	return &Folder{p: p, timer: t, memo: make(map[foldKey]*Result, 2*len(p.Ops))}
 }
 
 // Outcome evaluates the whole program.
@@ -97,7 +102,7 @@ func (f *Folder) Sections(from, to int) (*sim.Outcome, error) { return f.section
 // sections evaluates sections that follow one another.
 func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 	p := f.p
-	sum, out := f.empty(), &sim.Outcome{Ops: f.p.NewOps()}
+	sum, out := f.NewResult(), &sim.Outcome{Ops: f.p.NewOps()}
 	var marks []sim.Mark
 	if len(p.Sections) > 0 {
 		marks = make([]sim.Mark, 0, to-from)
@@ -146,7 +151,12 @@ func (s *Result) into(ops []sim.OpStat) {
 	}
 }
 
-func (f *Folder) empty() *Result { return &Result{Work: make(sim.Counts, len(f.p.Counters))} }
+// NewResult returns the result of nothing, with room for every counter of the program.
+func (f *Folder) NewResult() *Result {
+	r := &f.results.take(1)[0]
+	r.Work = sim.Counts(f.work.take(len(f.p.Counters)))
+	return r
+}
 
 // add appends one run of r.
 func (s *Result) add(r *Result) error {
@@ -189,7 +199,7 @@ func (f *Folder) Node(n *Node) (*Result, error) {
 	if n.Body != nil {
 		return f.Body(n.Body, n.Times)
 	}
-	r := f.empty()
+	r := f.NewResult()
 	return r, f.node(r, n)
 }
 
@@ -229,8 +239,10 @@ func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 	if b.ahead && b.Op < 0 {
 		r, err = f.Launched(b, times, nil)
 	} else if b.Chain(times) {
-		r = f.empty()
-		r.parts = make([]part, 0, len(b.Nodes))
+		r = f.NewResult()
+		if b.Op < 0 {
+			r.parts = f.shares.take(len(b.Nodes))[:0]
+		}
 		for i := range b.Nodes {
 			if err := f.node(r, &b.Nodes[i]); err != nil {
 				return nil, err
@@ -244,7 +256,8 @@ func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 		return nil, err
 	}
 	if b.Op >= 0 {
-		r.parts = []part{{b.Op, r, times, 1}}
+		r.parts = f.shares.take(1)
+		r.parts[0] = part{b.Op, r, times, 1}
 	}
 	f.memo[k] = r
 	return r, nil
