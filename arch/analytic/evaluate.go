@@ -17,7 +17,9 @@ type Options struct {
 
 // Evaluate times the program.
 func Evaluate(p *plan.Program, o Options) (*sim.Outcome, error) {
-	return NewFolder(p, o).Outcome()
+	f := NewFolder(p, o)
+	defer f.Release()
+	return f.Outcome()
 }
 
 // NewFolder returns what times sections of the program by themselves.
@@ -31,6 +33,7 @@ func NewFolder(p *plan.Program, o Options) *plan.Folder {
 func Floor(p *plan.Program, o Options) (units.Time, error) {
 	e := &timer{p: p, floor: true, ideal: o.IdealContention}
 	f := &floor{timer: e, folder: plan.NewFolder(p, e), memo: make(map[run]units.Time, 2*len(p.Ops))}
+	defer f.folder.Release()
 	return f.body(p.Entry, 1)
 }
 

@@ -113,6 +113,17 @@ type Result struct {
 	rounds []round // of several batches in flight, nil for one
 }
 
+// Release gives the memory of what the answer was derived from to requests that are made later. Of the result only the answer may be looked at afterwards.
+func (r *Result) Release() {
+	if r.timed != nil {
+		for _, f := range r.timed.control.folders {
+			f.Release()
+		}
+	}
+	r.Program.Release()
+	*r = Result{Answer: r.Answer}
+}
+
 // Key identifies the point by content: everything that can change its answer. It is "" if only the answers of Costs tell,
 // and known then from the manifest of the answer.
 func (r *Request) Key() string {

@@ -87,6 +87,7 @@ type builder struct {
 	decisions *Decisions // nil unless somebody wants to know them
 	menus     map[*arch.GemmKernel][]menuTile
 	mem       arena
+	home      *arena // where mem is when the program is done
 	tiers     []tierCounters
 }
 
@@ -142,6 +143,8 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		private: m.PrivateSRAM(), shared: m.SharedSRAM(), outer: m.OuterSRAM(), off: m.OffChip(),
 		res: map[string]int{}, counters: map[string]int{}, ops: map[opKey]int{},
 		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}, menus: map[*arch.GemmKernel][]menuTile{}}
+	b.home = arenas.Get().(*arena)
+	b.mem = *b.home
 	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Batches: p.InFlight, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {

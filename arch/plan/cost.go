@@ -156,10 +156,15 @@ func BuildWith(ctx context.Context, m *arch.Machine, g *traces.Graph, p Mapping,
 // costed plans the graph and puts the costs that are given in the place of the model's.
 func (b *builder) costed(ctx context.Context, g *traces.Graph, costs Coster) (*Program, error) {
 	prog, err := b.program(g)
-	if err != nil || costs == nil {
+	if err == nil && costs != nil {
+		err = b.askAll(ctx, costs)
+	}
+	if err != nil {
 		return prog, err
 	}
-	return prog, b.askAll(ctx, costs)
+	*b.home = b.mem
+	prog.home = b.home
+	return prog, nil
 }
 
 // askAll asks for the cost of every distinct operator and puts it in the place of the model's. The grouped products of

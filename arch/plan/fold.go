@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/stratasim/strata/sim"
 	"github.com/stratasim/strata/sim/units"
@@ -65,11 +67,17 @@ type Folder struct {
 	timer Timer
 	memo  map[foldKey]*Result
 
-	// Nothing is given back to them, so what they hand out is zero.
+	mem *foldMemory
+}
+
+// foldMemory is where results are. What it hands out is zero.
+type foldMemory struct {
 	results slab[Result]
 	work    slab[int64]
 	shares  slab[part]
 }
+
+var foldMemories = sync.Pool{New: func() any { return new(foldMemory) }}
 
 type foldKey struct {
 	body  *Body
@@ -78,7 +86,18 @@ type foldKey struct {
 
 // NewFolder returns a folder that has evaluated nothing yet.
 func NewFolder(p *Program, t Timer) *Folder {
-	return &Folder{p: p, timer: t, memo: make(map[foldKey]*Result, 2*len(p.Ops))}
+	return &Folder{p: p, timer: t, memo: make(map[foldKey]*Result, 2*len(p.Ops)), mem: foldMemories.Get().(*foldMemory)}
+}
+
+// Release gives the memory of the results to folders that are made later. Neither the folder nor a result may be looked at afterwards; outcomes
+// may.
+func (f *Folder) Release() {
+	mem := f.mem
+	*f = Folder{}
+	mem.results.zero()
+	mem.work.zero()
+	mem.shares.zero()
+	foldMemories.Put(mem)
 }
 
 // Outcome evaluates the whole program.
@@ -126,7 +145,7 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 		sum.into(out.Ops)
 		sum.parts = sum.parts[:0]
 	}
-	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
+	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, slices.Clone(sum.Work), sum.Events
 	out.Marks = marks
 	return out, nil
 }
@@ -134,7 +153,7 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 // outcome turns a result into an outcome.
 func (f *Folder) outcome(sum *Result) *sim.Outcome {
 	out := &sim.Outcome{Ops: f.p.NewOps()}
-	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, sum.Work, sum.Events
+	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, slices.Clone(sum.Work), sum.Events
 	sum.into(out.Ops)
 	return out
 }
@@ -153,8 +172,8 @@ func (s *Result) into(ops []sim.OpStat) {
 
 // NewResult returns the result of nothing, with room for every counter of the program.
 func (f *Folder) NewResult() *Result {
-	r := &f.results.take(1)[0]
-	r.Work = sim.Counts(f.work.take(len(f.p.Counters)))
+	r := &f.mem.results.take(1)[0]
+	r.Work = sim.Counts(f.mem.work.take(len(f.p.Counters)))
 	return r
 }
 
@@ -241,7 +260,7 @@ func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 	} else if b.Chain(times) {
 		r = f.NewResult()
 		if b.Op < 0 {
-			r.parts = f.shares.take(len(b.Nodes))[:0]
+			r.parts = f.mem.shares.take(len(b.Nodes))[:0]
 		}
 		for i := range b.Nodes {
 			if err := f.node(r, &b.Nodes[i]); err != nil {
@@ -256,7 +275,7 @@ func (f *Folder) Body(b *Body, times int64) (*Result, error) {
 		return nil, err
 	}
 	if b.Op >= 0 {
-		r.parts = f.shares.take(1)
+		r.parts = f.mem.shares.take(1)
 		r.parts[0] = part{b.Op, r, times, 1}
 	}
 	f.memo[k] = r

@@ -33,6 +33,18 @@ type Program struct {
 
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
+	home         *arena      // where its parts are; nil if they are anywhere
+}
+
+// Release gives the memory of the program to plans that are made later. Nobody may look at it afterwards, nor at what was
+// derived from it by AtClock or Only.
+func (p *Program) Release() {
+	home := p.home
+	*p = Program{}
+	if home != nil {
+		home.again()
+		arenas.Put(home)
+	}
 }
 
 // Chips is how many chips there are in all.

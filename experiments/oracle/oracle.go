@@ -437,6 +437,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if q.seen != nil {
 		q.seen(&res.Answer)
 	}
+	res.Release()
 	return ofModel(&res.Answer, q.detail), nil
 }
 
