@@ -61,3 +61,73 @@ func TestMemo(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// A result that is released changes no later answer, and its own stays what it was.
+func TestRelease(t *testing.T) {
+	type asked struct {
+		r    eval.Request
+		want string
+	}
+	text := func(a *eval.Answer) string {
+		got, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(got)
+	}
+	var all []asked
+	for _, name := range []string{"h100-sxm", "tpu-v4", "sn40l", "wormhole-n300"} {
+		m, err := presets.Machine(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []string{"llama2-7b", "gpt2-medium"} {
+			model, err := llm.Preset(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, phase := range []string{"prefill", "decode", "generate"} {
+				g, err := model.Graph(llm.Workload{Phase: phase, Batch: 4, Prompt: 512, Generate: 4, DType: traces.BF16, WeightDType: traces.BF16, KVDType: traces.BF16})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, fidelity := range []string{eval.Analytic, eval.Event} {
+					r := eval.Request{Machine: m, Graph: g, Fidelity: fidelity, Mapping: plan.Mapping{TP: 1}}
+					if m.System.Chips > 1 {
+						r.Mapping.TP = 2
+					}
+					res, err := eval.Run(context.Background(), r)
+					if err != nil {
+						t.Fatal(name, of, phase, err)
+					}
+					all = append(all, asked{r, text(&res.Answer)})
+				}
+			}
+		}
+	}
+	var wait sync.WaitGroup
+	for worker := range 3 {
+		wait.Go(func() {
+			var before *eval.Result
+			var last string
+			for i := range all {
+				a := &all[(i*7+worker)%len(all)]
+				res, err := eval.Run(context.Background(), a.r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res.Release()
+				if got := text(&res.Answer); got != a.want {
+					t.Errorf("another answer with memory that was released:\n%s\n%s", got, a.want)
+					return
+				}
+				if before != nil && text(&before.Answer) != last {
+					t.Error("an answer has changed after its result was released")
+				}
+				before, last = res, a.want
+			}
+		})
+	}
+	wait.Wait()
+}

@@ -111,16 +111,20 @@ type Result struct {
 	timed  *timed
 	floor  units.Time
 	rounds []round // of several batches in flight, nil for one
+	given  bool    // the program, with the request
 }
 
-// Release gives the memory of what the answer was derived from to requests that are made later. Of the result only the answer may be looked at afterwards.
+// Release gives the memory of what the answer was derived from to requests that are made later. Of the result only the answer may be looked at
+// afterwards, and nothing that Planned returned.
 func (r *Result) Release() {
 	if r.timed != nil {
 		for _, f := range r.timed.control.folders {
 			f.Release()
 		}
 	}
-	r.Program.Release()
+	if r.Program != nil && !r.given {
+		r.Program.Release()
+	}
 	*r = Result{Answer: r.Answer}
 }
 
@@ -304,7 +308,7 @@ func Run(ctx context.Context, r Request) (*Result, error) {
 	if want := p.Work(); !want.Equal(o.Work) {
 		return nil, fmt.Errorf("internal: the %s fidelity did work %v, planned was %v", r.fidelity(), o.Work, want)
 	}
-	res := &Result{Program: p, Outcome: o.Outcome, timed: o}
+	res := &Result{Program: p, Outcome: o.Outcome, timed: o, given: r.Planned != nil}
 	if err := r.fly(res); err != nil {
 		return nil, err
 	}

@@ -322,9 +322,10 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		once = g.missed(a + w)
 	}
 	r := b.roughly(g, once)
-	for _, m := range tiles {
+	for i := range tiles {
+		m := &tiles[i]
 		want.rows, want.cols = m.rows, m.cols
-		shape, err := b.shape(g, want, m.clusterM, m.clusterN)
+		shape, err := b.shape(g, want, m.clusterM, m.clusterN, &m.last)
 		if errors.Is(err, errNoRoom) {
 			continue
 		}
@@ -410,7 +411,17 @@ type tilingMemory struct {
 var tilings = sync.Pool{New: func() any { return new(tilingMemory) }}
 
 // menuTile is a tile of a library's menu, and how many along the rows and the columns are launched together.
-type menuTile struct{ rows, cols, clusterM, clusterN int64 }
+type menuTile struct {
+	rows, cols, clusterM, clusterN int64
+	last                           arrayTime
+}
+
+// arrayTime is how long the matrix unit takes for a tile. The products of a model ask for the same again and again.
+type arrayTime struct {
+	in                traces.DType
+	rows, cols, depth int64
+	steady, fill      int64
+}
 
 // menuTiles reads a menu of a library, the whole one once for a plan.
 func (b *builder) menuTiles(lib *arch.GemmKernel, menu []string) ([]menuTile, error) {
@@ -447,7 +458,7 @@ var errNoRoom = errors.New("no room for two buffers of operands")
 // works on, with how many buffers, and what is kept.
 func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	m, n := g.lib.ClusterOf(want.rows, want.cols)
-	t, err := b.shape(g, want, m, n)
+	t, err := b.shape(g, want, m, n, &arrayTime{})
 	if err != nil {
 		return t, err
 	}
@@ -458,8 +469,9 @@ func (b *builder) tile(g *gemm, want tileChoice) (tiling, error) {
 	return t, nil
 }
 
-// shape works out what of a tiling does not depend on the split, for tiles that are launched in clusters of m×n.
-func (b *builder) shape(g *gemm, want tileChoice, m, n int64) (tiling, error) {
+// shape works out what of a tiling does not depend on the split, for tiles that are launched in clusters of m×n. last is what was worked out for
+// the tile before, if anything.
+func (b *builder) shape(g *gemm, want tileChoice, m, n int64, last *arrayTime) (tiling, error) {
 	t := tiling{tileChoice: want}
 	if g.lib.Shrink {
 		t.rows, t.cols, t.depth = min(t.rows, g.m), min(t.cols, g.n), min(t.depth, g.k)
@@ -468,11 +480,14 @@ func (b *builder) shape(g *gemm, want tileChoice, m, n int64) (tiling, error) {
 	if m*n > 1 {
 		t.mt, t.nt = units.CeilDiv(t.mt, m)*m, units.CeilDiv(t.nt, n)*n
 	}
-	cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, t.rows, t.cols, t.depth)
-	if err != nil {
-		return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
+	if last.rows != t.rows || last.cols != t.cols || last.depth != t.depth || last.in != g.in {
+		cycles, err := b.m.Chip.Cores.Matrix.Cycles(g.in, t.rows, t.cols, t.depth)
+		if err != nil {
+			return t, fmt.Errorf("%w: %w", err, ErrUnsupported)
+		}
+		*last = arrayTime{g.in, t.rows, t.cols, t.depth, int64(cycles.Steady), int64(cycles.Fill)}
 	}
-	t.cycles, t.fill = int64(cycles.Steady), int64(cycles.Fill)
+	t.cycles, t.fill = last.steady, last.fill
 	t.feed = g.piece(g.a, t.depth, t.rows) + g.piece(g.w, t.depth, t.cols)
 	t.fed = t.feed
 	if p := g.lib.Padding; p > 0 { // of which the padded rows of all tiles take part

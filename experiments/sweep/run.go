@@ -385,6 +385,7 @@ func (r *runner) evaluate(ctx context.Context, values []Value, out *outcome) {
 		} else {
 			row, err = experiments.RecordBrief(point, &req, &res.Answer, r.o.Tool)
 		}
+		res.Release()
 		p.Status = OK
 	case unfit != nil:
 		row, err = experiments.RecordInfeasible(point, &req, unfit, r.o.Tool)
