@@ -33,8 +33,11 @@ const (
 	Analytic = "analytic"
 )
 
+// IdealContention leaves out that what runs at the same time shares what it uses.
+const IdealContention = "contention"
+
 // Ideals that a request may ask for.
-var ideals = []string{"contention", "refresh", "launch", "power"}
+var ideals = []string{IdealContention, "refresh", "launch", "power"}
 
 // refreshIdeal says why leaving out refresh changes nothing.
 const refreshIdeal = "ideal refresh leaves nothing out: the machine does not say what DRAM its memories are of (dram: …)"

@@ -492,10 +492,10 @@ type jobSpan struct {
 	End   float64 `json:"end_seconds"`
 }
 
-// answer works a request out.
-func (n *networkRequest) answer(fidelity string) (*networkAnswer, *Error) {
+// answer works a request out; with alone, each job has the network to itself.
+func (n *networkRequest) answer(fidelity string, alone bool) (*networkAnswer, *Error) {
 	if n.astra == nil {
-		return n.native(fidelity)
+		return n.native(fidelity, alone)
 	}
 	ns, err := astra.Time(n.astra)
 	if err != nil {
@@ -524,7 +524,7 @@ func busShare(op interconnect.Op, ranks float64) float64 {
 }
 
 // native answers with flows, or with closed forms where the fidelity is analytic.
-func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
+func (n *networkRequest) native(fidelity string, alone bool) (*networkAnswer, *Error) {
 	var net *flow.Network
 	var err error
 	if n.explicit {
@@ -545,11 +545,14 @@ func (n *networkRequest) native(fidelity string) (*networkAnswer, *Error) {
 	if len(n.jobs) > 0 {
 		a := &networkAnswer{Status: OK, BoundBy: "link"}
 		var spans []flow.Span
-		if closed {
+		switch {
+		case alone: // each takes what Time says, in either fidelity
+			spans, err = net.Alone(n.jobs, n.order)
+		case closed:
 			var all float64
 			spans, all, err = net.Fold(n.jobs, n.order)
 			a.Seconds = picoseconds(all)
-		} else {
+		default:
 			spans, err = net.Play(n.jobs, n.order)
 		}
 		if err != nil {

@@ -336,7 +336,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 		return encode(a, nil), nil
 	}
 	if q.network != "" {
-		a, err := q.parsedNetwork.answer(q.fidelity)
+		a, err := q.parsedNetwork.answer(q.fidelity, q.ideal != "")
 		if err != nil {
 			return failed(err), nil
 		}
@@ -413,7 +413,7 @@ func (o *Oracle) evaluate(ctx context.Context, q *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Advise: q.detail, Brief: !q.detail && q.interval == 0}
+	r := eval.Request{Machine: m.Machine, ArchHash: m.hash, Graph: g, Fidelity: q.fidelity, Ideal: q.ideals(), Advise: q.detail, Brief: !q.detail && q.interval == 0}
 	r.Mapping = q.divided()
 	r.Mapping.Fusion = q.fusion
 	r.Mapping.Profile, r.Mapping.HostSync, r.Mapping.Pins, r.Mapping.Memo = name, q.hostSync, pins, o.resolve.memo(m.hash)

@@ -48,6 +48,7 @@ type job struct {
 	fidelity                    string
 	arrivals                    string  // of requests with phase serve, "" for steady
 	interval                    float64 // level of the interval that is asked for, 0 for none
+	ideal                       string  // effects that are left out, sorted, by commas
 }
 
 // maybeType is a number format that may be left out: 0, or one more than the format.
@@ -110,6 +111,10 @@ func readRequest(v *value, q *request) *Error {
 		q.network = f.canonical(net, "/network")
 		q.fidelity = f.word("fidelity", eval.Event, eval.Analytic)
 		q.readNetwork(open(net, "/network", &err))
+		q.readIdeal(f, eval.IdealContention)
+		if q.ideal != "" && q.parsedNetwork.jobs == nil {
+			f.fail(invalid("conflict", "/ideal", `leave it out, or "jobs"`, "one collective by itself meets no other"))
+		}
 	default:
 		f.arch(q)
 		f.misplaced()
@@ -364,6 +369,7 @@ func (q *request) readModel(f *fields, v *value) {
 	q.readInterval(f)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
 	q.powerTrace = f.flag("power_trace", false)
+	q.readIdeal(f, eval.Ideals()...)
 	q.tiers(f)
 	var wrong string
 	if q.skew, wrong = experiments.Skew(f.real("skew", 0, 1e6, 0)); wrong != "" {
@@ -375,6 +381,40 @@ func (q *request) readModel(f *fields, v *value) {
 		}
 		f.refuse(m.name, m.what)
 	}
+}
+
+// readIdeal reads which of the known effects are left out. They come in any order and are kept in one.
+func (q *request) readIdeal(f *fields, known ...string) {
+	v := f.typed("ideal", array)
+	if v == nil {
+		return
+	}
+	var list []string
+	for i := range v.items {
+		at, name := fmt.Sprintf("/ideal/%d", i), string(v.items[i].text)
+		switch {
+		case v.items[i].kind != text:
+			f.fail(invalid("type", at, "", "must be a string, is %s", v.items[i].kind))
+		case !slices.Contains(known, name):
+			f.fail(invalid("unknown-value", at, nearest(name, known), "%q is unknown", shorten(name)))
+		case slices.Contains(list, name):
+			f.fail(invalid("conflict", at, "leave one of them out", "%s is there twice", name))
+		default:
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	if q.ideal = strings.Join(list, ","); q.ideal != "" && q.interval > 0 {
+		f.fail(invalid("conflict", "/interval", "leave it out", "no measurement leaves out %s", strings.Join(list, " or ")))
+	}
+}
+
+// ideals are the effects that are left out, nil for none.
+func (j *job) ideals() []string {
+	if j.ideal == "" {
+		return nil
+	}
+	return strings.Split(j.ideal, ",")
 }
 
 // tiers reads what decides which tensors live where.
@@ -609,7 +649,7 @@ func (q *request) member(field string) string {
 		return "/parallel/" + field
 	case "seq_len", "global_batch", "micro_batch", "recompute", "zero", "schedule", "stages", "master_dtype", "stragglers", "fail_link", "shard", "tokens", "pue",
 		"phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
-		"offload", "placement", "prefetch", "lookahead", "skew", "fusion":
+		"offload", "placement", "prefetch", "lookahead", "skew", "fusion", "ideal":
 		return "/" + field
 	}
 	return wholeModel

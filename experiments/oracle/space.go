@@ -563,7 +563,7 @@ func explicit(c *sweep.Candidate) ([]byte, *Error) {
 		f := experiments.OptionField(o.Name)
 		name, into := o.Name, &b
 		switch {
-		case o.Name == "exact" || o.Name == "ideal":
+		case o.Name == "exact":
 			if o.Text == "" || o.Text == "false" {
 				continue
 			}

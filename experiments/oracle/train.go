@@ -32,6 +32,7 @@ func (q *request) readTraining(f *fields, v *value) {
 	q.detail = f.flag("detail", false)
 	q.readInterval(f)
 	q.powerLimit = f.real("power_limit", 1e-3, 1e6, 0)
+	q.readIdeal(f, eval.Ideals()...)
 	var wrong string
 	if q.skew, wrong = experiments.Skew(f.real("skew", 0, 1e6, 0)); wrong != "" {
 		f.fail(invalid("range", "/skew", "", "%s", wrong))
@@ -95,7 +96,7 @@ func (q *request) readTraining(f *fields, v *value) {
 func (o *Oracle) training(ctx context.Context, m *machine, model *llm.Model, profile string, q *request) (*answer, error) {
 	p := experiments.Point{Machine: m.Machine, Model: model}
 	p.Phase, p.Layers, p.TP, p.PP, p.Runtime, p.HostSync, p.Fidelity, p.Fusion, p.PowerLimit = q.phase, q.layers, q.tp, q.pp, profile, q.hostSync, q.fidelity, q.fusion, q.powerLimit
-	p.Skew = float64(q.skew) / 1000
+	p.Skew, p.Ideal = float64(q.skew)/1000, q.ideals()
 	if q.dtype != 0 {
 		p.DType = q.dtype.or(0).String()
 	}

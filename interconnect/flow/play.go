@@ -74,15 +74,42 @@ func (n *Network) Play(jobs []Job, orders map[int][]int) ([]Span, error) {
 // while a third waits for one of them: Play is never faster, and as fast where no link is shared. seconds is the time of all.
 // Errors are those of Play.
 func (n *Network) Fold(jobs []Job, orders map[int][]int) (spans []Span, seconds float64, err error) {
+	busy := make([]float64, len(n.links))
+	spans, err = n.alone(jobs, orders, func(r *running) {
+		for k := range r.stages {
+			flows := r.stages[k].flows
+			for f := range int32(flows.flows()) {
+				for _, l := range flows.path(f) {
+					busy[l] += flows.bytes[f] / n.links[l].Rate
+				}
+			}
+		}
+	})
+	for _, s := range spans {
+		seconds = max(seconds, s.End)
+	}
+	for _, t := range busy {
+		seconds = max(seconds, t)
+	}
+	return spans, seconds, err
+}
+
+// Alone is Play of jobs that each have all links to themselves: one takes what Time says, and starts when its ranks have come to it.
+// Errors are those of Play.
+func (n *Network) Alone(jobs []Job, orders map[int][]int) ([]Span, error) {
+	return n.alone(jobs, orders, func(*running) {})
+}
+
+// alone is Alone, and shows each job with what its links carry.
+func (n *Network) alone(jobs []Job, orders map[int][]int, show func(*running)) ([]Span, error) {
 	if len(jobs) == 0 || len(jobs) > mostJobs {
-		return nil, 0, wrong("jobs", "", "%d of them: must be 1 to %d", len(jobs), mostJobs)
+		return nil, wrong("jobs", "", "%d of them: must be 1 to %d", len(jobs), mostJobs)
 	}
 	queue, err := n.queues(jobs, orders)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	busy, free := make([]float64, len(n.links)), make([]float64, n.ranks)
-	spans = make([]Span, len(jobs))
+	free, spans := make([]float64, n.ranks), make([]Span, len(jobs))
 	for left := len(jobs); left > 0; {
 		before := left
 		for i := range jobs {
@@ -92,38 +119,27 @@ func (n *Network) Fold(jobs []Job, orders map[int][]int) (spans []Span, seconds 
 			}
 			r, err := n.begin(i, j)
 			if err != nil {
-				return nil, 0, err
+				return nil, err
 			}
-			for k := range r.stages {
-				flows := r.stages[k].flows
-				for f := range int32(flows.flows()) {
-					for _, l := range flows.path(f) {
-						busy[l] += flows.bytes[f] / n.links[l].Rate
-					}
-				}
-			}
+			show(r)
 			alone, err := n.Time(&j.Collective)
 			if err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 			for _, rank := range j.Groups[0] {
 				spans[i].Start = max(spans[i].Start, free[rank])
 			}
 			spans[i].End = spans[i].Start + alone.Seconds
-			seconds = max(seconds, spans[i].End)
 			for _, rank := range j.Groups[0] {
 				free[rank], queue[rank] = spans[i].End, queue[rank][1:]
 			}
 			left--
 		}
 		if left == before {
-			return nil, 0, stuck(jobs, queue)
+			return nil, stuck(jobs, queue)
 		}
 	}
-	for _, t := range busy {
-		seconds = max(seconds, t)
-	}
-	return spans, seconds, nil
+	return spans, nil
 }
 
 // queues lists the jobs of each rank in its order.
