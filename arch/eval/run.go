@@ -33,11 +33,18 @@ const (
 	Analytic = "analytic"
 )
 
-// IdealContention leaves out that what runs at the same time shares what it uses.
-const IdealContention = "contention"
+// IdealContention leaves out that what runs at the same time shares what it uses; IdealCollectives of that only what collectives of a
+// step of training take of the kernels beside them: cores, and bandwidth of the memory.
+const (
+	IdealContention  = "contention"
+	IdealCollectives = "collectives"
+)
 
 // Ideals that a request may ask for.
-var ideals = []string{IdealContention, "refresh", "launch", "power"}
+var ideals = []string{IdealContention, IdealCollectives, "refresh", "launch", "power"}
+
+// collectivesIdeal says why leaving out collectives beside kernels changes nothing.
+const collectivesIdeal = "ideal " + IdealCollectives + " leaves nothing out: only in a step of training on several chips do they run beside kernels and take of them"
 
 // refreshIdeal says why leaving out refresh changes nothing.
 const refreshIdeal = "ideal refresh leaves nothing out: the machine does not say what DRAM its memories are of (dram: …)"
@@ -57,7 +64,7 @@ type Request struct {
 	Fidelity string
 	// Exact plays every iteration of every loop in the event fidelity.
 	Exact bool
-	// Ideal lists effects to leave out: contention, refresh, launch, power.
+	// Ideal lists effects to leave out: contention, collectives, refresh, launch, power.
 	Ideal []string
 	// PowerLimit is the limit of each chip in place of the machine's; 0 for the machine's.
 	PowerLimit units.Watts
@@ -404,6 +411,9 @@ func (r *Request) answer(ctx context.Context, res *Result) error {
 	}
 	if slices.Contains(r.Ideal, "refresh") && !refreshes(m) {
 		a.Notes = append(a.Notes, refreshIdeal)
+	}
+	if slices.Contains(r.Ideal, IdealCollectives) {
+		a.Notes = append(a.Notes, collectivesIdeal)
 	}
 	if m.Cost != nil {
 		a.Cost.USDPerHour = float64(m.Cost.Hour) * float64(p.Chips())

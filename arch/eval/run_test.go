@@ -208,7 +208,7 @@ func TestReplay(t *testing.T) {
 func TestIdeals(t *testing.T) {
 	r := request(t, "a100-sxm-80gb", "llama2-7b", llm.Workload{Phase: "decode", Batch: 8, Prompt: 512}, 2)
 	real := run(t, r)
-	for _, ideal := range []string{"contention", "launch", "refresh", "power"} {
+	for _, ideal := range eval.Ideals() {
 		r.Ideal = []string{ideal}
 		got := run(t, r)
 		if got.Seconds > real.Seconds {

@@ -263,9 +263,14 @@ func (k *trainer) unit(block string) parallel.Unit {
 	return u
 }
 
-// cores is the share of the chip's cores that a collective holds: none if contention is left out.
+// takes reports whether collectives take something of the kernels beside them.
+func (k *trainer) takes() bool {
+	return !slices.Contains(k.r.Ideal, IdealContention) && !slices.Contains(k.r.Ideal, IdealCollectives)
+}
+
+// cores is the share of the chip's cores that a collective holds: none if that is left out.
 func (k *trainer) cores() float64 {
-	if slices.Contains(k.r.Ideal, "contention") {
+	if !k.takes() {
 		return 0
 	}
 	return math.Min(float64(k.how.Channels)/float64(k.r.Machine.Chip.Cores.Count), mostCores)
@@ -383,7 +388,7 @@ func (k *trainer) assemble() (*parallel.Step, error) {
 	default:
 		s.Network = &parallel.Links{Cluster: m.Cluster(), Library: m.CollectiveLibrary(k.profile), Algorithm: t.Algorithm}
 	}
-	if !slices.Contains(k.r.Ideal, "contention") { // else communication takes nothing of the chips beside its links
+	if k.takes() { // else communication takes nothing of the chips beside its links
 		s.Chip = parallel.Chip{Cores: m.Chip.Cores.Count, Bandwidth: m.OffChip().Bandwidth}
 		for i := range s.Chip.Channels {
 			s.Chip.Channels[i] = k.how.Channels
@@ -584,6 +589,9 @@ func (k *trainer) answer() error {
 	a.WeightDType, a.KVDType = weightTypes(g)
 	a.Runtime, a.Ideal = k.profile.Name, r.Ideal
 	a.Notes = append(append(a.Notes, r.Notes...), played.Notes...)
+	if chips == 1 && slices.Contains(r.Ideal, IdealCollectives) {
+		a.Notes = append(a.Notes, collectivesIdeal)
+	}
 	res.Played = played
 	a.Seconds = played.Time.Seconds()
 	critical := &played.Classes[played.Critical]

@@ -18,7 +18,7 @@ import (
 var (
 	phases     = []string{"prefill", "decode", "generate", "serve", "train", "finetune"}
 	fidelities = []string{eval.Event, eval.Analytic}
-	ideals     = []string{"contention", "refresh", "launch", "power"}
+	ideals     = []string{"contention", "collectives", "refresh", "launch", "power"}
 )
 
 // Defaults of the workload flags.
@@ -210,7 +210,7 @@ func (f *pointFlags) register(c *cobra.Command) {
 	tierFlags(c, o, &f.problems)
 	fs.Var(&choice{"fidelity", &o.Fidelity, fidelities, &f.problems}, "fidelity", "event (simulated) or analytic (closed form)")
 	fs.BoolVar(&o.Exact, "exact", false, "play every iteration of every loop: the same answer, slower")
-	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, refresh, launch, power")
+	fs.Var(&choices{"ideal", &o.Ideal, ideals, &f.problems}, "ideal", "effects to leave out: contention, collectives, refresh, launch, power")
 	fs.Var(&watts{"power-limit", &o.PowerLimit, &f.problems}, "power-limit", "limit of each chip, such as 300W: the clock falls until power keeps to it (default the machine's)")
 	group(fs, how, "fidelity", "exact", "ideal", "power-limit")
 	f.cost.register(c, &f.problems)

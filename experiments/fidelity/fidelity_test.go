@@ -153,18 +153,19 @@ func time(seconds float64) string {
 	return fmt.Sprintf("%.4g µs", seconds/1e-6)
 }
 
-// TestContention: where things meet that the closed form cannot know of, events show it; where both know, they agree.
+// TestContention: where things meet that the closed form cannot know of, events show it; where both know, they agree, and what meets costs
+// both a tenth: they do not agree for want of it.
 func TestContention(t *testing.T) {
 	shown, err := Contention(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := [][]string{{"class", "case", "analytic_seconds", "event_seconds", "gap_percent", "stall"}}
-	lines := []string{"| what meets | case | closed form | events | gap | has to be | stall |", "|---|---|---|---|---|---|---|"}
+	rows := [][]string{{"class", "case", "analytic_seconds", "event_seconds", "gap_percent", "event_seconds_without", "cost_percent", "stall"}}
+	lines := []string{"| what meets | case | closed form | events | gap | has to be | events without it | what it costs | stall |", "|---|---|---|---|---|---|---|---|---|"}
 	classes := map[string]int{}
 	for i := range shown {
 		c := &shown[i]
-		rows = append(rows, []string{c.Class, c.Name, fmt.Sprintf("%.6g", c.Analytic), fmt.Sprintf("%.6g", c.Event), percent(c.Gap()), c.Stall})
+		rows = append(rows, []string{c.Class, c.Name, fmt.Sprintf("%.6g", c.Analytic), fmt.Sprintf("%.6g", c.Event), percent(c.Gap()), fmt.Sprintf("%.6g", c.Free), percent(c.Cost()), c.Stall})
 		bound, class := fmt.Sprintf("at least %.0f %%", 100*c.Least), c.Class
 		if !c.Shows() {
 			bound = fmt.Sprintf("at most %.0f %%", 100*c.Most)
@@ -172,20 +173,27 @@ func TestContention(t *testing.T) {
 		if i > 0 && shown[i-1].Class == class {
 			class = ""
 		}
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %+.1f %% | %s | %s |", class, c.Name, time(c.Analytic), time(c.Event), math.Round(1000*c.Gap())/10+0, bound, c.Stall))
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %+.1f %% | %s | %s | %+.1f %% | %s |", class, c.Name, time(c.Analytic), time(c.Event), math.Round(1000*c.Gap())/10+0, bound,
+			time(c.Free), math.Round(1000*c.Cost())/10+0, c.Stall))
 		if !c.Within() {
 			t.Errorf("%s: a gap of %s %%, at least %s %% and at most %s %% (0: any) have to be there", c.Name, percent(c.Gap()), percent(c.Least), percent(c.Most))
+		}
+		if !c.Met() {
+			t.Errorf("%s: what meets costs events %s %%, spared: %t", c.Name, percent(c.Cost()), c.Spared)
+		}
+		if c.Spared && !c.Shows() {
+			t.Errorf("%s: neither a gap nor a cost", c.Name)
 		}
 		if (c.Least > 0) == (c.Most > 0) {
 			t.Errorf("%s: it has to be bounded from one side", c.Name)
 		}
-		if c.Shows() {
+		if c.Shows() && !c.Spared {
 			classes[c.Class]++
 		}
 	}
 	for _, class := range []string{Fetches, Collectives, Refresh, PowerCap} {
 		if classes[class] == 0 {
-			t.Errorf("nothing shows %s", class)
+			t.Errorf("nothing that costs something shows %s", class)
 		}
 	}
 	golden(t, tableOfShown, rows)

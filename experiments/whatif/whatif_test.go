@@ -99,7 +99,7 @@ func TestAblation(t *testing.T) {
 		t.Fatalf("%+v", rows)
 	}
 	for _, row := range rows {
-		if (row.Note != "") != slices.Contains([]string{"launch", "refresh", "power"}, row.Effect) && row.Effect != "power" && row.Effect != "refresh" {
+		if (row.Note != "") != slices.Contains([]string{"launch", "collectives", "refresh", "power"}, row.Effect) && row.Effect != "power" && row.Effect != "refresh" {
 			t.Errorf("%+v", row)
 		}
 		if !slices.Contains(row.Left, "launch") {
