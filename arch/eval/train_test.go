@@ -91,26 +91,41 @@ func TestTrainingAnswer(t *testing.T) {
 	})
 }
 
-// TestIdealContentionOfTraining: without contention collectives beside kernels take nothing of them; both fidelities then agree to
-// the picosecond but for what steps share inside kernels, which is left out as well.
+// TestIdealContentionOfTraining: without contention collectives beside kernels take nothing of them, and steps share nothing inside kernels: both
+// fidelities then agree to the picosecond. Collectives may be left out alone; one chip has none.
 func TestIdealContentionOfTraining(t *testing.T) {
 	seconds := map[string]float64{}
 	for _, fidelity := range []string{eval.Analytic, eval.Event} {
-		for _, ideal := range [][]string{nil, {"contention"}} {
+		for _, ideal := range [][]string{nil, {"contention"}, {"collectives"}, {"collectives", "contention"}} {
 			r := step(t, parallel.Degrees{DP: 8}, fidelity, func(s *eval.Training, _ *llm.Training) { s.ZeRO = 3 })
 			r.Ideal = ideal
 			res, err := eval.Run(t.Context(), r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			seconds[fidelity+strings.Join(ideal, "")] = res.Seconds
+			seconds[fidelity+strings.Join(ideal, " ")] = res.Seconds
 		}
 	}
 	if a, e := seconds["analyticcontention"], seconds["eventcontention"]; a != e {
 		t.Errorf("without contention %g s in closed form, %g s played", a, e)
 	}
-	if with, without := seconds["event"], seconds["eventcontention"]; with < 1.05*without {
-		t.Errorf("%g s with contention, %g s without: weights that are gathered beside kernels must cost these a twentieth", with, without)
+	with, without := seconds["event"], seconds["eventcollectives"]
+	if with < 1.05*without {
+		t.Errorf("%g s with collectives beside kernels, %g s without: weights that are gathered must cost these a twentieth", with, without)
+	}
+	if none := seconds["eventcontention"]; without <= none || seconds["eventcollectives contention"] != none {
+		t.Errorf("%g s without what collectives take, %g s without what kernels' own streams cost as well, %g s when asked for both", without, none, seconds["eventcollectives contention"])
+	}
+	for _, chips := range []int64{1, 8} {
+		r := step(t, parallel.Degrees{DP: chips}, eval.Analytic, nil)
+		r.Ideal = []string{"collectives"}
+		res, err := eval.Run(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := slices.ContainsFunc(res.Notes, func(n string) bool { return strings.HasPrefix(n, "ideal collectives leaves nothing out: ") }); said != (chips == 1) {
+			t.Errorf("%d chips: %q", chips, res.Notes)
+		}
 	}
 }
 

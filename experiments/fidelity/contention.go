@@ -27,7 +27,8 @@ type Case struct {
 	Class, Name string
 	// Request is one of strata estimate, to which the fidelity is added.
 	Request string
-	// Without changes the request into one in which nothing meets: a JSON merge patch (RFC 7396).
+	// Without changes the request into one in which nothing meets: members that are added to it or take the place of its own, as a JSON merge
+	// patch has them (RFC 7396).
 	Without string
 	// Least and Most bound the size of the gap; Most 0 is no bound.
 	Least, Most float64
@@ -48,11 +49,17 @@ const (
 // Shows reports whether the gap of the case is one that contention has to show.
 func (c *Case) Shows() bool { return c.Least > 0 }
 
-// least is the gap that contention has to show, and what it has to cost.
+// least is the gap that contention has to show.
 const least = 0.10
 
-// same is the gap that stays where both fidelities know what meets, and what it may cost where nothing does.
+// same is the gap that stays where both fidelities know what meets.
 const same = 0.01
+
+// LeastCost is what has to meet in a case, as a share of the time by events without it; MostSpared what may where events are spared it.
+const (
+	LeastCost  = 0.10
+	MostSpared = 0.01
+)
 
 // Cases returns the cases, class by class.
 func Cases() []Case {
@@ -136,9 +143,9 @@ func (s *Shown) Within() bool {
 // Met reports whether what meets costs events a tenth, or nothing where they are spared it.
 func (s *Shown) Met() bool {
 	if s.Spared {
-		return math.Abs(s.Cost()) <= same
+		return math.Abs(s.Cost()) <= MostSpared
 	}
-	return s.Cost() >= least
+	return s.Cost() >= LeastCost
 }
 
 // Contention answers the cases in both fidelities and by events without what meets, on all cores.

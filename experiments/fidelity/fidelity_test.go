@@ -308,3 +308,41 @@ func TestSummarize(t *testing.T) {
 		t.Error("nothing comes to something")
 	}
 }
+
+// TestShown: what is judged of a case, by hand.
+func TestShown(t *testing.T) {
+	for _, tt := range []struct {
+		what        string
+		shown       Shown
+		gap, cost   float64
+		within, met bool
+	}{
+		{"shown", Shown{Case: Case{Least: 0.1}, Analytic: 8, Event: 10, Free: 8}, -0.2, 0.25, true, true},
+		{"no gap", Shown{Case: Case{Least: 0.1}, Analytic: 9.5, Event: 10, Free: 8}, -0.05, 0.25, false, true},
+		{"known to both", Shown{Case: Case{Most: 0.01}, Analytic: 10, Event: 10, Free: 8}, 0, 0.25, true, true},
+		{"known to neither", Shown{Case: Case{Most: 0.01}, Analytic: 10, Event: 10, Free: 10}, 0, 0, true, false},
+		{"spared", Shown{Case: Case{Least: 0.1, Spared: true}, Analytic: 12, Event: 10, Free: 10}, 0.2, 0, true, true},
+		{"not spared", Shown{Case: Case{Least: 0.1, Spared: true}, Analytic: 12, Event: 10, Free: 8}, 0.2, 0.25, true, false},
+	} {
+		s := &tt.shown
+		if math.Abs(s.Gap()-tt.gap) > 1e-12 || math.Abs(s.Cost()-tt.cost) > 1e-12 || s.Within() != tt.within || s.Met() != tt.met {
+			t.Errorf("%s: gap %g, cost %g, within %t, met %t", tt.what, s.Gap(), s.Cost(), s.Within(), s.Met())
+		}
+	}
+}
+
+// TestAlone: a case without what meets is the request but for that.
+func TestAlone(t *testing.T) {
+	for _, tt := range []struct{ request, without, want string }{
+		{`{"dram":{"kind":"random","refresh":"pb","seed":9007199254740992}}`, noRefresh, `{"dram":{"kind":"random","refresh":"none","seed":9007199254740992}}`},
+		{`{"arch":"a"}`, noLimit, `{"arch":"a","ideal":["power"]}`},
+		{`{"arch":"a"}`, `{"arch":{"base":"a"}}`, `{"arch":{"base":"a"}}`},
+	} {
+		if got, err := (&Case{Request: tt.request, Without: tt.without}).Alone(); err != nil || got != tt.want {
+			t.Errorf("%s with %s: %s, %v", tt.request, tt.without, got, err)
+		}
+	}
+	if got, err := (&Case{Request: `{}`}).Alone(); err == nil {
+		t.Errorf("no patch: %s", got)
+	}
+}

@@ -134,14 +134,14 @@ func TestFrontDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := eval.Request{Machine: m, Graph: g, Fidelity: eval.Event, Advise: true}
+	req := eval.Request{Machine: m, Graph: g, Fidelity: eval.Event, Advise: true, Ideal: []string{"launch", "refresh"}}
 	req.Mapping.TP, req.Mapping.Profile, req.Mapping.HostSync = 2, "eager", true
 	want, err := eval.Run(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := answer(t, o, `{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch":4,"past_len":100,"weight_dtype":"int8","kv_dtype":"fp8",
-		"parallel":{"tp":2},"framework":"eager","host_sync":true,"fidelity":"event","detail":true}`)
+		"parallel":{"tp":2},"framework":"eager","host_sync":true,"fidelity":"event","ideal":["refresh","launch"],"detail":true}`)
 	var got eval.Answer
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)
@@ -259,6 +259,12 @@ func TestErrors(t *testing.T) {
 		{`{"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "missing", "/arch", `e.g. "arch":`},
 		{`{"arch":null,"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "missing", "/arch", `e.g. "arch":`},
 		{onA100(`"kind":"gemm","k":1`), "invalid", "missing", "/op/m", `e.g. "m":4096,"n":4096`},
+		{`{` + a100 + `,"model":"llama2-7b","ideal":"power"}`, "invalid", "type", "/ideal", "array"},
+		{`{` + a100 + `,"model":"llama2-7b","ideal":["power",1]}`, "invalid", "type", "/ideal/1", "string"},
+		{`{` + a100 + `,"model":"llama2-7b","ideal":["powr"]}`, "invalid", "unknown-value", "/ideal/0", "power"},
+		{`{` + a100 + `,"model":"llama2-7b","ideal":["power","power"]}`, "invalid", "conflict", "/ideal/1", "twice"},
+		{`{` + a100 + `,"model":"llama2-7b","ideal":["power"],"interval":true}`, "invalid", "conflict", "/interval", "no measurement"},
+		{`{` + a100 + `,"op":{"kind":"add","rows":1,"cols":1},"ideal":["power"]}`, "invalid", "unknown-member", "/ideal", ""},
 		{`{` + a100 + `,"model":"llama2-7b","generate":32769}`, "invalid", "range", "/generate", "decode"},
 		{`{` + a100 + `,"op":{"kind":"add","rows":1,"cols":1},"model":"llama2-7b"}`, "invalid", "conflict", "", ""},
 		{`{` + a100 + `,` + a100 + `,"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "duplicate-member", "/arch", ""},

@@ -119,6 +119,22 @@ func TestPointIsItsRequest(t *testing.T) {
 	}
 }
 
+// What a space leaves out is left out of its points.
+func TestPointIsIdeal(t *testing.T) {
+	seconds := map[string]float64{}
+	for _, workload := range []string{`{"phase":"decode"}`, `{"phase":"decode","ideal":"refresh,launch"}`} {
+		text := answer(t, oracle.New(oracle.Options{}), `{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","workload":`+workload+`,"axes":[{"path":"batch","values":["1"]}]},"point":{"batch":1}}`)
+		var got eval.Answer
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !(got.Seconds > 0) {
+			t.Fatal(text, err)
+		}
+		seconds[strings.Join(got.Ideal, " ")] = got.Seconds
+	}
+	if !(seconds["launch refresh"] < 0.95*seconds[""]) {
+		t.Errorf("without launches and refresh, and with them: %v s", seconds)
+	}
+}
+
 // A sweep of a space and estimates of its points agree.
 func TestPointIsThatOfTheSweep(t *testing.T) {
 	s, err := spaces.ReadDescription("small", []byte(smallSpace), byName{}, spaces.Limits{Values: 1000})

@@ -64,6 +64,9 @@ func TestFold(t *testing.T) {
 	if err != nil || !near(played[1].End, 4) || !near(played[2].End, 6) {
 		t.Fatal(played, err)
 	}
+	if alone, err := tree.Alone(jobs, nil); err != nil || !near(alone[0].End, 2) || !near(alone[1].End, 2) || !near(alone[2].Start, 2) || !near(alone[2].End, 4) {
+		t.Fatal(alone, err)
+	}
 	if _, seconds, err = tree.Fold(jobs[:2], nil); err != nil || !near(seconds, 4) {
 		t.Fatal(seconds, err)
 	}
