@@ -166,6 +166,18 @@ func (m *Machine) Set(path, value string) error {
 	return nil
 }
 
+// Put changes one leaf as Apply does, and leaves open whether it goes with the rest of the machine. When there is an error, a
+// spec.Problem, the machine is as it was.
+func (m *Machine) Put(path, value string) error {
+	next := *m // what both share is replaced and not changed
+	next.writeOut(path)
+	err := spec.Set(&next, path, value)
+	if err == nil {
+		*m = next
+	}
+	return err
+}
+
 // Apply makes several changes, in alphabetical order of their paths, and then checks the machine as a
 // whole again, so that each change may need the others. When there is an error the machine is as it
 // was. The error is a *spec.Error; each of its problems has the path of the change that it is about, or

@@ -294,6 +294,20 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// TestPut: a change that needs others is made; one that cannot be is not, nor one to a machine that a copy shares.
+func TestPut(t *testing.T) {
+	whole := machine(t, "gpu")
+	before := whole.Hash()
+	m := *whole
+	if err := m.Put("chip.memory[hbm].scope", "private"); err != nil || m.OffChip() == nil || spec.Validate(&m) == nil || whole.Hash() != before {
+		t.Error(err)
+	}
+	var p spec.Problem
+	if err := m.Put("chip.clock", "0 Hz"); !errors.As(err, &p) || m.Chip.Clock != whole.Chip.Clock {
+		t.Error(err)
+	}
+}
+
 func TestApply(t *testing.T) {
 	m := machine(t, "gpu")
 	if err := m.Apply(map[string]string{"chip.memory[l2].width": "0 B/cycle", "chip.memory[l2].bandwidth": "5 TB/s"}); err != nil {

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 
@@ -58,15 +59,42 @@ func (o *Oracle) AddModel(text []byte) (id string, m *llm.Model, err error) {
 	return id, o.resolve.added.models.put(id, &read, addedSize(text)), nil
 }
 
+// AddMachineContext is AddMachine for as long as a context lasts, whose error it returns otherwise.
+func (o *Oracle) AddMachineContext(ctx context.Context, text []byte) (id string, m *arch.Machine, err error) {
+	if err = ctx.Err(); err == nil {
+		if id, m, err = o.AddMachine(text); ctx.Err() != nil { // a text is read in half a second at most, so it is not broken off
+			err = ctx.Err()
+		}
+	}
+	return id, m, err
+}
+
+// AddModelContext is AddModel in the same way.
+func (o *Oracle) AddModelContext(ctx context.Context, text []byte) (id string, m *llm.Model, err error) {
+	if err = ctx.Err(); err == nil {
+		if id, m, err = o.AddModel(text); ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}
+	return id, m, err
+}
+
 // AddSpace reads a search space, a sweep file in YAML or JSON, and describes it: requests may name it by its hash from now on, as long as it is one of
 // some thirty that were asked about last. The error is of type *spec.Error.
 func (o *Oracle) AddSpace(text []byte) (SpaceDescription, error) {
-	s, bad := o.resolve.space(&value{kind: object, raw: text})
-	if bad == nil {
+	return o.AddSpaceContext(context.Background(), text)
+}
+
+// AddSpaceContext is AddSpace that ends with a context: the error is then the context's.
+func (o *Oracle) AddSpaceContext(ctx context.Context, text []byte) (SpaceDescription, error) {
+	s, bad, err := o.resolve.space(ctx, &value{kind: object, raw: text})
+	switch {
+	case err != nil:
+		return SpaceDescription{}, err
+	case bad == nil:
 		return Describe(s.Space), nil
 	}
-	_, err := ReadSpace("space", text, spaceFinder{o.resolve, ""}, "") // for all that is wrong
-	if err == nil {
+	if _, err = readSpaceWithin(ctx, "space", text, spaceFinder{o.resolve, ""}, ""); err == nil { // for all that is wrong
 		err = bad
 	}
 	return SpaceDescription{}, err
@@ -74,7 +102,7 @@ func (o *Oracle) AddSpace(text []byte) (SpaceDescription, error) {
 
 // Space finds a search space as a request would that names it: one that comes with strata, or one that was added.
 func (o *Oracle) Space(name string) (SpaceDescription, *Error) {
-	s, bad := o.resolve.space(&value{kind: text, text: []byte(name)})
+	s, bad, _ := o.resolve.space(context.Background(), &value{kind: text, text: []byte(name)})
 	if bad != nil {
 		return SpaceDescription{}, bad
 	}

@@ -276,6 +276,7 @@ func TestErrors(t *testing.T) {
 		{`{"arch":{"base":"a100-sxm-80gb","sets":{}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "unknown-member", "/arch/sets", "set"},
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip/x~y":"1"}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "value", "/arch/set/chip~1x~0y", ""},
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip.clock":"1410"}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "value", "/arch/set/chip.clock", "unit"},
+		{`{"arch":{"base":"a100-sxm-80gb","set":{"b":1` + numbered(1000, `,"a%d":1`) + `}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "too-large", "/arch/set", "post"},
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip.clock":[]}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "type", "/arch/set/chip.clock", ""},
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip.clock":"1 GHz","chip.clock":"1 GHz"}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "duplicate-member", "/arch/set/chip.clock", ""},
 		{onA100(`"rows":1,"cols":1`), "invalid", "missing", "/op/kind", "gemm"},

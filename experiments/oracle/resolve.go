@@ -35,10 +35,17 @@ type once[T any] struct {
 	sync.Once
 	value T
 	err   *Error
+	ended error // of the context that ended the making; nil where it came to its end
 }
 
-// Machines and models that are remembered: an entry takes some 20 kB at most.
-const remembered = 512
+// Machines and models that are remembered: an entry takes some 20 kB at most, and one whose key is a long text counts as several.
+const (
+	remembered = 512
+	entryBytes = 20 << 10
+)
+
+// maxChanges bounds the changes of a machine in a request, as those of a machine file: each is checked against all others.
+const maxChanges = 1000
 
 // rememberedMemos is how many machines have memos of how they compute products: they take some 6 MB each at most.
 const rememberedMemos = 8
@@ -52,7 +59,7 @@ func newResolver(files bool) *resolver {
 func find[T any](c *lru[string, *once[T]], key string, build func() (T, *Error)) (T, *Error) {
 	e, ok := c.get(key)
 	if !ok {
-		e = c.put(key, &once[T]{}, 1)
+		e = c.put(key, &once[T]{}, 1+int64(len(key))/entryBytes)
 	}
 	e.Do(func() { e.value, e.err = build() })
 	if e.err != nil && e.err.unknown() {
@@ -131,6 +138,9 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	}
 	if set == nil {
 		return m, nil
+	}
+	if n := len(set.members); n > maxChanges {
+		return nil, invalid("too-large", "/arch/set", "post the machine as a whole", "%d changes, at most %d are allowed", n, maxChanges)
 	}
 	changes := map[string]string{}
 	for i := range set.members {

@@ -105,52 +105,57 @@ func (q *request) readSpace(f *fields, v *value) {
 	}
 }
 
-// find returns the space of a request.
-func (r *resolver) space(v *value) (*space, *Error) {
+// space returns the space of a request. The only err is the context's.
+func (r *resolver) space(ctx context.Context, v *value) (s *space, bad *Error, err error) {
 	data, name, dir := v.raw, "space", ""
 	if v.kind == text {
 		name = string(v.text)
 		if strings.HasPrefix(name, "sha256:") {
 			if s, ok := r.spaces.ids.get(name); ok {
-				return s, nil
+				return s, nil, nil
 			}
-			return nil, invalid("unknown-space", "/space", "send the space again, by name or as a whole", "no space %s is known, or it was forgotten", shorten(name))
+			return nil, invalid("unknown-space", "/space", "send the space again, by name or as a whole", "no space %s is known, or it was forgotten", shorten(name)), nil
 		}
 		if data = SpaceFile(name); data == nil {
 			if !r.files {
-				return nil, unknownSpace(name)
+				return nil, unknownSpace(name), nil
 			}
 			dir = filepath.Dir(name)
 			var err error
 			switch data, err = experiments.ReadFile(name); {
 			case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\.`):
-				return nil, unknownSpace(name)
+				return nil, unknownSpace(name), nil
 			case err != nil:
-				return nil, invalid("unknown-space", "/space", "known: "+strings.Join(Spaces(), ", ")+"; or a file", "%v", err)
+				return nil, invalid("unknown-space", "/space", "known: "+strings.Join(Spaces(), ", ")+"; or a file", "%v", err), nil
 			}
 		}
 	} else {
 		for i := range v.members {
 			if m := &v.members[i]; string(m.name) == "yaml" {
 				if m.value.kind != text || len(v.members) > 1 {
-					return nil, invalid("type", "/space/yaml", `{"yaml":"name: …"}`, "must be the text of a sweep file, and nothing beside it")
+					return nil, invalid("type", "/space/yaml", `{"yaml":"name: …"}`, "must be the text of a sweep file, and nothing beside it"), nil
 				}
 				data = m.value.text
 			}
 		}
 	}
 	key := sha256.Sum256(append([]byte(dir+"\x00"), data...))
-	e, ok := r.spaces.texts.get(key)
-	if !ok {
-		e = r.spaces.texts.put(key, &once[*space]{}, 1)
-	}
-	e.Do(func() { e.value, e.err = r.newSpace(name, dir, data) })
-	if e.err != nil {
+	for {
+		e, ok := r.spaces.texts.get(key)
+		if !ok {
+			e = r.spaces.texts.put(key, &once[*space]{}, 1)
+		}
+		e.Do(func() { e.value, e.err, e.ended = r.newSpace(ctx, name, dir, data) })
+		if e.ended == nil && e.err == nil {
+			r.spaces.ids.put(e.value.id, e.value, 1)
+			return e.value, nil, nil
+		}
 		r.spaces.texts.drop(key) // a machine that it names may be known later
-		return nil, e.err
+		if e.ended == nil || ctx.Err() != nil {
+			return nil, e.err, ctx.Err()
+		}
+		// The time of another request, which read it for both, was over first.
 	}
-	r.spaces.ids.put(e.value.id, e.value, 1)
-	return e.value, nil
 }
 
 func unknownSpace(name string) *Error {
@@ -200,12 +205,20 @@ func (f spaceFinder) Model(name string) (*llm.Model, error) {
 // ReadSpace reads a search space as requests have it: it draws no sample, and its axes have at most 20000 values together. A machine that is
 // not "" takes the place of the file's. The error is of type *spec.Error.
 func ReadSpace(name string, data []byte, find sweep.Finder, machine string) (*sweep.Space, error) {
-	return sweep.ReadDescription(name, data, find, sweep.Limits{Values: spaceValues, Arch: machine})
+	return readSpaceWithin(context.Background(), name, data, find, machine)
 }
 
-// newSpace reads a space.
-func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
-	is, err := ReadSpace(name, data, spaceFinder{r, dir}, "")
+// readSpaceWithin is ReadSpace that ends with a context.
+func readSpaceWithin(ctx context.Context, name string, data []byte, find sweep.Finder, machine string) (*sweep.Space, error) {
+	return sweep.ReadDescription(name, data, find, sweep.Limits{Values: spaceValues, Arch: machine, Context: ctx})
+}
+
+// newSpace reads a space. The only err is the context's.
+func (r *resolver) newSpace(ctx context.Context, name, dir string, data []byte) (*space, *Error, error) {
+	is, err := readSpaceWithin(ctx, name, data, spaceFinder{r, dir}, "")
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
 	if err != nil {
 		e := invalid("value", "/space", "", "%v", err)
 		var problems *spec.Error
@@ -222,7 +235,7 @@ func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
 				e.Message += "; and " + plural(n, "problem") + " more"
 			}
 		}
-		return nil, e
+		return nil, e, nil
 	}
 	s := placed(is)
 	s.build, s.id, s.dir, s.kinds = sweep.NewBuilder(is), "sha256:"+is.Hash(), dir, newLRU[string, *once[*pointKind]](rememberedKinds)
@@ -231,7 +244,7 @@ func (r *resolver) newSpace(name, dir string, data []byte) (*space, *Error) {
 		Status Status           `json:"status"`
 		Space  SpaceDescription `json:"space"`
 	}{OK, Describe(is)}, nil)
-	return s, nil
+	return s, nil, nil
 }
 
 // SpaceDescription is a search space for programs.
@@ -306,8 +319,15 @@ func Describe(s *sweep.Space) SpaceDescription {
 
 // ofSpace answers a request about a search space: what it is, or one point of it.
 func (o *Oracle) ofSpace(ctx context.Context, q *request) (*answer, keeping, error) {
-	s, bad := o.resolve.space(q.spaceAt)
-	if bad != nil {
+	within, cancel := q.withTimeout(ctx)
+	defer cancel()
+	s, bad, err := o.resolve.space(within, q.spaceAt)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case err != nil:
+		return failed(q.explained(err)), nil, nil
+	case bad != nil:
 		return failed(bad), nil, nil
 	}
 	if q.pointAt == nil {

@@ -2,7 +2,9 @@ package oracle_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -274,6 +276,9 @@ func TestPointErrors(t *testing.T) {
 		{expressions(`"constraints":["` + strings.Repeat("-", 8000) + `batch < 1","` + strings.Repeat("batch<9&&", 20) + `batch < 1"]`), `invalid value /space line 1: the expressions have 8198 bytes together, those of spaces that are asked about at most 8192; `},
 		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"name":"s","values":["` + strings.Repeat("s", 513) + `"]}],"derived":{"model.num_hidden_layers":"len(s+s)"}}}`,
 			`invalid value /space/axes/0/values a value has 513 bytes, at most 512 are allowed in spaces that are asked about; `},
+		{expressions(`"set":{"b":"1"` + numbered(1000, `,"a%d":"1"`) + `}`), `invalid value /space/set line 1: 1001 changes, at most 1000 are allowed in spaces that are asked about; `},
+		{`{"space":{"name":"x","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"batch","also":["tp"` + strings.Repeat(`,"tp"`, 64) + `],"values":["1"]}]}}`,
+			`invalid value /space/axes/0/also line 1: 65 leaves, at most 64 are allowed in spaces that are asked about; `},
 		{expressions(`"derived":{"model.num_hidden_layers":"max(round(batch * 1.5), int('3'), bitand(7, 4))"},"constraints":["quantity('3 GB') > parameter_bytes or hasPrefix(dtype, 'b')"]`), ``},
 		{`{"space":` + space + `,"limits":{"seconds":1}}`, `invalid not-applicable /limits/seconds the answer has no figure seconds; this answer has none`},
 	} {
@@ -554,4 +559,36 @@ func replaced(text, from, to string) string {
 		panic("no " + from)
 	}
 	return strings.ReplaceAll(text, from, to)
+}
+
+// numbered is a text n times with 0, 1, … in it.
+func numbered(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// TestSpaceEnds: reading a space ends with the context, and another request that waits for the same text reads it anew.
+func TestSpaceEnds(t *testing.T) {
+	o := oracle.New(oracle.Options{})
+	text := []byte("name: s\narch: a100-sxm-80gb\nmodel: llama2-7b\nworkload: {phase: decode}\naxes:\n  - {path: batch, values: [1, 2]}\n")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := o.AddSpaceContext(over, text); !errors.Is(err, context.Canceled) || d.Name != "" {
+		t.Errorf("%v %v", d, err)
+	}
+	if d, err := o.AddSpaceContext(t.Context(), text); err != nil || d.Name != "s" {
+		t.Errorf("%v %v", d, err)
+	}
+	if id, _, err := o.AddMachineContext(over, []byte("base: a100-sxm-80gb\nname: m\n")); !errors.Is(err, context.Canceled) {
+		t.Error(id, err)
+	}
+	if id, _, err := o.AddModelContext(over, []byte("{}")); !errors.Is(err, context.Canceled) {
+		t.Error(id, err)
+	}
+	if a := askFor(t, o, `{"timeout_seconds":0.001,"space":{"name":"t","arch":"h100-sxm","model":"llama2-7b","axes":[{"path":"chip.memory[hbm].bandwidth","values":["1 GB/s"`+numbered(9000, `,"2%d GB/s"`)+`]}]}}`); a["status"] != "timeout" {
+		t.Errorf("%.300v", a)
+	}
 }

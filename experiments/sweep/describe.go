@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -480,6 +481,8 @@ type Limits struct {
 	Values int
 	// Arch, if not "", takes the place of the machine of the file.
 	Arch string
+	// Context ends the reading, whose error is then the context's; nil for none.
+	Context context.Context
 }
 
 // ReadDescription is Read for a file of which no points are asked by their numbers: it draws no sample.

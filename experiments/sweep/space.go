@@ -126,6 +126,9 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 		return nil, quotes(data, err)
 	}
 	b := &builder{Space: s, name: name, lines: lines, most: most}
+	if b.ended() {
+		return nil, most.Context.Err()
+	}
 	if most != nil {
 		if b.bounded(); len(b.problems) > 0 {
 			return nil, &spec.Error{Problems: b.problems}
@@ -153,11 +156,19 @@ func readSpace(name string, data []byte, find Finder, most *Limits) (*Space, err
 		b.sample()
 	}
 	b.goals()
+	if b.ended() {
+		return nil, most.Context.Err()
+	}
 	if len(b.problems) > 0 {
 		slices.SortStableFunc(b.problems, func(x, y spec.Problem) int { return cmp.Compare(x.Line, y.Line) })
 		return nil, &spec.Error{Problems: b.problems}
 	}
 	return s, nil
+}
+
+// ended reports whether the time for the reading is over: leaves are looked at no more then, and nothing comes of it.
+func (b *builder) ended() bool {
+	return b.most != nil && b.most.Context != nil && b.most.Context.Err() != nil
 }
 
 // unquoted is a path with brackets in a mapping of one line, which YAML takes for a list.
@@ -378,6 +389,9 @@ func (b *builder) machine(name, at string, find Finder) *base {
 	if m := b.machines[name]; m != nil {
 		return m
 	}
+	if b.ended() {
+		return nil
+	}
 	m, err := find.Machine(name)
 	if err != nil {
 		b.problem(at, "", "%s", messageOf(err))
@@ -396,7 +410,7 @@ func (b *builder) machine(name, at string, find Finder) *base {
 
 // model finds a model that points start from.
 func (b *builder) model(name, at string, find Finder) {
-	if b.models[name] != nil {
+	if b.models[name] != nil || b.ended() {
 		return
 	}
 	m, err := find.Model(name)
@@ -410,43 +424,30 @@ func (b *builder) model(name, at string, find Finder) {
 // leaf reads a text as a leaf of a machine, and returns what it is there: a quantity, a number, a text. A value that does not go with the rest of
 // the machine is none the less of its type: other axes may change the rest.
 func (b *builder) leaf(at string, m *arch.Machine, path, text string) any {
+	if b.ended() {
+		return nil
+	}
 	c := *m
-	if err := c.Apply(map[string]string{path: text}); err != nil {
-		c = *m
-		var p spec.Problem
-		if again := spec.Set(&c, path, text); errors.As(again, &p) {
-			b.problem(at, p.Hint, "%s of %s", p.Message, m.Name)
-			return nil
-		}
+	var p spec.Problem
+	if errors.As(c.Put(path, text), &p) {
+		b.problem(at, p.Hint, "%s of %s", p.Message, m.Name)
+		return nil
 	}
-	var is any
-	canonical, err := spec.Get(&c, path)
-	if err != nil {
-		return canonical
+	if is := spec.Value(&c, path); is != nil {
+		return is
 	}
-	spec.Values(&c, func(p string, v any) {
-		if p == path || is == nil && samePath(p, path) {
-			is = v
-		}
-	})
-	if is == nil {
-		return canonical // a list
-	}
-	return is
-}
-
-// samePath reports whether a path with the place of an element may be that with its name.
-func samePath(named, given string) bool {
-	return indexed.ReplaceAllString(named, "[]") == indexed.ReplaceAllString(given, "[]") && given != named && digits.MatchString(given)
+	canonical, _ := spec.Get(&c, path) // a list
+	return canonical
 }
 
 var (
-	indexed = regexp.MustCompile(`\[[^\]]*\]`)
-	digits  = regexp.MustCompile(`\[\d+\]`)
-	word    = regexp.MustCompile(`[^A-Za-z0-9_]+`)
+	word = regexp.MustCompile(`[^A-Za-z0-9_]+`)
 	// name is what expressions can refer to.
 	name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// mostWrong is how many wrong values of an axis are told of; more are no news.
+const mostWrong = 100
 
 // axis checks an axis.
 func (b *builder) axis(i int, find Finder) {
@@ -567,6 +568,9 @@ func (b *builder) axis(i int, find Finder) {
 		for k, text := range f.Values {
 			at := fmt.Sprintf("%s.values[%d]", at, k)
 			v := read(at, text)
+			if len(b.problems)-before >= mostWrong {
+				break
+			}
 			if v == nil {
 				continue
 			}
@@ -900,7 +904,14 @@ const expressionBytes = 8 << 10
 // textBytes is how long a value of such a space may be, since expressions may join it to itself: the longest sum of texts then has some 2 MB.
 const textBytes = 512
 
-// bounded refuses expressions of a stranger that may take long or much memory, before they are compiled.
+// Bounds of what such a space changes: leaves by set, by model_set and by options, which are some hundred in a machine, and leaves that take the same
+// values as that of an axis. Each is tried with each machine or each value.
+const (
+	setLeaves  = 1000
+	alsoLeaves = 64 // as axes
+)
+
+// bounded refuses what may take long or much memory in a stranger's space, before anything is compiled or tried.
 func (b *builder) bounded() {
 	length := 0
 	check := func(at, text string) {
@@ -924,11 +935,22 @@ func (b *builder) bounded() {
 		if a.When != "" {
 			check(fmt.Sprintf("axes[%d].when", i), a.When)
 		}
+		if n := len(a.Also); n > alsoLeaves {
+			b.problem(fmt.Sprintf("axes[%d].also", i), "", "%d leaves, at most %d are allowed in spaces that are asked about", n, alsoLeaves)
+		}
 		for _, v := range a.Values {
 			if len(v) > textBytes {
 				b.problem(fmt.Sprintf("axes[%d].values", i), "", "a value has %d bytes, at most %d are allowed in spaces that are asked about", len(v), textBytes)
 				break
 			}
+		}
+	}
+	for _, part := range []struct {
+		at string
+		n  int
+	}{{"set", len(b.File.Set)}, {"model_set", len(b.File.ModelSet)}, {"workload", len(b.File.Workload)}, {"mapping", len(b.File.Mapping)}} {
+		if part.n > setLeaves {
+			b.problem(part.at, "", "%d changes, at most %d are allowed in spaces that are asked about", part.n, setLeaves)
 		}
 	}
 	if length > expressionBytes {

@@ -182,25 +182,35 @@ func TestProblemText(t *testing.T) {
 
 // TestHostile gives the reader what would cost it much time or stack: it must refuse, and soon.
 func TestHostile(t *testing.T) {
-	const mega = 1 << 20
+	const (
+		mega   = 1 << 20
+		some   = 30_000 // fewer than there may be marks
+		marked = "more than 100000 characters that mean something in YAML, such as "
+	)
 	tests := []struct{ name, data, want string }{
 		{"too large", strings.Repeat("#", 4*mega+1), "f:1: 4194305 bytes: a file has at most 4194304"},
-		{"comments", strings.Repeat("# x\n", mega/4), "f:1: the file is empty"},
+		{"comments", strings.Repeat("# x\n", some), "f:1: the file is empty"},
 		{"tabs in quotes", "name: \"" + strings.Repeat("\t", mega), `f:1: a tab (use spaces; within double quotes, write \t)`},
 		{"empty lines of a text", "name: |\n  x\n" + strings.Repeat("\n", mega), "f:3: more than 50 empty lines in a row"},
 		{"almost as many", "name: |\n" + strings.Repeat("  x\n"+strings.Repeat("\n", 50), mega/55), "f:1: clock: is missing"},
-		{"brackets", strings.Repeat("[", mega), "f:1: nested more than 64 levels deep"},
-		{"braces", strings.Repeat("{a: ", mega/4), "f:1: nested more than 64 levels deep"},
-		{"dashes", strings.Repeat("- ", mega/2), "f:1: nested more than 64 levels deep"},
-		{"question marks", strings.Repeat("? ", mega/2), `f:1: keys marked with ? are not supported (write "key: value")`},
-		{"tags", strings.Repeat("!a ", mega/3), "f:1: tags (!name) are not supported (put text that begins with ! in quotes)"},
-		{"anchors", strings.Repeat("&a ", mega/3), "f:1: anchors (&name) are not supported (write the value out)"},
-		{"keys", strings.Repeat("a: 1\n", mega/5), "f:10001: more than 10000 values"},
-		{"empty keys", strings.Repeat("a:\n", mega/3), "f:10001: more than 10000 values"},
-		{"elements", "splits: [" + strings.Repeat("1,", mega/2), "f:1: more than 10000 values"},
-		{"documents", strings.Repeat("---\n", mega/4), "f:2: a second document begins here (a file has one document; remove ---)"},
+		{"brackets", strings.Repeat("[", some), "f:1: nested more than 64 levels deep"},
+		{"braces", strings.Repeat("{a: ", some), "f:1: nested more than 64 levels deep"},
+		{"dashes", strings.Repeat("- ", some), "f:1: nested more than 64 levels deep"},
+		{"question marks", strings.Repeat("? ", some), `f:1: keys marked with ? are not supported (write "key: value")`},
+		{"tags", strings.Repeat("!a ", some), "f:1: tags (!name) are not supported (put text that begins with ! in quotes)"},
+		{"anchors", strings.Repeat("&a ", some), "f:1: anchors (&name) are not supported (write the value out)"},
+		{"keys", strings.Repeat("a: 1\n", some), "f:10001: more than 10000 values"},
+		{"empty keys", strings.Repeat("a:\n", some), "f:10001: more than 10000 values"},
+		{"elements", "splits: [" + strings.Repeat("1,", some), "f:1: more than 10000 values"},
+		{"documents", strings.Repeat("---\n", some), "f:2: a second document begins here (a file has one document; remove ---)"},
 		{"long key", strings.Repeat("k", 4*mega-9) + ": 1\n", "f:1: a key of more than 1024 bytes"},
 		{"long text", "name: " + strings.Repeat("k", 4*mega-6), "f:1: clock: is missing"},
+		{"marks of a list", "splits: [" + strings.Repeat("1,", mega/2), "f:1: " + marked + ","},
+		{"marks of comments", strings.Repeat("#\n", mega/2), "f:100001: " + marked + "# (several files, or fewer comments)"},
+		{"marks of texts", strings.Repeat("|\n", mega/2), "f:100001: " + marked + "|"},
+		{"reserved marks", strings.Repeat("@", mega), "f:1: " + marked + "@"},
+		{"marks in quotes", "name: '" + strings.Repeat("[", mega) + "'", "f:1: " + marked + "["},
+		{"dashes in names", "name: " + strings.Repeat("-", mega), "f:1: clock: is missing"},
 		{"aliases", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "f:1: anchors (&name) are not supported (write the value out)"},
 	}
 	var levels strings.Builder
@@ -238,6 +248,20 @@ func TestAtTheLimits(t *testing.T) {
 	var d device
 	if err := spec.Decode("f", []byte(b.String()), &d); err != nil || len(d.Notes) != 9995 {
 		t.Errorf("%d notes, %v", len(d.Notes), err)
+	}
+}
+
+// TestLongName: each path below an element has its name, so a name of any length would be there as often as there are fields.
+func TestLongName(t *testing.T) {
+	for _, tt := range []struct {
+		length int
+		at     string
+	}{{256, "tiers[" + strings.Repeat("n", 256) + "].size"}, {257, "tiers[0].size"}} {
+		err := spec.Decode("f", []byte("name: a\nclock: 1 GHz\ntiers: [{name: "+strings.Repeat("n", tt.length)+", capacity: 8 GiB, size: 1}]\n"), &device{})
+		var e *spec.Error
+		if !errors.As(err, &e) || e.Problems[0].Path != tt.at {
+			t.Errorf("a name of %d bytes: %v", tt.length, err)
+		}
 	}
 }
 

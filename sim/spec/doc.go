@@ -42,7 +42,7 @@
 //
 // # Not modelled
 //
-// Files of more than 4 MiB, 64 levels or 10 000 values; more than one syntax error at a time; comments,
+// Files of more than 4 MiB, 64 levels, 10 000 values or 100 000 characters that have a meaning in YAML; more than one syntax error at a time; comments,
 // which Marshal does not write back; lists of lists, maps of structs, and types that contain
 // themselves. Whether a source is true is for its reader to judge: only its presence is checked.
 package spec

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -13,14 +14,16 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of a file. The YAML library recurses over nested and over neighbouring fields, and moves all
-// that follows an empty one; these keep its work, and its stack, small.
+// Bounds of a file. The YAML library recurses over nested and over neighbouring fields, moves all that
+// follows an empty one, and takes 250 bytes and a microsecond for each token of a text before anybody can
+// look at them; these keep its work, and its stack, small.
 const (
 	maxBytes  = 4 << 20
 	maxDepth  = 64
 	maxValues = 10000
-	maxEmpty  = 50   // lines
-	maxKey    = 1024 // YAML 1.2.2, section 7.4: an implicit key has at most that many characters
+	maxMarks  = 10 * maxValues // presets have 2 a value, JSON has 3
+	maxEmpty  = 50             // lines
+	maxKey    = 1024           // YAML 1.2.2, section 7.4: an implicit key has at most that many characters
 )
 
 // nodeKind is what a file has at one place.
@@ -96,16 +99,26 @@ func readYAML(data []byte) (n node, bad *fault) {
 	return convert(f.Docs[0].Body)
 }
 
+// marks are the characters that YAML gives a meaning to, and with which nearly every token begins or ends. A dash is one before
+// white space only, as in a list; in names there are many.
+const marks = "[]{},:?&*!|>'\"%@`#"
+
 // checkBytes refuses what is no text of a reasonable size, and text that the library takes long for: it
-// looks from every tab to the end of the line, and goes back over a run of empty lines at each of them.
+// looks from every tab to the end of the line, goes back over a run of empty lines at each of them, and makes
+// tokens of all marks.
 func checkBytes(data []byte) *fault {
 	if len(data) > maxBytes {
 		return faultAt(1, fmt.Sprintf("%d bytes: a file has at most %d", len(data), maxBytes), "")
 	}
-	line, breaks := 1, 0
+	line, breaks, seen := 1, 0, 0
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
 		i += size
+		if r < utf8.RuneSelf && (strings.IndexByte(marks, byte(r)) >= 0 || r == '-' && (i == len(data) || data[i] <= ' ')) {
+			if seen++; seen > maxMarks {
+				return faultAt(line, fmt.Sprintf("more than %d characters that mean something in YAML, such as %s", maxMarks, string(r)), "several files, or fewer comments")
+			}
+		}
 		switch {
 		case r == '\n', r == '\r':
 			if r == '\r' && i < len(data) && data[i] == '\n' {

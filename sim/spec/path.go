@@ -30,14 +30,17 @@ func enclosing(path string) string {
 	return path[:max(cut, 0)]
 }
 
-// labels returns what addresses each element of a list in a path: its name where that is unambiguous,
-// else its index. Names that are numbers would be mistaken for an index.
+// maxLabel bounds the length in bytes of a name that addresses an element: the path of each part below it has it.
+const maxLabel = 256
+
+// labels returns what addresses each element of a list in a path: its name where that is unambiguous and
+// not too long, else its index. Names that are numbers would be mistaken for an index.
 func labels(names []string) []string {
 	used := make(map[string]bool, len(names))
 	list := make([]string, len(names))
 	for i, name := range names {
 		_, err := strconv.Atoi(name)
-		if name == "" || used[name] || err == nil || strings.ContainsAny(name, "[]") {
+		if name == "" || len(name) > maxLabel || used[name] || err == nil || strings.ContainsAny(name, "[]") {
 			name = strconv.Itoa(i)
 		}
 		used[name] = true

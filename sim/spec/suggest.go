@@ -19,10 +19,11 @@ func Suggest(name string, known []string) string {
 			return k
 		}
 		limit := min(typos(want, low), fewest-1)
-		if len(k) > maxSuggest || limit < 1 {
-			continue
+		a, b := []rune(want), []rune(low)
+		if len(k) > maxSuggest || limit < 1 || max(len(a), len(b))-min(len(a), len(b)) > limit {
+			continue // each letter that one has more is an error
 		}
-		if d := distance([]rune(want), []rune(low)); d <= limit {
+		if d := distance(a, b); d <= limit {
 			best, fewest = k, d
 		}
 	}

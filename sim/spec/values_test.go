@@ -26,9 +26,19 @@ func TestValues(t *testing.T) {
 		N int64 `yaml:"n"`
 	}, 1)}
 	var got []string
-	spec.Values(&v, func(path string, value any) { got = append(got, fmt.Sprintf("%s %T %v", path, value, value)) })
+	spec.Values(&v, func(path string, value any) {
+		got = append(got, fmt.Sprintf("%s %T %v", path, value, value))
+		if one := spec.Value(&v, path); one != value {
+			t.Errorf("%s: alone it is %T %v", path, one, one)
+		}
+	})
 	want := []string{"size units.Bytes 3 B", "share float64 0.5", "rates.a units.Hertz 1 Hz", "rates.b units.Hertz 2 Hz", "parts[0].n int64 0"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+	for _, path := range []string{"", "none", "rates", "rates.c", "list", "list[0]", "parts", "parts[1].n", "parts[0]", "free", "size.n", "nothing"} {
+		if one := spec.Value(&v, path); one != nil {
+			t.Errorf("%s: %T %v", path, one, one)
+		}
 	}
 }

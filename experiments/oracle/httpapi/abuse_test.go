@@ -473,6 +473,14 @@ func TestTimeout(t *testing.T) {
 		t.Error(status, text)
 	}
 	s.works(t)
+	// What is posted is read in that time too.
+	s = start(t, options{Options: httpapi.Options{Timeout: time.Microsecond}})
+	for path, body := range map[string]string{"/v1/archs": `{"base":"a100-sxm-80gb","name":"m"}`, "/v1/models": tiny, "/v1/spaces": `{"name":"s","arch":"a100-sxm-80gb","model":"llama2-7b","axes":[{"path":"batch","values":["1","2"]}]}`} {
+		status, header, text := s.do(t, exchange{method: "POST", path: path, kind: jsonish, body: body})
+		if status != 503 || header.Get("Retry-After") == "" || !strings.HasPrefix(text, `{"status":"timeout","error":{"code":"timeout"`) {
+			t.Errorf("%s: %d %v %s", path, status, header, text)
+		}
+	}
 }
 
 // FuzzHTTP: whatever is asked, the answer has a status of its own, is JSON, and is not a fault of the server.

@@ -453,5 +453,5 @@ func (s *Server) turn(w *writer, r *http.Request, kinds ...string) (ctx context.
 }
 
 func tooLong(w http.ResponseWriter) {
-	refuse(w, http.StatusServiceUnavailable, "timeout", "no answer within the time allowed", "a smaller batch, or try again later")
+	refuse(w, http.StatusServiceUnavailable, "timeout", "no answer within the time allowed", "a smaller batch or text, or try again later")
 }

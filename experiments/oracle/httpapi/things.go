@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -83,8 +84,8 @@ func notFound(w http.ResponseWriter, bad *oracle.Error) {
 
 // postArch takes a machine file.
 func (s *Server) postArch(w http.ResponseWriter, r *http.Request, _ string) {
-	s.post(w.(*writer), r, yamlOrJSON, func(text []byte) (string, *report.Table, error) {
-		id, m, err := s.oracle.AddMachine(text)
+	s.post(w.(*writer), r, yamlOrJSON, func(ctx context.Context, text []byte) (string, *report.Table, error) {
+		id, m, err := s.oracle.AddMachineContext(ctx, text)
 		if err != nil {
 			return "", nil, err
 		}
@@ -94,8 +95,8 @@ func (s *Server) postArch(w http.ResponseWriter, r *http.Request, _ string) {
 
 // postModel takes a Hugging Face config.json.
 func (s *Server) postModel(w http.ResponseWriter, r *http.Request, _ string) {
-	s.post(w.(*writer), r, []string{"application/json"}, func(text []byte) (string, *report.Table, error) {
-		id, m, err := s.oracle.AddModel(text)
+	s.post(w.(*writer), r, []string{"application/json"}, func(ctx context.Context, text []byte) (string, *report.Table, error) {
+		id, m, err := s.oracle.AddModelContext(ctx, text)
 		if err != nil {
 			return "", nil, err
 		}
@@ -128,16 +129,16 @@ func (s *Server) showSpace(w http.ResponseWriter, _ *http.Request, name string) 
 
 // postSpace takes a search space, a sweep file.
 func (s *Server) postSpace(w http.ResponseWriter, r *http.Request, _ string) {
-	s.take(w.(*writer), r, yamlOrJSON, func(text []byte) (any, error) { return s.oracle.AddSpace(text) })
+	s.take(w.(*writer), r, yamlOrJSON, func(ctx context.Context, text []byte) (any, error) { return s.oracle.AddSpaceContext(ctx, text) })
 }
 
 // yamlOrJSON are the media types of machines and spaces.
 var yamlOrJSON = []string{"application/yaml", "application/json", "application/x-yaml", "text/yaml"}
 
 // post answers the id of a text that was added and its main figures, or everything that is wrong with it.
-func (s *Server) post(w *writer, r *http.Request, kinds []string, add func([]byte) (id string, figures *report.Table, err error)) {
-	s.take(w, r, kinds, func(text []byte) (any, error) {
-		id, figures, err := add(text)
+func (s *Server) post(w *writer, r *http.Request, kinds []string, add func(context.Context, []byte) (id string, figures *report.Table, err error)) {
+	s.take(w, r, kinds, func(ctx context.Context, text []byte) (any, error) {
+		id, figures, err := add(ctx, text)
 		if err != nil {
 			return nil, err
 		}
@@ -157,15 +158,19 @@ func (s *Server) post(w *writer, r *http.Request, kinds []string, add func([]byt
 }
 
 // take answers what add makes of a text that was posted, or everything that is wrong with it.
-func (s *Server) take(w *writer, r *http.Request, kinds []string, add func([]byte) (any, error)) {
-	_, text, done, ok := s.turn(w, r, kinds...)
+func (s *Server) take(w *writer, r *http.Request, kinds []string, add func(context.Context, []byte) (any, error)) {
+	ctx, text, done, ok := s.turn(w, r, kinds...)
 	if !ok {
 		return
 	}
 	defer done()
-	added, err := add(text)
-	if err == nil {
+	added, err := add(ctx, text)
+	switch {
+	case err == nil:
 		reply(w, http.StatusOK, added)
+		return
+	case ctx.Err() != nil:
+		tooLong(w)
 		return
 	}
 	p := problem{Status: oracle.Invalid, Problems: faultsOf(err)}
