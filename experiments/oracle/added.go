@@ -102,7 +102,7 @@ func (o *Oracle) AddSpaceContext(ctx context.Context, text []byte) (SpaceDescrip
 
 // Space finds a search space as a request would that names it: one that comes with strata, or one that was added.
 func (o *Oracle) Space(name string) (SpaceDescription, *Error) {
-	s, bad, _ := o.resolve.space(context.Background(), &value{kind: text, text: []byte(name)})
+	s, bad, _ := o.resolve.space(context.Background(), textOf(name))
 	if bad != nil {
 		return SpaceDescription{}, bad
 	}
@@ -116,8 +116,8 @@ func idOf(text []byte) string {
 
 // Machine finds a machine as a request would that names it: a preset, or one that was added. Nobody may change it.
 func (o *Oracle) Machine(name string) (*arch.Machine, *Error) {
-	v := &value{kind: text, text: []byte(name)}
-	m, err := o.resolve.machine(v, string(appendText(nil, v.text)))
+	v := textOf(name)
+	m, err := o.resolve.machine(v, string(appendText(nil, v.chars())))
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ func (o *Oracle) Machine(name string) (*arch.Machine, *Error) {
 
 // Model does for models what Machine does for machines.
 func (o *Oracle) Model(name string) (*llm.Model, *Error) {
-	v := &value{kind: text, text: []byte(name)}
-	return o.resolve.model(v, string(appendText(nil, v.text)))
+	v := textOf(name)
+	return o.resolve.model(v, string(appendText(nil, v.chars())))
 }
 
 // isID tells whether a name is that of something that was added. Where names may be those of files, nothing is.
@@ -159,16 +159,16 @@ func (r *resolver) forgotten(q *request) (err *Error) {
 			}
 			at = "/arch/base"
 		}
-		if v.kind == text && r.isID(v.text) {
-			_, err = r.addedMachine(string(v.text), at)
+		if v.kind == text && r.isID(v.chars()) {
+			_, err = r.addedMachine(string(v.chars()), at)
 		}
 	}
 	for _, named := range []struct {
 		at string
 		v  *value
 	}{{"/model", q.modelAt}, {"/draft", q.draftAt}} {
-		if v := named.v; err == nil && v != nil && v.kind == text && r.isID(v.text) {
-			_, err = r.addedModel(string(v.text), named.at)
+		if v := named.v; err == nil && v != nil && v.kind == text && r.isID(v.chars()) {
+			_, err = r.addedModel(string(v.chars()), named.at)
 		}
 	}
 	return err

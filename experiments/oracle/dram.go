@@ -54,12 +54,12 @@ func (q *request) readDRAM(f *fields) {
 // load reads the share of the peak that is asked for, "sat" for as much as is taken.
 func (f *fields) load() float64 {
 	v := f.get("load")
-	if v == nil || v.kind == text && string(v.text) == "sat" {
+	if v == nil || v.kind == text && string(v.chars()) == "sat" {
 		return 0
 	}
 	raw := v.raw
 	if v.kind == text { // tables write it as text
-		raw = v.text
+		raw = v.chars()
 	}
 	if x, err := strconv.ParseFloat(string(raw), 64); err == nil && x >= dram.MinLoad && x <= 1 {
 		return x

@@ -32,7 +32,7 @@ func open(v *value, at string, err **Error) *fields {
 		*err = invalid("type", at, "", "must be an object, is %s", v.kind)
 		return f
 	}
-	f.members = v.members
+	f.members = v.members()
 	f.duplicates()
 	return f
 }
@@ -114,7 +114,7 @@ func (f *fields) has(name string) bool {
 // text returns a string.
 func (f *fields) text(name, otherwise string) string {
 	if v := f.typed(name, text); v != nil {
-		return string(v.text)
+		return string(v.chars())
 	}
 	return otherwise
 }
@@ -126,11 +126,11 @@ func (f *fields) word(name string, known ...string) string {
 		return known[0]
 	}
 	for _, k := range known {
-		if string(v.text) == k {
+		if string(v.chars()) == k {
 			return k
 		}
 	}
-	f.fail(invalid("unknown-value", pointer(f.at, name), nearest(string(v.text), known), "%q is unknown", shorten(string(v.text))))
+	f.fail(invalid("unknown-value", pointer(f.at, name), nearest(string(v.chars()), known), "%q is unknown", shorten(string(v.chars()))))
 	return known[0]
 }
 
@@ -148,9 +148,9 @@ func (f *fields) dtype(name string, otherwise traces.DType) traces.DType {
 	if v == nil {
 		return otherwise
 	}
-	d, err := traces.ParseDType(string(v.text))
+	d, err := traces.ParseDType(string(v.chars()))
 	if err != nil {
-		f.fail(invalid("unknown-value", pointer(f.at, name), nearest(string(v.text), traces.DTypes()), "%q is no number format", shorten(string(v.text))))
+		f.fail(invalid("unknown-value", pointer(f.at, name), nearest(string(v.chars()), traces.DTypes()), "%q is no number format", shorten(string(v.chars()))))
 		return otherwise
 	}
 	return d

@@ -29,14 +29,49 @@ func (k kind) String() string {
 	return [...]string{"null", "a boolean", "a number", "a string", "an array", "an object"}[k]
 }
 
-// value is a JSON value. It refers to the bytes that it was parsed from.
+// value is a JSON value. It refers to the bytes that it was parsed from. There may be one for every two bytes, so it is small.
 type value struct {
-	kind    kind
-	raw     []byte // as written
+	kind kind
+	raw  []byte // as written
+	in   *inside
+}
+
+// inside is what a value has beside its text: nil for an array or object of nothing, and for a string that is as it is written.
+type inside struct {
 	text    []byte // of a string, decoded
 	items   []value
 	members []member
 }
+
+// chars is a string, decoded; nil for what is none.
+func (v *value) chars() []byte {
+	switch {
+	case v.kind != text:
+		return nil
+	case v.in != nil:
+		return v.in.text
+	}
+	return v.raw[1 : len(v.raw)-1]
+}
+
+// items are those of an array.
+func (v *value) items() []value {
+	if v.in == nil {
+		return nil
+	}
+	return v.in.items
+}
+
+// members are those of an object.
+func (v *value) members() []member {
+	if v.in == nil {
+		return nil
+	}
+	return v.in.members
+}
+
+// textOf is a string as a value.
+func textOf(s string) *value { return &value{kind: text, in: &inside{text: []byte(s)}} }
 
 // member is one name and value of an object, in the order of the text. Two may have the same name:
 // whoever reads the object refuses that, so that one bad request of a batch does not spoil the rest.
@@ -65,6 +100,8 @@ type parser struct {
 	data []byte
 	at   int
 	err  *Error
+	// Of the objects that are open: what was read of them, one behind the other. When one is closed it gets as much room as it needs.
+	open []member
 }
 
 // fail notes the error and returns false, for the callers to return.
@@ -113,7 +150,10 @@ func (p *parser) value(v *value, depth int) bool {
 		}
 	case c == '"':
 		v.kind = text
-		v.text, ok = p.text()
+		var s []byte
+		if s, ok = p.text(); !ok || len(s) != p.at-start-2 { // an escape is longer than what it stands for
+			v.in = &inside{text: s}
+		}
 	case c == '-' || '0' <= c && c <= '9':
 		v.kind, ok = number, p.number()
 	case c == 't':
@@ -150,9 +190,10 @@ func (p *parser) array(v *value, depth int) bool {
 		p.at++
 		return true
 	}
+	v.in = new(inside)
 	for {
-		v.items = append(v.items, value{})
-		if !p.value(&v.items[len(v.items)-1], depth) {
+		v.in.items = append(v.in.items, value{})
+		if !p.value(&v.in.items[len(v.in.items)-1], depth) {
 			return false
 		}
 		p.space()
@@ -174,7 +215,16 @@ func (p *parser) object(v *value, depth int) bool {
 		p.at++
 		return true
 	}
-	v.members = make([]member, 0, 8)
+	first := len(p.open)
+	ok := p.members(depth)
+	v.in = &inside{members: slices.Clone(p.open[first:])}
+	clear(p.open[first:])
+	p.open = p.open[:first]
+	return ok
+}
+
+// members reads the members of an object, of which there is one or more, behind the open ones. What was read whole is there also where it fails.
+func (p *parser) members(depth int) bool {
 	for {
 		if p.space(); p.peek() != '"' {
 			return p.fail("expected the name of a member in double quotes")
@@ -187,11 +237,11 @@ func (p *parser) object(v *value, depth int) bool {
 			return p.fail("expected a colon")
 		}
 		p.at++
-		v.members = append(v.members, member{name: name})
-		if !p.value(&v.members[len(v.members)-1].value, depth) {
-			v.members = v.members[:len(v.members)-1] // only what was read whole counts
+		m := member{name: name}
+		if !p.value(&m.value, depth) {
 			return false
 		}
+		p.open = append(p.open, m)
 		p.space()
 		switch p.peek() {
 		case ',':
@@ -349,20 +399,21 @@ func (v *value) canonical(to []byte, at string) ([]byte, *Error) {
 	var err *Error
 	switch v.kind {
 	case text:
-		return appendText(to, v.text), nil
+		return appendText(to, v.chars()), nil
 	case array:
 		to = append(to, '[')
-		for i := range v.items {
+		items := v.items()
+		for i := range items {
 			if i > 0 {
 				to = append(to, ',')
 			}
-			if to, err = v.items[i].canonical(to, at+"/"+strconv.Itoa(i)); err != nil {
+			if to, err = items[i].canonical(to, at+"/"+strconv.Itoa(i)); err != nil {
 				return nil, err
 			}
 		}
 		return append(to, ']'), nil
 	case object:
-		sorted := slices.Clone(v.members)
+		sorted := slices.Clone(v.members())
 		slices.SortStableFunc(sorted, func(a, b member) int { return bytes.Compare(a.name, b.name) })
 		to = append(to, '{')
 		for i := range sorted {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"runtime"
 	"testing"
 	"unicode/utf8"
 
@@ -110,4 +111,29 @@ func TestParseRandomValues(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2.5e-3,"\u00e4\n",{"b":null}],"c":true}`))
 	f.Fuzz(func(t *testing.T, text []byte) { compareParse(t, text) })
+}
+
+// TestParseMemory: what a text that is made for it takes while it is parsed, in bytes for each of its own: what lives in the end, and all that was
+// ever taken.
+func TestParseMemory(t *testing.T) {
+	const size, lives, all = 1 << 18, 60, 125
+	for _, unit := range []string{"0,", "[],", `"",`, `"\n",`, `[0],`, `{"":0},`, `{"a":{}},`, `{"":{"":{"":{}}}},`, "[[[[]]]],"} {
+		data := []byte("[" + strings.Repeat(unit, size/len(unit)) + "0]")
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		v, bad := parse(data)
+		runtime.ReadMemStats(&after)
+		taken := after.TotalAlloc - before.TotalAlloc
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		if left := int64(after.HeapAlloc) - int64(before.HeapAlloc); left > lives*size || taken > all*size {
+			t.Errorf("%s… %.1f bytes for a byte, and %.1f taken", unit, float64(left)/size, float64(taken)/size)
+		}
+		runtime.KeepAlive(v)
+		runtime.KeepAlive(data)
+	}
 }

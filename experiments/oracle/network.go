@@ -116,9 +116,9 @@ func (q *request) readNetwork(f *fields) {
 		n.readGroups(f)
 	}
 	if list := f.typed("faults", array); list != nil {
-		for i := range list.items {
+		for i := range list.items() {
 			at := fmt.Sprintf("/network/faults/%d", i)
-			k := open(&list.items[i], at, f.err)
+			k := open(&list.items()[i], at, f.err)
 			n.faults = append(n.faults, flow.Fault{From: int(k.need("from", 0, flow.MostRanks)), To: int(k.need("to", 0, flow.MostRanks)), Share: k.real("share", 0, 1, 0)})
 			k.close()
 		}
@@ -265,17 +265,17 @@ func (n *networkRequest) readGraph(f *fields, v *value) {
 		return
 	}
 	g.close()
-	for i := range links.items {
+	for i := range links.items() {
 		at := fmt.Sprintf("/network/graph/links/%d", i)
-		l := &links.items[i]
-		if l.kind != array || len(l.items) != 4 {
+		l := &links.items()[i]
+		if l.kind != array || len(l.items()) != 4 {
 			f.fail(invalid("type", at, "[from, to, gigabytes per second, nanoseconds]", "must be four numbers"))
 			return
 		}
 		var x [4]float64
-		for k := range l.items {
+		for k := range l.items() {
 			var err error
-			if x[k], err = strconv.ParseFloat(string(l.items[k].raw), 64); l.items[k].kind != number || err != nil || k < 2 && (x[k] != math.Trunc(x[k]) || math.Abs(x[k]) > 1<<30) {
+			if x[k], err = strconv.ParseFloat(string(l.items()[k].raw), 64); l.items()[k].kind != number || err != nil || k < 2 && (x[k] != math.Trunc(x[k]) || math.Abs(x[k]) > 1<<30) {
 				f.fail(invalid("type", fmt.Sprintf("%s/%d", at, k), "[from, to, gigabytes per second, nanoseconds]", "must be a number, of nodes a whole one"))
 				return
 			}
@@ -317,25 +317,25 @@ func (n *networkRequest) readGroups(f *fields) {
 		}
 		return
 	}
-	if v.kind != array || len(v.items) == 0 {
+	if v.kind != array || len(v.items()) == 0 {
 		f.fail(invalid("type", "/network/groups", `{"ranks":8,"stride":1} or [[0,1],[2,3]]`, "must be an object or lists of ranks"))
 		return
 	}
-	for i := range v.items {
-		n.collective.Groups = append(n.collective.Groups, f.rankList(&v.items[i], fmt.Sprintf("/network/groups/%d", i)))
+	for i := range v.items() {
+		n.collective.Groups = append(n.collective.Groups, f.rankList(&v.items()[i], fmt.Sprintf("/network/groups/%d", i)))
 	}
 }
 
 // rankList reads a list of ranks.
 func (f *fields) rankList(v *value, at string) []int {
-	if v.kind != array || len(v.items) == 0 {
+	if v.kind != array || len(v.items()) == 0 {
 		f.fail(invalid("type", at, "e.g. [0,1,2,3]", "must be a list of ranks"))
 		return nil
 	}
 	var list []int
-	for i := range v.items {
-		x, ok := whole(v.items[i].raw)
-		if v.items[i].kind != number || !ok || x < 0 || x > flow.MostRanks {
+	for i := range v.items() {
+		x, ok := whole(v.items()[i].raw)
+		if v.items()[i].kind != number || !ok || x < 0 || x > flow.MostRanks {
 			f.fail(invalid("type", fmt.Sprintf("%s/%d", at, i), "", "must be a rank"))
 			return nil
 		}
@@ -347,9 +347,9 @@ func (f *fields) rankList(v *value, at string) []int {
 // readJobs reads collectives that share the network, and the orders in which ranks come to them.
 func (n *networkRequest) readJobs(f *fields, v *value) {
 	names := map[string]int{}
-	for i := range v.items {
+	for i := range v.items() {
 		at := fmt.Sprintf("/network/jobs/%d", i)
-		j := open(&v.items[i], at, f.err)
+		j := open(&v.items()[i], at, f.err)
 		job := flow.Job{Name: j.text("name", fmt.Sprintf("job %d", i))}
 		job.Op, job.Algorithm = interconnect.Op(j.word("collective", opNames...)), j.word("algorithm", flow.Algorithms...)
 		job.Bytes, job.Skew = float64(j.need("bytes", 1, maxBytes)), j.real("skew", 0, 10, 0)
@@ -376,8 +376,8 @@ func (n *networkRequest) readJobs(f *fields, v *value) {
 		return
 	}
 	n.order = map[int][]int{}
-	for i := range o.members {
-		m := &o.members[i]
+	for i := range o.members() {
+		m := &o.members()[i]
 		at := pointer("/network/order", string(m.name))
 		rank, err := strconv.Atoi(string(m.name))
 		if err != nil || m.value.kind != array {
@@ -385,10 +385,10 @@ func (n *networkRequest) readJobs(f *fields, v *value) {
 			return
 		}
 		n.order[rank] = []int{}
-		for k := range m.value.items {
-			job, ok := names[string(m.value.items[k].text)]
+		for k := range m.value.items() {
+			job, ok := names[string(m.value.items()[k].chars())]
 			if !ok {
-				f.fail(invalid("value", fmt.Sprintf("%s/%d", at, k), "", "there is no job %q", shorten(string(m.value.items[k].text))))
+				f.fail(invalid("value", fmt.Sprintf("%s/%d", at, k), "", "there is no job %q", shorten(string(m.value.items()[k].chars()))))
 				return
 			}
 			n.order[rank] = append(n.order[rank], job)
@@ -416,8 +416,8 @@ func (f *fields) each(name string, many int, k kind) []*value {
 	list := []*value{v}
 	if v.kind == array {
 		list = nil
-		for i := range v.items {
-			list = append(list, &v.items[i])
+		for i := range v.items() {
+			list = append(list, &v.items()[i])
 		}
 		if many > 0 && len(list) != many || len(list) == 0 || len(list) > 16 {
 			f.fail(invalid("value", pointer(f.at, name), "one for each of dims, or a plain value for all", "%d of them", len(list)))
@@ -442,7 +442,7 @@ func (f *fields) words(name string, many int) []string {
 	for _, v := range f.each(name, many, text) {
 		s := ""
 		if v != nil {
-			s = string(v.text)
+			s = string(v.chars())
 		}
 		list = append(list, s)
 	}

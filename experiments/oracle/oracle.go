@@ -95,7 +95,7 @@ func (o *Oracle) Answer(ctx context.Context, line []byte) ([]byte, error) {
 func (o *Oracle) line(ctx context.Context, line []byte) ([]byte, keeping, error) {
 	v, err := parse(line)
 	if err == nil && v.kind == array {
-		return o.batch(ctx, v.items)
+		return o.batch(ctx, v.items())
 	}
 	return o.one(ctx, &v, err)
 }

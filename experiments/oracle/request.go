@@ -226,14 +226,14 @@ func (q *request) fusions(f *fields) {
 	var names []string
 	switch v.kind {
 	case text:
-		names = []string{string(v.text)}
+		names = []string{string(v.chars())}
 	case array:
-		for i := range v.items {
-			if v.items[i].kind != text {
-				f.fail(invalid("type", fmt.Sprintf("/fusion/%d", i), "", "must be a string, is %s", v.items[i].kind))
+		for i := range v.items() {
+			if v.items()[i].kind != text {
+				f.fail(invalid("type", fmt.Sprintf("/fusion/%d", i), "", "must be a string, is %s", v.items()[i].kind))
 				return
 			}
-			names = append(names, string(v.items[i].text))
+			names = append(names, string(v.items()[i].chars()))
 		}
 		if len(names) == 0 {
 			names = []string{arch.FuseNone}
@@ -376,7 +376,7 @@ func (q *request) readModel(f *fields, v *value) {
 		f.fail(invalid("range", "/skew", "", "%s", wrong))
 	}
 	for _, m := range notSimulated {
-		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).text) == "none" {
+		if m.name == "recompute" && f.get(m.name) != nil && string(f.get(m.name).chars()) == "none" {
 			continue
 		}
 		f.refuse(m.name, m.what)
@@ -515,12 +515,12 @@ func (q *request) adapters(f *fields) {
 		}
 	}
 	if t := l.typed("targets", array); t != nil {
-		for i := range t.items {
-			if t.items[i].kind != text {
-				l.fail(invalid("type", fmt.Sprintf("/lora/targets/%d", i), "", "must be a string, is %s", t.items[i].kind))
+		for i := range t.items() {
+			if t.items()[i].kind != text {
+				l.fail(invalid("type", fmt.Sprintf("/lora/targets/%d", i), "", "must be a string, is %s", t.items()[i].kind))
 				break
 			}
-			a.Targets = append(a.Targets, string(t.items[i].text))
+			a.Targets = append(a.Targets, string(t.items()[i].chars()))
 		}
 	}
 	l.close()
@@ -605,11 +605,11 @@ func (q *request) readMetrics(f *fields) {
 		return
 	}
 	q.metrics = []string{}
-	for i := range v.items {
+	for i := range v.items() {
 		at := fmt.Sprintf("/metrics/%d", i)
-		switch name := string(v.items[i].text); {
-		case v.items[i].kind != text:
-			f.fail(invalid("type", at, "", "must be a string, is %s", v.items[i].kind))
+		switch name := string(v.items()[i].chars()); {
+		case v.items()[i].kind != text:
+			f.fail(invalid("type", at, "", "must be a string, is %s", v.items()[i].kind))
 		case !slices.Contains(figureNames, name) && !slices.Contains(moreFigureNames, name):
 			f.fail(invalid("unknown-value", at, nearest(name, slices.Concat(figureNames, moreFigureNames)), "there is no figure %q", shorten(name)))
 		case slices.Contains(q.metrics, name):

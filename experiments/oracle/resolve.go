@@ -78,13 +78,13 @@ func (r *resolver) memo(hash string) *plan.Memo {
 
 // machine returns the machine of a request. Nobody may change it.
 func (r *resolver) machine(v *value, key string) (*machine, *Error) {
-	if v.kind == text && r.isID(v.text) {
-		return r.addedMachine(string(v.text), "/arch")
+	if v.kind == text && r.isID(v.chars()) {
+		return r.addedMachine(string(v.chars()), "/arch")
 	}
 	return find(r.machines, key, func() (*machine, *Error) {
 		build := r.overlay
 		if v.kind == text {
-			build = func(v *value) (*arch.Machine, *Error) { return r.named(string(v.text), "/arch") }
+			build = func(v *value) (*arch.Machine, *Error) { return r.named(string(v.chars()), "/arch") }
 		}
 		m, err := build(v)
 		if err != nil {
@@ -128,7 +128,7 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	case base.kind != text:
 		return nil, invalid("type", "/arch/base", "", "must be a string, is %s", base.kind)
 	}
-	from, err := r.base(string(base.text))
+	from, err := r.base(string(base.chars()))
 	if err != nil {
 		return nil, err
 	}
@@ -139,17 +139,17 @@ func (r *resolver) overlay(v *value) (*arch.Machine, *Error) {
 	if set == nil {
 		return m, nil
 	}
-	if n := len(set.members); n > maxChanges {
+	if n := len(set.members()); n > maxChanges {
 		return nil, invalid("too-large", "/arch/set", "post the machine as a whole", "%d changes, at most %d are allowed", n, maxChanges)
 	}
 	changes := map[string]string{}
-	for i := range set.members {
-		path, v := string(set.members[i].name), &set.members[i].value
+	for i := range set.members() {
+		path, v := string(set.members()[i].name), &set.members()[i].value
 		at := pointer("/arch/set", path)
 		to := string(v.raw)
 		switch v.kind {
 		case text:
-			to = string(v.text)
+			to = string(v.chars())
 		case number, boolean:
 		default:
 			return nil, invalid("type", at, `e.g. "4 TB/s"`, "must be a string, a number or a boolean, is %s", v.kind)
@@ -177,8 +177,8 @@ func (r *resolver) base(name string) (*machine, *Error) {
 
 // model returns the model of a request. Nobody may change it.
 func (r *resolver) model(v *value, key string) (*llm.Model, *Error) {
-	if v.kind == text && r.isID(v.text) {
-		return r.addedModel(string(v.text), "/model")
+	if v.kind == text && r.isID(v.chars()) {
+		return r.addedModel(string(v.chars()), "/model")
 	}
 	return find(r.models, key, func() (*llm.Model, *Error) {
 		if v.kind == object {
@@ -188,7 +188,7 @@ func (r *resolver) model(v *value, key string) (*llm.Model, *Error) {
 			}
 			return &m, nil
 		}
-		name := string(v.text)
+		name := string(v.chars())
 		if m, err := llm.Preset(name); err == nil {
 			return &m, nil
 		}

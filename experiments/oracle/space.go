@@ -109,7 +109,7 @@ func (q *request) readSpace(f *fields, v *value) {
 func (r *resolver) space(ctx context.Context, v *value) (s *space, bad *Error, err error) {
 	data, name, dir := v.raw, "space", ""
 	if v.kind == text {
-		name = string(v.text)
+		name = string(v.chars())
 		if strings.HasPrefix(name, "sha256:") {
 			if s, ok := r.spaces.ids.get(name); ok {
 				return s, nil, nil
@@ -130,12 +130,12 @@ func (r *resolver) space(ctx context.Context, v *value) (s *space, bad *Error, e
 			}
 		}
 	} else {
-		for i := range v.members {
-			if m := &v.members[i]; string(m.name) == "yaml" {
-				if m.value.kind != text || len(v.members) > 1 {
+		for i := range v.members() {
+			if m := &v.members()[i]; string(m.name) == "yaml" {
+				if m.value.kind != text || len(v.members()) > 1 {
 					return nil, invalid("type", "/space/yaml", `{"yaml":"name: …"}`, "must be the text of a sweep file, and nothing beside it"), nil
 				}
-				data = m.value.text
+				data = m.value.chars()
 			}
 		}
 	}
@@ -184,8 +184,8 @@ func exists(path string) bool {
 
 func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
 	name = f.beside(name)
-	v := value{kind: text, text: []byte(name)}
-	m, err := f.r.machine(&v, strconv.Quote(name))
+	v := textOf(name)
+	m, err := f.r.machine(v, strconv.Quote(name))
 	if err != nil {
 		return nil, &experiments.Invalid{Field: "arch", Message: err.Message, Hint: err.Hint}
 	}
@@ -194,8 +194,8 @@ func (f spaceFinder) Machine(name string) (*arch.Machine, error) {
 
 func (f spaceFinder) Model(name string) (*llm.Model, error) {
 	name = f.beside(name)
-	v := value{kind: text, text: []byte(name)}
-	m, err := f.r.model(&v, strconv.Quote(name))
+	v := textOf(name)
+	m, err := f.r.model(v, strconv.Quote(name))
 	if err != nil {
 		return nil, &experiments.Invalid{Field: "model", Message: err.Message, Hint: err.Hint}
 	}
@@ -346,8 +346,8 @@ func (o *Oracle) ofSpace(ctx context.Context, q *request) (*answer, keeping, err
 // assign reads a point, and returns the texts of its values besides: what the answer hangs on.
 func (s *space) assign(point *value) (values []sweep.Value, key string, bad *Error) {
 	values = make([]sweep.Value, len(s.parameters))
-	for i := range point.members {
-		m := &point.members[i]
+	for i := range point.members() {
+		m := &point.members()[i]
 		at, ok := s.places[string(m.name)]
 		switch {
 		case !ok:
@@ -360,7 +360,7 @@ func (s *space) assign(point *value) (values []sweep.Value, key string, bad *Err
 		var given any
 		switch m.value.kind {
 		case text:
-			given = string(m.value.text)
+			given = string(m.value.chars())
 		case boolean:
 			given = m.value.raw[0] == 't'
 		case number:

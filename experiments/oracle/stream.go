@@ -28,13 +28,13 @@ const pieceLength = 8
 func (o *Oracle) WriteAnswer(ctx context.Context, w io.Writer, text []byte) error {
 	v, bad := parse(text)
 	if bad == nil && v.kind == array {
-		if bad = tooMany(len(v.items)); bad != nil {
+		if bad = tooMany(len(v.items())); bad != nil {
 			o.counts.answered(Invalid)
 			return &Refused{bad, write(nil, new(request), failed(bad).members, nil)}
 		}
 	}
 	if bad == nil && v.kind == array {
-		return o.writeBatch(ctx, w, v.items)
+		return o.writeBatch(ctx, w, v.items())
 	}
 	answer, kept, err := o.one(ctx, &v, bad)
 	kept.wait()

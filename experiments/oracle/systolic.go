@@ -130,16 +130,16 @@ func (s *systolicArray) readSparsity(f *fields) {
 		s.keep = strconv.FormatInt(g.integer("n", 1, s.block, 1), 10)
 	case list.kind != array:
 		f.fail(invalid("type", at+"/n", "", "must be a number or an array, is %s", list.kind))
-	case int64(len(list.items)) != s.n || s.n > maxFilters:
-		f.fail(invalid("value", at+"/n", "", "%d numbers for %d filters: there must be one for each, at most %d", len(list.items), s.n, maxFilters))
+	case int64(len(list.items())) != s.n || s.n > maxFilters:
+		f.fail(invalid("value", at+"/n", "", "%d numbers for %d filters: there must be one for each, at most %d", len(list.items()), s.n, maxFilters))
 	case s.arrays > 1:
 		f.fail(invalid("conflict", at+"/n", "one number for all filters", "filters with a sparsity of their own go with one array"))
 	default:
 		var text strings.Builder
-		for i := range list.items {
-			n, ok := int64(0), list.items[i].kind == number
+		for i := range list.items() {
+			n, ok := int64(0), list.items()[i].kind == number
 			if ok {
-				n, ok = whole(list.items[i].raw)
+				n, ok = whole(list.items()[i].raw)
 			}
 			if !ok || n < 1 || n > s.block {
 				f.fail(invalid("range", at+"/n/"+strconv.Itoa(i), "", "must be a whole number from 1 to %d", s.block))
@@ -162,14 +162,14 @@ func (s *systolicArray) readSRAM(f *fields) {
 		return
 	}
 	at := pointer(f.at, "sram_kb")
-	if len(v.items) != 3 {
-		f.fail(invalid("value", at, "e.g. [64,64,64]", "%d numbers: there must be three, for inputs, weights and results", len(v.items)))
+	if len(v.items()) != 3 {
+		f.fail(invalid("value", at, "e.g. [64,64,64]", "%d numbers: there must be three, for inputs, weights and results", len(v.items())))
 		return
 	}
-	for i := range v.items {
-		n, ok := int64(0), v.items[i].kind == number
+	for i := range v.items() {
+		n, ok := int64(0), v.items()[i].kind == number
 		if ok {
-			n, ok = whole(v.items[i].raw)
+			n, ok = whole(v.items()[i].raw)
 		}
 		if !ok || n < 1 || n > maxKB {
 			f.fail(invalid("range", at+"/"+strconv.Itoa(i), "", "must be a whole number from 1 to %d", maxKB))

@@ -61,9 +61,9 @@ func (q *request) readTraining(f *fields, v *value) {
 		}
 	}
 	if s := f.typed("stages", array); s != nil {
-		for i := range s.items {
-			n, err := strconv.ParseInt(string(s.items[i].raw), 10, 64)
-			if s.items[i].kind != number || err != nil || n < 0 || n > maxDim {
+		for i := range s.items() {
+			n, err := strconv.ParseInt(string(s.items()[i].raw), 10, 64)
+			if s.items()[i].kind != number || err != nil || n < 0 || n > maxDim {
 				f.fail(invalid("value", fmt.Sprintf("/stages/%d", i), "layers of each stage, e.g. [5, 6, 6, 5]", "must be a number of layers"))
 				break
 			}
