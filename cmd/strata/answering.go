@@ -47,6 +47,10 @@ func (a *answering) open(c *cobra.Command) (o oracle.Options, end func() error, 
 		for _, w := range o.Kept.Warnings() {
 			fmt.Fprintln(c.ErrOrStderr(), "strata:", w)
 		}
+		path := a.cache
+		o.Kept.Warn(func(err error) {
+			fmt.Fprintf(c.ErrOrStderr(), "strata: --cache %s: not every answer is kept: %v\n", path, err)
+		})
 		o.Build = fmt.Sprintf("%s %s %v", b.Version, b.Revision, b.Modified)
 		end = func() error {
 			if err := o.Kept.Close(); err != nil {

@@ -4,6 +4,15 @@ import (
 	"sync/atomic"
 )
 
+// KeepingErr returns why answers could not be kept in the database or looked up there, nil if all could, or none are kept. Answers are given
+// all the same.
+func (o *Oracle) KeepingErr() error {
+	if o.kept == nil {
+		return nil
+	}
+	return o.kept.answers.Err()
+}
+
 // Stats are what an oracle has done and what it remembers.
 type Stats struct {
 	Answers      map[Status]uint64 // answers given, each request of a batch its own

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 )
@@ -14,12 +16,16 @@ type Answers struct {
 	s      *Store
 	reader *sql.DB
 	get    *sql.Stmt
+	path   string // absolute
+	file   os.FileInfo
 
 	mu      sync.Mutex
 	next    *answerGroup // that is waiting to be written, nil for none
 	writing bool
 	closed  bool
 	err     error         // the first
+	lost    bool          // the file is not there any more, so that nothing can be kept
+	warn    func(error)   // told of the first error, nil for nobody
 	idle    chan struct{} // closed when nothing is being written
 }
 
@@ -39,9 +45,12 @@ func OpenAnswers(path string, o Options) (*Answers, error) {
 		return nil, err
 	}
 	a := &Answers{s: s}
-	abs, err := filepath.Abs(path)
+	a.path, err = filepath.Abs(path)
 	if err == nil {
-		a.reader, err = connect(abs, "rw", defaultBusy, "_query_only=1")
+		a.file, err = os.Stat(a.path)
+	}
+	if err == nil {
+		a.reader, err = connect(a.path, "rw", defaultBusy, "_query_only=1")
 	}
 	if err == nil {
 		a.reader.SetMaxOpenConns(4)
@@ -57,6 +66,39 @@ func OpenAnswers(path string, o Options) (*Answers, error) {
 
 // Warnings returns what the user should know about the file.
 func (a *Answers) Warnings() []string { return a.s.Warnings() }
+
+// Warn says who is told when an answer cannot be kept or looked up for the first time, in the midst of things: it must not wait. If that
+// was so already it is told at once.
+func (a *Answers) Warn(of func(error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.warn = of; a.err != nil {
+		of(a.err)
+	}
+}
+
+// check looks whether the file that was opened is still the one of its name: one that was deleted or replaced takes what is written and
+// has it in no place where anybody looks.
+func (a *Answers) check() error {
+	what := ""
+	switch is, err := os.Stat(a.path); {
+	case errors.Is(err, os.ErrNotExist):
+		what = "it was deleted"
+	case err != nil:
+		return explain(a.s.path, "keep answers", err)
+	case !os.SameFile(is, a.file):
+		what = "another file has its place"
+	case is.Size() < leastFile:
+		what = fmt.Sprintf("it was cut to %d bytes", is.Size())
+	}
+	if what == "" {
+		return nil
+	}
+	return &Error{Path: a.s.path, Kind: ErrUnwritable, Text: "keep answers: " + what + " while it was in use; nothing is kept any more until the program starts again"}
+}
+
+// leastFile is the bytes that every database has: SQLite's smallest page.
+const leastFile = 512
 
 // Get returns the answer with that key; not ok where there is none, or where it cannot be read.
 func (a *Answers) Get(ctx context.Context, key string) (got Answer, ok bool, err error) {
@@ -76,7 +118,7 @@ func (a *Answers) Get(ctx context.Context, key string) (got Answer, ok bool, err
 func (a *Answers) Put(one Answer) <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.closed || a.lost {
 		done := make(chan struct{})
 		close(done)
 		return done
@@ -117,6 +159,12 @@ func (a *Answers) write() {
 			}
 			return nil
 		})
+		if gone := a.check(); gone != nil {
+			err = gone
+			a.mu.Lock()
+			a.lost = true
+			a.mu.Unlock()
+		}
 		if err != nil {
 			a.failed(err)
 		}
@@ -128,7 +176,9 @@ func (a *Answers) failed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err == nil {
-		a.err = err
+		if a.err = err; a.warn != nil {
+			a.warn(err)
+		}
 	}
 }
 
@@ -153,6 +203,9 @@ func (a *Answers) Close() error {
 	a.mu.Unlock()
 	if idle != nil {
 		<-idle
+	}
+	if err := a.check(); err != nil {
+		a.failed(err)
 	}
 	_ = a.get.Close()
 	_ = a.reader.Close()

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/stratasim/strata/experiments/oracle"
 	"github.com/stratasim/strata/experiments/oracle/httpapi"
+	"github.com/stratasim/strata/experiments/store"
 )
 
 // dial opens a connection to a server, for what an HTTP client does not send.
@@ -480,6 +483,37 @@ func TestTimeout(t *testing.T) {
 		if status != 503 || header.Get("Retry-After") == "" || !strings.HasPrefix(text, `{"status":"timeout","error":{"code":"timeout"`) {
 			t.Errorf("%s: %d %v %s", path, status, header, text)
 		}
+	}
+}
+
+// TestKeepingFails: where answers cannot be kept any more they are given all the same, and /readyz says so without the name of the file.
+func TestKeepingFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "answers.db")
+	kept, err := store.OpenAnswers(path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	s := httpapi.New(oracle.New(oracle.Options{Kept: kept}), httpapi.Options{})
+	ask := func(method, target, body string) string {
+		r := httptest.NewRequest(method, target, strings.NewReader(body))
+		r.Host = "localhost"
+		r.Header.Set("Content-Type", jsonish)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return fmt.Sprint(w.Code, " ", w.Body)
+	}
+	if got := ask("GET", "/readyz", ""); got != "200 {\"status\":\"ok\"}\n" {
+		t.Error(got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("POST", "/v1/estimate", small); !strings.Contains(got, `"status":"ok"`) {
+		t.Error(got)
+	}
+	if got := ask("GET", "/readyz", ""); !strings.HasPrefix(got, `200 {"status":"ok","warning":"not every answer is kept`) || strings.Contains(got, path) {
+		t.Error(got)
 	}
 }
 
