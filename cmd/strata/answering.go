@@ -39,6 +39,9 @@ const (
 func (a *answering) open(c *cobra.Command) (o oracle.Options, end func() error, err error) {
 	o = oracle.Options{Workers: int(a.workers), CacheBytes: a.memory << 20}
 	end = func() error { return nil }
+	if a.cache == "" && c.Flags().Changed("cache") {
+		return o, end, &experiments.Invalid{Field: "cache", Message: "the name of the file is empty"} // of a variable that is not set, say
+	}
 	if a.cache != "" {
 		b := thisBuild()
 		if o.Kept, err = store.OpenAnswers(a.cache, store.Options{ModelVersion: eval.Version, Tool: tool()}); err != nil {

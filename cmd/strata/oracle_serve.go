@@ -58,6 +58,9 @@ STRATA_TOKEN=$(cat token) strata oracle serve --listen 0.0.0.0:8741
 curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch":8}' http://127.0.0.1:8741/v1/estimate`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if tokenFile == "" && c.Flags().Changed("token-file") {
+				problems.Add(&experiments.Invalid{Field: "token-file", Message: "the name of the file is empty"})
+			}
 			token := tokenOf(tokenFile, &problems)
 			o := httpapi.Options{Token: token, MaxBody: sizeFlag("max-body", body, &problems), Working: int(working), Waiting: int(waiting), Streams: int(streams),
 				Connections: int(connection), Timeout: timeout, Idle: idle, Errors: c.ErrOrStderr(), Build: thisBuild()}

@@ -88,6 +88,9 @@ func TestCut(t *testing.T) {
 		{"TLS", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", " 400 "},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", " 404 "},
 		{"zeros", strings.Repeat("\x00", 4096) + "\r\n\r\n", " 400 "},
+		{"encoded twice", head + "Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", `"code":"encoding"`},
+		{"two types", head + "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", `"code":"media-type"`},
+		{"a machine of one who sends no more", strings.Replace(head, "estimate", "archs", 1) + "Content-Length: 24\r\n\r\n{\"base\":\"a100-sxm-80gb\"}", " 200 OK"},
 		{"half a stream", strings.Replace(head, "json", "x-ndjson", 1) + "Content-Length: 5000\r\n\r\n" + small + "\n" + small[:20], ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strings"
 )
 
 // body reads the body of a request whose type is one of kinds, and says what is wrong with it. Release gives back its
@@ -63,13 +64,18 @@ func (s *Server) body(w *writer, r *http.Request, kinds ...string) (text []byte,
 
 // takes tells whether the type of a body is one of kinds and it is not compressed.
 func (s *Server) takes(w *writer, r *http.Request, kinds ...string) bool {
-	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		refuse(w, http.StatusUnsupportedMediaType, "encoding", "a compressed body is not read", "send it as it is")
-		return false
+	for _, e := range r.Header.Values("Content-Encoding") {
+		if e != "" && !strings.EqualFold(e, "identity") {
+			refuse(w, http.StatusUnsupportedMediaType, "encoding", "a compressed body is not read", "send it as it is")
+			return false
+		}
 	}
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if c := parameters["charset"]; err == nil && c != "" && c != "utf-8" && c != "UTF-8" && c != "us-ascii" {
+	if c := parameters["charset"]; err == nil && c != "" && !strings.EqualFold(c, "utf-8") && !strings.EqualFold(c, "us-ascii") {
 		err = errors.New("not UTF-8")
+	}
+	if len(r.Header.Values("Content-Type")) > 1 {
+		err = errors.New("two types")
 	}
 	for _, k := range kinds {
 		if err == nil && kind == k {

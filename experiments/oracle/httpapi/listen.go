@@ -21,6 +21,9 @@ import (
 // UnixPrefix begins an address that is the path of a Unix socket.
 const UnixPrefix = "unix:"
 
+// maxSocketPath is how long the path of a Unix socket may be in bytes: sockaddr_un of Linux less its final zero, unix(7); others have less.
+const maxSocketPath = 107
+
 // Loopback tells whether only this computer reaches an address of Listen.
 func Loopback(address string) bool {
 	if strings.HasPrefix(address, UnixPrefix) {
@@ -45,6 +48,14 @@ func Listen(address string) (net.Listener, error) {
 			return nil, fmt.Errorf("%s is %s here, which others reach", address, l.Addr())
 		}
 		return l, err
+	}
+	switch {
+	case path == "":
+		return nil, errors.New("unix: needs the path of a socket")
+	case path[0] == '@': // a name of Linux that is in no folder, and that everybody on the computer may connect to
+		return nil, fmt.Errorf("%s is no path of a file, and no owner's alone; ./%s is one", path, path)
+	case len(path) > maxSocketPath:
+		return nil, fmt.Errorf("a path of %d bytes: that of a socket has at most %d", len(path), maxSocketPath)
 	}
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):

@@ -495,6 +495,13 @@ func TestUnix(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+	// Names that are in no folder, to which everybody on the computer may connect, and what is no name.
+	for _, name := range []string{"", "@strata-test", strings.Repeat("s", 108)} {
+		if l, err := httpapi.Listen(httpapi.UnixPrefix + name); err == nil {
+			l.Close()
+			t.Errorf("%q is a socket", name)
+		}
+	}
 	// A file is not replaced.
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {

@@ -164,12 +164,16 @@ func (s *Server) take(w *writer, r *http.Request, kinds []string, add func(conte
 		return
 	}
 	defer done()
-	added, err := add(ctx, text)
+	// Who sends no more, as a client may that still reads, looks like one who is gone. What is read takes little, so it is read all the same.
+	until, _ := ctx.Deadline()
+	within, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer cancel()
+	added, err := add(within, text)
 	switch {
 	case err == nil:
 		reply(w, http.StatusOK, added)
 		return
-	case ctx.Err() != nil:
+	case within.Err() != nil:
 		tooLong(w)
 		return
 	}
