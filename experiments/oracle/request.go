@@ -390,11 +390,12 @@ func (q *request) readIdeal(f *fields, known ...string) {
 		return
 	}
 	var list []string
-	for i := range v.items {
-		at, name := fmt.Sprintf("/ideal/%d", i), string(v.items[i].text)
+	for i := range v.items() {
+		item, at := &v.items()[i], fmt.Sprintf("/ideal/%d", i)
+		name := string(item.chars())
 		switch {
-		case v.items[i].kind != text:
-			f.fail(invalid("type", at, "", "must be a string, is %s", v.items[i].kind))
+		case item.kind != text:
+			f.fail(invalid("type", at, "", "must be a string, is %s", item.kind))
 		case !slices.Contains(known, name):
 			f.fail(invalid("unknown-value", at, nearest(name, known), "%q is unknown", shorten(name)))
 		case slices.Contains(list, name):
