@@ -335,20 +335,21 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		shapes = append(shapes, shape)
 		rough := r.of(b, g, &shape)
 		roughs = append(roughs, rough)
-		for _, split := range splits {
+		for i, split := range splits {
 			if (pin == nil || pin.Split == 0) && b.shallow(g, m.rows*m.cols, split) {
 				continue
 			}
-			all = append(all, tilingBound{len(all), len(shapes) - 1, split, r.least(g, &shape, &rough, split, true), false})
-			if k := len(all) - 1; all[k].least < all[first].least {
-				first = k
+			bound := r.least(g, &shape, &rough, split, true)
+			if len(all) > 0 && bound < all[first].least {
+				first = len(all)
 			}
+			all = append(all, tilingBound{bound, int32(len(all)), int32(len(shapes) - 1), int32(i), false})
 		}
 	}
 	// The tiling with the least bound is tried first, of equals the first, and so on until no bound is below the best.
 	var best tiling
-	least, at := units.Time(math.MaxInt64-1), len(all) // one less, so that limits do not overflow
-	limit := func(order int) units.Time {
+	least, at := units.Time(math.MaxInt64-1), int32(len(all)) // one less, so that limits do not overflow
+	limit := func(order int32) units.Time {
 		if order < at {
 			return least + 1 // of equal times the first is taken
 		}
@@ -359,30 +360,37 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		all[first].near = true // tried at once: its time leaves few of the others
 	}
 	for next := first; len(left) > 0; {
-		if k := &left[next]; !k.near {
-			k.near, k.least = true, max(k.least, r.least(g, &shapes[k.shape], &roughs[k.shape], k.split, false))
+		k := &left[next]
+		shape, split := &shapes[k.shape], splits[k.split]
+		if !k.near {
+			k.near, k.least = true, max(k.least, r.least(g, shape, &roughs[k.shape], split, false))
 		} else {
-			t := shapes[k.shape]
-			t.divide(g, k.split)
+			t := *shape
+			t.divide(g, split)
 			if b.moves(g, &t, a, w, c) {
 				most := limit(k.order)
 				if c := b.tilingTime(g, &t, most); c < most {
 					best, least, at = t, c, k.order
 				}
 			}
-			k.least = math.MaxInt64 // done with
+			k.least = math.Inf(1) // done with
 		}
-		kept := left[:0]
+		n, before, from := 0, float64(least+1), float64(least) // limits of those before the best and of the others; slack is far more than rounding
 		next = 0
 		for i := range left {
-			if k := &left[i]; k.least < limit(k.order) {
-				kept = append(kept, *k)
-				if k.least < kept[next].least {
-					next = len(kept) - 1
-				}
+			k := &left[i]
+			if k.order < at && k.least >= before || k.order >= at && k.least >= from {
+				continue
 			}
+			if n != i {
+				left[n] = *k
+			}
+			if left[n].least < left[next].least {
+				next = n
+			}
+			n++
 		}
-		left = kept
+		left = left[:n]
 	}
 	if best.tiles == 0 && want.keep != keepFree {
 		return b.refuseKeep(g, pin, menu, want)
@@ -395,10 +403,9 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 
 // tilingBound is a shape of a tile with a split of the reduction, which of the library's choices it is, and a time that it cannot beat.
 type tilingBound struct {
-	order, shape int
-	split        int64
-	least        units.Time
-	near         bool // the bound is the nearer one, with the library's overlap
+	least               float64 // picoseconds
+	order, shape, split int32   // the last two by their place
+	near                bool    // the bound is the nearer one, with the library's overlap
 }
 
 // tilingMemory is what the choice of a tiling works in; it outlives it.
@@ -700,12 +707,12 @@ func (b *builder) tilingTime(g *gemm, t *tiling, least units.Time) units.Time {
 // perfect overlap and no operand that comes from off chip twice.
 type rough struct {
 	// Picoseconds for a byte or a cycle of a resource; 0 where it does not count.
-	off, shared, private, matrix, vector float64
-	sums, result                         float64 // for a part of the reduction, and for the result, where there are several
-	outHere                              bool
-	read                                 float64 // operand bytes
-	cores                                int64
-	overlap                              float64 // as in Step
+	shared, private, matrix, vector float64
+	load                            float64 // picoseconds for all operand bytes
+	sums, result                    float64 // for a part of the reduction, and for the result, where there are several
+	outHere                         bool
+	cores                           int64
+	overlap                         float64 // as in Step
 }
 
 // roughShape is what the bounds of a shape with any split have in common: picoseconds for the kernel and for each wave, and for a stage of one tile on
@@ -727,8 +734,8 @@ func (b *builder) roughly(g *gemm, read int64) (r rough) {
 		}
 		return float64(units.Second) / float64(b.p.Resources[resource].Rate) / share
 	}
-	r.cores, r.read, r.overlap = b.m.Chip.Cores.Count, float64(read), g.lib.Overlap
-	r.off, r.matrix, r.vector = per(b.at.off, b.copyShare()), per(b.at.matrix, 0), per(b.at.vector, 0)/float64(b.m.Chip.Cores.Vector.Lanes)
+	r.cores, r.load, r.overlap = b.m.Chip.Cores.Count, float64(read)*per(b.at.off, b.copyShare()), g.lib.Overlap
+	r.matrix, r.vector = per(b.at.matrix, 0), per(b.at.vector, 0)/float64(b.m.Chip.Cores.Vector.Lanes)
 	if b.shared != nil {
 		r.shared = per(b.at.shared, g.lib.SharedShare)
 	}
@@ -763,26 +770,20 @@ func (r *rough) of(b *builder, g *gemm, t *tiling) (s roughShape) {
 
 // least is what tilingTime cannot be below for the shape with a split, with perfect overlap of the parts of a stage or, which takes longer to work out and is
 // nearer, with that of the library.
-func (r *rough) least(g *gemm, t *tiling, s *roughShape, split int64, perfect bool) units.Time {
+func (r *rough) least(g *gemm, t *tiling, s *roughShape, split int64, perfect bool) float64 {
 	slots := r.cores * t.resident
 	tiles := t.mt * t.nt * split * g.batch
 	stages := float64(units.CeilDiv(units.CeilDiv(g.k, split), t.depth))
-	load := r.read / float64(tiles) / stages * r.off // of a tile
-	full, rest := tiles/slots, tiles%slots
+	load := r.load / (float64(tiles) * stages) // of a tile
+	full := tiles / slots
+	rest := tiles - full*slots
 	waves, sum := float64(full), s.fixed
-	stage := func(tiles, perCore int64) float64 {
-		all, one := float64(tiles), float64(perCore)
-		if perfect || r.overlap < 1 || math.IsInf(r.overlap, 1) {
-			return max(s.slowest*one, all*max(load, s.feed))
-		}
-		return pnorm(r.overlap, all*load, all*s.feed, one*s.matrix, one*s.private, one*s.vector)
-	}
 	if full > 0 {
-		sum += waves * stages * stage(slots, t.resident)
+		sum += waves * stages * r.stage(s, load, float64(slots), float64(t.resident), perfect)
 	}
 	if rest > 0 {
 		waves++
-		sum += stages * stage(rest, units.CeilDiv(rest, r.cores))
+		sum += stages * r.stage(s, load, float64(rest), float64(units.CeilDiv(rest, r.cores)), perfect)
 	}
 	sum += waves * s.wave
 	if split > 1 {
@@ -793,7 +794,15 @@ func (r *rough) least(g *gemm, t *tiling, s *roughShape, split int64, perfect bo
 			sum += max(sums, r.result)
 		}
 	}
-	return units.Time(min(sum*(1-slack), float64(units.MaxTime)))
+	return sum * (1 - slack)
+}
+
+// stage bounds a stage of so many tiles, of which the busiest core has some; load is for one.
+func (r *rough) stage(s *roughShape, load, tiles, perCore float64, perfect bool) float64 {
+	if perfect || !(r.overlap > 1) || math.IsInf(r.overlap, 1) {
+		return max(s.slowest*perCore, tiles*max(load, s.feed))
+	}
+	return pnorm(r.overlap, tiles*load, tiles*s.feed, perCore*s.matrix, perCore*s.private, perCore*s.vector)
 }
 
 // pnorm is about units.PNorm, within slack.

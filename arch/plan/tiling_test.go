@@ -77,7 +77,7 @@ func TestBestTiling(t *testing.T) {
 				took := b.tilingTime(&g, &one, math.MaxInt64)
 				shape := r.of(b, &g, &one)
 				far, near := r.least(&g, &one, &shape, split, true), r.least(&g, &one, &shape, split, false)
-				if far > near+near/1e6 || near > took {
+				if far > near*(1+1e-6) || near > float64(took) {
 					t.Errorf("%s, %+v: bounds %v and %v, takes %v", m.Name, one.tileChoice, far, near, took)
 				}
 				if took < least {
