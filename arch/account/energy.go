@@ -46,6 +46,7 @@ type Meter struct {
 	standing []standing
 	at       map[*plan.Body]Actions // of one iteration
 	free     Actions                // that nobody has yet
+	sum      []units.Joules         // of Total
 	p        *plan.Program
 }
 
@@ -252,8 +253,23 @@ func (k *Meter) Node(n *plan.Node) Actions {
 // At returns what a chip uses by component that does the given actions in a time, of which it is busy a
 // part, at a pace. No actions stand for none.
 func (k *Meter) At(actions Actions, t, busy units.Time, at Pace) []units.Joules {
-	square := float64(at.Voltage * at.Voltage)
 	e := make([]units.Joules, len(k.names))
+	k.fill(e, actions, t, busy, at)
+	return e
+}
+
+// Total is the sum of At.
+func (k *Meter) Total(actions Actions, t, busy units.Time, at Pace) units.Joules {
+	if k.sum == nil {
+		k.sum = make([]units.Joules, len(k.names))
+	}
+	k.fill(k.sum, actions, t, busy, at)
+	return Sum(k.sum)
+}
+
+func (k *Meter) fill(e []units.Joules, actions Actions, t, busy units.Time, at Pace) {
+	square := float64(at.Voltage * at.Voltage)
+	clear(e)
 	if copy(e, actions); len(actions) > len(e) {
 		covered := units.Time(float64(actions[len(e)])*1e12 + 0.5)
 		t, busy = t-covered, busy-covered
@@ -273,7 +289,6 @@ func (k *Meter) At(actions Actions, t, busy units.Time, at Pace) []units.Joules 
 			e[s.part] += s.watts.During(t)
 		}
 	}
-	return e
 }
 
 // Busy is the time of an outcome in which kernels run.
@@ -297,12 +312,12 @@ func Sum(parts []units.Joules) units.Joules {
 func (k *Meter) Op(op int, s *sim.OpStat, at Pace) units.Joules {
 	e := k.none()
 	k.actions(e, s.Work, pattern(k.p.Ops[op].Kind))
-	return Sum(k.At(e, s.Time, s.Stalls.Running(), at))
+	return k.Total(e, s.Time, s.Stalls.Running(), at)
 }
 
 // Rest is what a chip draws that does nothing.
 func (k *Meter) Rest() units.Watts {
-	return Sum(k.At(nil, units.Second, 0, Full)).Per(units.Second)
+	return k.Total(nil, units.Second, 0, Full).Per(units.Second)
 }
 
 // System is what all chips draw while each of those at work draws so much: others wait their turn.

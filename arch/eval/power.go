@@ -203,6 +203,24 @@ func (c *control) section(i, step int) (o *sim.Outcome, err error) {
 	return o, err
 }
 
+// look is section, without operators where nothing else needs them.
+func (c *control) look(i, step int) (o *sim.Outcome, err error) {
+	if c.p.Overlaps() || c.r.Exact && c.r.fidelity() == Event {
+		return c.section(i, step)
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	from, to := i, i+1
+	if c.sections == 1 {
+		from, to = 0, len(c.p.Entry.Nodes)
+	}
+	if o, err = c.folder(step).Look(from, to); err == nil {
+		c.handled += o.Events
+	}
+	return o, err
+}
+
 // sectionsOf times sections that follow one another at a step of the clock.
 func (c *control) sectionsOf(from, to, step int) (*sim.Outcome, error) {
 	if c.sections == 1 || to == from+1 || c.r.Exact && c.r.fidelity() == Event {
@@ -261,7 +279,7 @@ func (c *control) actions(i int) account.Actions {
 
 // power is the mean power of one chip in a section that takes a time, of which it is busy a part.
 func (c *control) power(i, step int, t, busy units.Time) units.Watts {
-	return account.Sum(c.meter.At(c.actions(i), t, busy, c.r.pace(step))).Per(t)
+	return c.meter.Total(c.actions(i), t, busy, c.r.pace(step)).Per(t)
 }
 
 // part is the time of a section in an outcome of all of them, and how much of it kernels run.
@@ -321,7 +339,7 @@ func (s *search) estimate(step int) units.Watts {
 // keeps times the section at a step of the clock, corrects the estimate by what it draws, and returns that and whether
 // it keeps to the limit.
 func (s *search) keeps(step int) (watts units.Watts, ok bool, err error) {
-	o, err := s.c.section(s.section, step)
+	o, err := s.c.look(s.section, step)
 	if err != nil {
 		return 0, false, err
 	}

@@ -806,7 +806,7 @@ func (k *trainer) energy(tokens float64) {
 		if o.Makespan == 0 {
 			continue
 		}
-		if w := float64(account.Sum(meter.At(c.actions(section), o.Makespan, meter.Busy(o), c.r.pace(step))).Per(o.Makespan)) * chips; w > a.Power.PeakWatts {
+		if w := float64(meter.Total(c.actions(section), o.Makespan, meter.Busy(o), c.r.pace(step)).Per(o.Makespan)) * chips; w > a.Power.PeakWatts {
 			a.Power.PeakWatts, a.Power.PeakOperator = w, k.names[section]
 		}
 	}

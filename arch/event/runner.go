@@ -27,6 +27,7 @@ type runner struct {
 	opt    Options
 	eng    *kernel.Engine
 	served map[*plan.Step]*service
+	succ   map[*plan.Body][][]int // see plan.Body.Successors
 
 	// State of the body being played.
 	root    *frame
@@ -82,6 +83,7 @@ type frame struct {
 	body     *plan.Body
 	times    int64
 	parent   *node
+	succ     [][]int
 	nodes    []node
 	tokens   []int64 // free tokens by buffer
 	open     int     // nodes that have iterations left
@@ -133,7 +135,7 @@ type late struct {
 }
 
 func newRunner(ctx context.Context, p *plan.Program, o Options) *runner {
-	return &runner{ctx: ctx, p: p, opt: o, eng: kernel.New(o.Limits), served: map[*plan.Step]*service{}}
+	return &runner{ctx: ctx, p: p, opt: o, eng: kernel.New(o.Limits), served: map[*plan.Step]*service{}, succ: map[*plan.Body][][]int{}}
 }
 
 // play runs a body times times from rest.
@@ -182,6 +184,10 @@ func (r *runner) newFrame(b *plan.Body, times int64, parent *node) *frame {
 	f := &frame{r: r, id: r.frames, body: b, times: times, parent: parent, nodes: make([]node, len(b.Nodes)), tokens: make([]int64, len(b.Buffers)), op: b.Kernel()}
 	if b.Op < 0 && parent != nil {
 		f.op = parent.f.op
+	}
+	if f.succ = r.succ[b]; f.succ == nil {
+		f.succ = b.Successors()
+		r.succ[b] = f.succ
 	}
 	for i := range b.Nodes {
 		n := &f.nodes[i]
@@ -444,7 +450,7 @@ func (n *node) complete(at *instant) error {
 			}
 		}
 	} else {
-		for _, i := range f.body.Successors(n.index) {
+		for _, i := range f.succ[n.index] {
 			if err := f.nodes[i].tryStart(at); err != nil {
 				return err
 			}

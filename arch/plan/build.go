@@ -145,7 +145,7 @@ func newBuilder(m *arch.Machine, p Mapping, pl *Placement, pins *pinning) (*buil
 		pins: pins, place: pl, steps: map[stepKey]*Body{}, joined: map[[2]*Body]*Body{}, kernels: map[kernelKey]*Body{}, blocks: map[blockKey]*Body{}, firsts: map[blockKey]*planned{}, waiting: map[waitKey][]bool{}, gathered: map[traces.TensorID]bool{}, menus: map[*arch.GemmKernel][]menuTile{}}
 	b.home = arenas.Get().(*arena)
 	b.mem = *b.home
-	b.p = &Program{Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Batches: p.InFlight, Placement: pl}
+	b.p = &Program{mem: &b.mem, Machine: m.Name, Ranks: p.Degrees().Chips(), Stages: p.PP, Batches: p.InFlight, Placement: pl}
 	clock := m.Chip.Clock
 	add := func(r Resource) {
 		b.res[r.Name] = len(b.p.Resources)

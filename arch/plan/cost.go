@@ -163,7 +163,7 @@ func (b *builder) costed(ctx context.Context, g *traces.Graph, costs Coster) (*P
 		return prog, err
 	}
 	*b.home = b.mem
-	prog.home = b.home
+	prog.mem = b.home // the builder need not live as long
 	return prog, nil
 }
 

@@ -103,7 +103,7 @@ func (f *Folder) Release() {
 // Outcome evaluates the whole program.
 func (f *Folder) Outcome() (*sim.Outcome, error) {
 	if p := f.p; p.Entry.Chain(1) {
-		return f.sections(0, len(p.Entry.Nodes))
+		return f.sections(0, len(p.Entry.Nodes), true)
 	}
 	sum, err := f.Body(f.p.Entry, 1)
 	if err != nil {
@@ -113,15 +113,26 @@ func (f *Folder) Outcome() (*sim.Outcome, error) {
 }
 
 // Section evaluates one section of a program whose sections follow one another, from rest.
-func (f *Folder) Section(i int) (*sim.Outcome, error) { return f.sections(i, i+1) }
+func (f *Folder) Section(i int) (*sim.Outcome, error) { return f.sections(i, i+1, true) }
 
 // Sections evaluates those from one number up to another, each from rest.
-func (f *Folder) Sections(from, to int) (*sim.Outcome, error) { return f.sections(from, to) }
+func (f *Folder) Sections(from, to int) (*sim.Outcome, error) { return f.sections(from, to, true) }
+
+// Look is Sections without operators, for who asks at many clocks. Of a program whose parts do not follow one another it is Outcome.
+func (f *Folder) Look(from, to int) (*sim.Outcome, error) {
+	if !f.p.Entry.Chain(1) {
+		return f.Outcome()
+	}
+	return f.sections(from, to, false)
+}
 
 // sections evaluates sections that follow one another.
-func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
+func (f *Folder) sections(from, to int, operators bool) (*sim.Outcome, error) {
 	p := f.p
-	sum, out := f.NewResult(), &sim.Outcome{Ops: f.p.NewOps()}
+	sum, out := f.NewResult(), &sim.Outcome{}
+	if operators {
+		out.Ops = p.NewOps()
+	}
 	var marks []sim.Mark
 	if len(p.Sections) > 0 {
 		marks = make([]sim.Mark, 0, to-from)
@@ -142,7 +153,9 @@ func (f *Folder) sections(from, to int) (*sim.Outcome, error) {
 			}
 			marks = append(marks, m)
 		}
-		sum.into(out.Ops)
+		if operators {
+			sum.into(out.Ops)
+		}
 		sum.parts = sum.parts[:0]
 	}
 	out.Makespan, out.Stalls, out.Work, out.Events = sum.Time, sum.Stalls, slices.Clone(sum.Work), sum.Events

@@ -438,9 +438,10 @@ func (b *builder) menuTiles(lib *arch.GemmKernel, menu []string) ([]menuTile, er
 			return tiles, nil
 		}
 	}
-	tiles := make([]menuTile, len(menu))
+	tiles := b.mem.menus.take(len(menu))
 	for i, s := range menu {
 		t := &tiles[i]
+		*t = menuTile{}
 		var err error
 		if t.rows, t.cols, err = arch.ParseTile(s); err != nil {
 			return nil, err

@@ -33,17 +33,17 @@ type Program struct {
 
 	host         int         // index of the host among Resources, -1 if it has no part in the program
 	slower, full units.Hertz // the clock it runs at, and the full one; 0 for the full one
-	home         *arena      // where its parts are; nil if they are anywhere
+	mem          *arena      // where its parts are, while it is planned and when it is released; nil if they are anywhere
 }
 
 // Release gives the memory of the program to plans that are made later. Nobody may look at it afterwards, nor at what was
 // derived from it by AtClock or Only.
 func (p *Program) Release() {
-	home := p.home
+	mem := p.mem
 	*p = Program{}
-	if home != nil {
-		home.again()
-		arenas.Put(home)
+	if mem != nil {
+		mem.again()
+		arenas.Put(mem)
 	}
 }
 
@@ -82,6 +82,7 @@ func (p *Program) AtClock(clock, full units.Hertz) *Program {
 // Only returns the program of one section alone.
 func (p *Program) Only(section int) (*Program, error) {
 	q := *p
+	q.mem = nil // others may look at the program meanwhile
 	n := p.Entry.Nodes[section]
 	n.After = nil
 	q.Entry, q.Sections = &Body{Name: p.Entry.Name, Op: -1, Nodes: []Node{n}}, p.Sections[section:section+1]
@@ -178,7 +179,7 @@ type Body struct {
 	ahead    bool       // the host launches kernels inside ahead of the device
 	sequence bool       // each node waits for the one before it
 	wraps    bool       // the first node waits for the last one of the iteration before
-	succ     [][]int    // nodes that depend on a node
+	checked  bool       // nothing is wrong with the nodes
 	work     sim.Counts // counters and amounts of one iteration, bodies inside included
 	amounts  []int64
 }
@@ -214,8 +215,28 @@ func (b *Body) Kernel() int {
 // the one before and, in a loop, the first for the last of the iteration before.
 func (b *Body) Chain(times int64) bool { return b.sequence && (times == 1 || b.wraps) }
 
-// Successors returns the nodes that depend on node n, itself included.
-func (b *Body) Successors(n int) []int { return b.succ[n] }
+// Successors lists for each node the nodes that depend on it, itself first.
+func (b *Body) Successors() [][]int {
+	count, total := make([]int, len(b.Nodes)), len(b.Nodes)
+	for n := range b.Nodes {
+		count[n]++
+		total += len(b.Nodes[n].After)
+		for _, d := range b.Nodes[n].After {
+			count[d.Node]++
+		}
+	}
+	all, succ := make([]int, total), make([][]int, len(b.Nodes)) // in one piece of memory
+	for n, c := range count {
+		succ[n] = append(all[:0:c], n)
+		all = all[c:]
+	}
+	for n := range b.Nodes {
+		for _, d := range b.Nodes[n].After {
+			succ[d.Node] = append(succ[d.Node], n)
+		}
+	}
+	return succ
+}
 
 // Buffer is on-chip space counted in tokens: a step that acquires waits until enough are free.
 type Buffer struct {
@@ -377,8 +398,8 @@ func (b *Body) finish(p *Program, seen map[*Body]bool) error {
 			}
 		}
 	}
-	if b.like != nil && b.like.succ != nil {
-		b.sequence, b.wraps, b.succ = b.like.sequence, b.like.wraps, b.like.succ
+	if b.like != nil && b.like.checked {
+		b.sequence, b.wraps, b.checked = b.like.sequence, b.like.wraps, true
 	} else if err := b.check(p); err != nil {
 		return err
 	}
@@ -486,36 +507,8 @@ func (b *Body) check(p *Program) error {
 			return fmt.Errorf("plan: body %q: buffer %q must be acquired by one node and released in the same amount by one node", b.Name, b.Buffers[i].Name)
 		}
 	}
-	b.succ = successors(b.Nodes)
+	b.checked = true
 	return nil
-}
-
-// successors lists for each node the nodes that depend on it, itself first, in one piece of memory.
-func successors(nodes []Node) [][]int {
-	var few [16]int
-	count, total := few[:], len(nodes)
-	if len(nodes) > len(few) {
-		count = make([]int, len(nodes))
-	}
-	count = count[:len(nodes)]
-	for n := range nodes {
-		count[n]++
-		total += len(nodes[n].After)
-		for _, d := range nodes[n].After {
-			count[d.Node]++
-		}
-	}
-	all, succ := make([]int, total), make([][]int, len(nodes))
-	for n, c := range count {
-		succ[n] = append(all[:0:c], n)
-		all = all[c:]
-	}
-	for n := range nodes {
-		for _, d := range nodes[n].After {
-			succ[d.Node] = append(succ[d.Node], n)
-		}
-	}
-	return succ
 }
 
 // Finish checks the program and prepares it for evaluation; Build has done so already.
@@ -535,9 +528,19 @@ func (p *Program) Finish() error {
 	return p.Entry.finish(p, make(map[*Body]bool, 64))
 }
 
+// zeroes returns so many numbers that live as long as the program.
+func (p *Program) zeroes(n int) []int64 {
+	if p.mem == nil {
+		return make([]int64, n)
+	}
+	list := p.mem.sums.take(n)
+	clear(list)
+	return list
+}
+
 // total sums up counters and amounts over the nodes, and makes sure that none overflows.
 func (b *Body) total(p *Program) error {
-	sums := make([]int64, len(p.Counters)+len(p.Resources))
+	sums := p.zeroes(len(p.Counters) + len(p.Resources))
 	b.work, b.amounts = sums[:len(p.Counters):len(p.Counters)], sums[len(p.Counters):]
 	add := func(to []int64, i int, n, times int64) bool {
 		if n != 0 {

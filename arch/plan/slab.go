@@ -55,6 +55,8 @@ type arena struct {
 	uses   slab[Use]
 	counts slab[Count]
 	tokens slab[Tokens]
+	sums   slab[int64]
+	menus  slab[menuTile]
 }
 
 // arenas are those of plans that nobody needs any more.
@@ -67,6 +69,8 @@ func (a *arena) again() {
 	a.uses.again()
 	a.counts.again()
 	a.tokens.again()
+	a.sums.again()
+	a.menus.again()
 }
 
 func (a *arena) step(s Step) *Step {
