@@ -305,23 +305,13 @@ func (b *builder) widenRow(k *Body, g *gemm, lib *arch.RowKernel, r *rows) {
 // heuristic does; among equals the first of the menu.
 func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	menu, splits, want := b.narrow(g, pin)
-	mem := tilings.Get().(*tilingMemory)
-	all, shapes, roughs := mem.bounds[:0], mem.shapes[:0], mem.roughs[:0]
-	defer func() {
-		mem.bounds, mem.shapes, mem.roughs = all, shapes, roughs
-		tilings.Put(mem)
-	}()
 	tiles, err := b.menuTiles(g.lib, menu)
 	if err != nil {
 		return tiling{}, err
 	}
-	first := 0 // of the bounds, the least
-	a, w, c := g.operands()
-	once := g.missed(w) // the operand bytes that come from off chip at the least
-	if !g.inHere {
-		once = g.missed(a + w)
-	}
-	r := b.roughly(g, once)
+	s := searches.Get().(*tilingSearch)
+	defer searches.Put(s)
+	s.begin(b, g, splits)
 	for i := range tiles {
 		m := &tiles[i]
 		want.rows, want.cols = m.rows, m.cols
@@ -332,66 +322,12 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 		if err != nil {
 			return tiling{}, err
 		}
-		shapes = append(shapes, shape)
-		rough := r.of(b, g, &shape)
-		roughs = append(roughs, rough)
-		for i, split := range splits {
-			if (pin == nil || pin.Split == 0) && b.shallow(g, m.rows*m.cols, split) {
-				continue
-			}
-			bound := r.least(g, &shape, &rough, split, true)
-			if len(all) > 0 && bound < all[first].least {
-				first = len(all)
-			}
-			all = append(all, tilingBound{bound, int32(len(all)), int32(len(shapes) - 1), int32(i), false})
-		}
+		s.add(&shape, m)
 	}
-	// The tiling with the least bound is tried first, of equals the first, and so on until no bound is below the best.
-	var best tiling
-	least, at := units.Time(math.MaxInt64-1), int32(len(all)) // one less, so that limits do not overflow
-	limit := func(order int32) units.Time {
-		if order < at {
-			return least + 1 // of equal times the first is taken
-		}
-		return least
-	}
-	left := all
-	if len(all) > 0 {
-		all[first].near = true // tried at once: its time leaves few of the others
-	}
-	for next := first; len(left) > 0; {
-		k := &left[next]
-		shape, split := &shapes[k.shape], splits[k.split]
-		if !k.near {
-			k.near, k.least = true, max(k.least, r.least(g, shape, &roughs[k.shape], split, false))
-		} else {
-			t := *shape
-			t.divide(g, split)
-			if b.moves(g, &t, a, w, c) {
-				most := limit(k.order)
-				if c := b.tilingTime(g, &t, most); c < most {
-					best, least, at = t, c, k.order
-				}
-			}
-			k.least = math.Inf(1) // done with
-		}
-		n, before, from := 0, float64(least+1), float64(least) // limits of those before the best and of the others; slack is far more than rounding
-		next = 0
-		for i := range left {
-			k := &left[i]
-			if k.order < at && k.least >= before || k.order >= at && k.least >= from {
-				continue
-			}
-			if n != i {
-				left[n] = *k
-			}
-			if left[n].least < left[next].least {
-				next = n
-			}
-			n++
-		}
-		left = left[:n]
-	}
+	given := pin != nil && pin.Split > 0
+	s.among(0, 1, given)
+	s.among(1, len(splits), given)
+	best := s.best
 	if best.tiles == 0 && want.keep != keepFree {
 		return b.refuseKeep(g, pin, menu, want)
 	}
@@ -401,6 +337,22 @@ func (b *builder) bestTiling(g *gemm, pin *pinned) (tiling, error) {
 	return best, nil
 }
 
+// tilingSearch looks for the best tiling of a product among those of a library, in the order of times that they cannot beat.
+type tilingSearch struct {
+	b       *builder
+	g       *gemm
+	splits  []int64
+	a, w, c int64 // bytes of operands and result
+	rough   rough
+	shapes  []tiling
+	roughs  []roughShape // of the shapes
+	bounds  []tilingBound
+
+	best  tiling
+	least units.Time // that it takes
+	at    int32      // its place in the order of the library
+}
+
 // tilingBound is a shape of a tile with a split of the reduction, which of the library's choices it is, and a time that it cannot beat.
 type tilingBound struct {
 	least               float64 // picoseconds
@@ -408,14 +360,93 @@ type tilingBound struct {
 	near                bool    // the bound is the nearer one, with the library's overlap
 }
 
-// tilingMemory is what the choice of a tiling works in; it outlives it.
-type tilingMemory struct {
-	bounds []tilingBound
-	shapes []tiling
-	roughs []roughShape // of the shapes
+// searches are those that are over, for their memory.
+var searches = sync.Pool{New: func() any { return new(tilingSearch) }}
+
+func (s *tilingSearch) begin(b *builder, g *gemm, splits []int64) {
+	*s = tilingSearch{b: b, g: g, splits: splits, shapes: s.shapes[:0], roughs: s.roughs[:0], bounds: s.bounds[:0],
+		least: math.MaxInt64 - 1, at: math.MaxInt32} // one less, so that limits do not overflow
+	s.a, s.w, s.c = g.operands()
+	once := g.missed(s.w) // the operand bytes that come from off chip at the least
+	if !g.inHere {
+		once = g.missed(s.a + s.w)
+	}
+	s.rough = b.roughly(g, once)
 }
 
-var tilings = sync.Pool{New: func() any { return new(tilingMemory) }}
+// add adds the shape that a tile of the menu has to what is looked at.
+func (s *tilingSearch) add(t *tiling, m *menuTile) {
+	r := s.rough.of(s.b, s.g, t)
+	r.elements = m.rows * m.cols
+	s.shapes, s.roughs = append(s.shapes, *t), append(s.roughs, r)
+}
+
+// among looks among all shapes with the splits from one place up to another. Shallow ones are left out unless the split is given.
+func (s *tilingSearch) among(from, to int, given bool) {
+	left := s.bounds[:0]
+	for k := range s.shapes {
+		t, rough := &s.shapes[k], &s.roughs[k]
+		any := s.rough.any(s.g, t, rough)
+		for i, split := range s.splits[from:to] {
+			i += from
+			order := int32(k*len(s.splits) + i)
+			limit := float64(s.limit(order)) // what is slack in bounds is far more than what rounding is
+			if any+s.rough.adding(s.g, split)*(1-slack) >= limit || !given && s.b.shallow(s.g, rough.elements, split) {
+				continue
+			}
+			if least := s.rough.least(s.g, t, rough, split, true); least < limit {
+				left = append(left, tilingBound{least, order, int32(k), int32(i), false})
+			}
+		}
+	}
+	s.bounds = left // for the memory
+	for len(left) > 0 {
+		next := 0
+		for i := range left {
+			if left[i].least < left[next].least { // of equals the first
+				next = i
+			}
+		}
+		k := &left[next]
+		if t, split := &s.shapes[k.shape], s.splits[k.split]; k.near || s.best.tiles == 0 {
+			s.try(t, split, k.order)
+			k.least = math.Inf(1) // done with
+		} else {
+			k.near, k.least = true, max(k.least, s.rough.least(s.g, t, &s.roughs[k.shape], split, false))
+		}
+		n, before, after := 0, float64(s.least+1), float64(s.least) // limits of those before the best and of the others
+		for i := range left {
+			if k := &left[i]; k.order < s.at && k.least < before || k.least < after {
+				if n != i {
+					left[n] = *k
+				}
+				n++
+			}
+		}
+		left = left[:n]
+	}
+}
+
+// limit is what a tiling has to stay below to be the best one yet: of equal times the first of the library's is taken.
+func (s *tilingSearch) limit(order int32) units.Time {
+	if order < s.at {
+		return s.least + 1
+	}
+	return s.least
+}
+
+// try works out a tiling.
+func (s *tilingSearch) try(shape *tiling, split int64, order int32) {
+	t := *shape
+	t.divide(s.g, split)
+	if !s.b.moves(s.g, &t, s.a, s.w, s.c) {
+		return
+	}
+	limit := s.limit(order)
+	if time := s.b.tilingTime(s.g, &t, limit); time < limit {
+		s.best, s.least, s.at = t, time, order
+	}
+}
 
 // menuTile is a tile of a library's menu, and how many along the rows and the columns are launched together.
 type menuTile struct {
@@ -722,6 +753,7 @@ type roughShape struct {
 	fixed, wave                      float64
 	matrix, private, vector, slowest float64
 	feed                             float64
+	elements                         int64 // of the library's tile, which may be larger than the product
 }
 
 // slack is what floating point may be above an exact time, as a share of it.
@@ -786,16 +818,28 @@ func (r *rough) least(g *gemm, t *tiling, s *roughShape, split int64, perfect bo
 		waves++
 		sum += stages * r.stage(s, load, float64(rest), float64(units.CeilDiv(rest, r.cores)), perfect)
 	}
-	sum += waves * s.wave
-	if split > 1 {
-		sum += float64(g.lib.Reduce)
-		if sums := r.sums * float64(split); r.outHere {
-			sum += sums + r.result
-		} else {
-			sum += max(sums, r.result)
-		}
-	}
+	sum += waves*s.wave + r.adding(g, split)
 	return sum * (1 - slack)
+}
+
+// adding is what the pass over the sums of a split takes.
+func (r *rough) adding(g *gemm, split int64) float64 {
+	if split == 1 {
+		return 0
+	}
+	if sums := r.sums * float64(split); r.outHere {
+		return float64(g.lib.Reduce) + sums + r.result
+	} else {
+		return float64(g.lib.Reduce) + max(sums, r.result)
+	}
+}
+
+// any is what the shape cannot beat with any split, not counting the pass over the sums: that every tile is worked on, and that all is loaded, wherever
+// and in how many waves.
+func (r *rough) any(g *gemm, t *tiling, s *roughShape) float64 {
+	tiles := float64(t.mt * t.nt * g.batch)
+	stages := float64(g.k) / float64(t.depth)
+	return (s.fixed + s.wave + max(tiles*stages*max(s.slowest/float64(r.cores), s.feed), r.load)) * (1 - slack)
 }
 
 // stage bounds a stage of so many tiles, of which the busiest core has some; load is for one.
