@@ -40,7 +40,7 @@ func TestMemo(t *testing.T) {
 		return string(text)
 	}
 	want := map[string]string{}
-	batches, ideals := []int64{1, 3, 16, 300}, [][]string{nil, {"launch"}}
+	batches, ideals := []int64{1, 3, 16, 100, 300}, [][]string{nil, {"launch"}, {"refresh"}}
 	for _, b := range batches {
 		for _, i := range ideals {
 			want[fmt.Sprint(b, i)] = answer(b, i, nil)

@@ -17,14 +17,15 @@ const mostRemembered = 1 << 13
 
 // memoKey is everything that the choice for a product depends on besides the machine.
 type memoKey struct {
-	product    gemm // without its name, its phase and its library, which follows from the profile and the format
-	profile    string
-	alone      bool
-	freeLaunch bool
+	product gemm // without its name, its phase and its library, which follows from the profile and the format
+	profile string
+	alone   bool
+	// What is left out: with other rates another tile may be the best.
+	freeLaunch, freeRefresh bool
 }
 
 func (b *builder) memoKey(g *gemm) memoKey {
-	k := memoKey{product: *g, profile: b.profile.Name, alone: b.alone, freeLaunch: b.mapping.IdealLaunch}
+	k := memoKey{product: *g, profile: b.profile.Name, alone: b.alone, freeLaunch: b.mapping.IdealLaunch, freeRefresh: b.mapping.IdealRefresh}
 	k.product.name, k.product.phase, k.product.lib = "", 0, nil
 	return k
 }
