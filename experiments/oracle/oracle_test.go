@@ -341,6 +341,7 @@ func TestErrors(t *testing.T) {
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train"}`, "infeasible", "does-not-fit", "/model", "recompute"},
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train","recompute":"some"}`, "invalid", "unknown-value", "/recompute", "selective"},
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train","batch":8}`, "invalid", "conflict", "/batch", "global_batch"},
+		{`{` + a100 + `,"model":"llama2-7b","phase":"train","host_sync":true}`, "invalid", "value", "/host_sync", "leave it out"},
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train","parallel":{"tp":3}}`, "invalid", "value", "/parallel/tp", "try"},
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train","parallel":{"dp":4,"ep":3}}`, "invalid", "value", "/parallel/ep", "dp"},
 		{`{` + a100 + `,"model":"llama2-7b","phase":"train","parallel":{"dp":2},"global_batch":3}`, "invalid", "value", "/global_batch", "multiple of 2"},

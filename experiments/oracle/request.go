@@ -650,7 +650,7 @@ func (q *request) member(field string) string {
 		return "/parallel/" + field
 	case "seq_len", "global_batch", "micro_batch", "recompute", "zero", "schedule", "stages", "master_dtype", "stragglers", "fail_link", "shard", "tokens", "pue",
 		"phase", "batch", "generate", "lora", "draft", "draft_tokens", "acceptance", "layers", "arrivals", "dtype", "weight_dtype", "kv_dtype", "fidelity", "power_limit",
-		"offload", "placement", "prefetch", "lookahead", "skew", "fusion", "ideal":
+		"offload", "placement", "prefetch", "lookahead", "skew", "fusion", "ideal", "host_sync":
 		return "/" + field
 	}
 	return wholeModel
