@@ -400,30 +400,50 @@ func (s *tilingSearch) among(from, to int, given bool) {
 		}
 	}
 	s.bounds = left // for the memory
+	for i := len(left)/2 - 1; i >= 0; i-- {
+		sink(left, i)
+	}
 	for len(left) > 0 {
-		next := 0
-		for i := range left {
-			if left[i].least < left[next].least { // of equals the first
-				next = i
+		k := &left[0]
+		switch {
+		case k.least >= float64(s.limit(k.order)):
+			if k.least >= float64(s.least+1) {
+				return // as is all that is left
 			}
+		case k.near || s.best.tiles == 0:
+			s.try(&s.shapes[k.shape], s.splits[k.split], k.order)
+		default:
+			k.near, k.least = true, max(k.least, s.rough.least(s.g, &s.shapes[k.shape], &s.roughs[k.shape], s.splits[k.split], false))
+			sink(left, 0)
+			continue
 		}
-		k := &left[next]
-		if t, split := &s.shapes[k.shape], s.splits[k.split]; k.near || s.best.tiles == 0 {
-			s.try(t, split, k.order)
-			k.least = math.Inf(1) // done with
-		} else {
-			k.near, k.least = true, max(k.least, s.rough.least(s.g, t, &s.roughs[k.shape], split, false))
-		}
-		n, before, after := 0, float64(s.least+1), float64(s.least) // limits of those before the best and of the others
-		for i := range left {
-			if k := &left[i]; k.order < s.at && k.least < before || k.least < after {
-				if n != i {
-					left[n] = *k
-				}
-				n++
-			}
-		}
+		n := len(left) - 1
+		left[0] = left[n]
 		left = left[:n]
+		sink(left, 0)
+	}
+}
+
+// before reports whether a bound is looked at first: the lesser one, of equals that of the first choice.
+func (k *tilingBound) before(l *tilingBound) bool {
+	return k.least < l.least || k.least == l.least && k.order < l.order
+}
+
+// sink puts a bound where it belongs in a heap with the first one at the root, if all below it are in order. Menus may have thousands of
+// tiles that take the same time, all of which are looked at.
+func sink(heap []tilingBound, i int) {
+	for {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(heap); c++ {
+			if heap[c].before(&heap[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		heap[i], heap[least] = heap[least], heap[i]
+		i = least
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -89,4 +90,30 @@ func TestBestTiling(t *testing.T) {
 			t.Errorf("%s, %+v:\n%+v\n%+v", m.Name, g, got, best)
 		}
 	})
+}
+
+// TestEqualTilings: of thousands of tilings that take the same time the first of the menu is taken. That each of them looked through all
+// others once took a quarter of a minute here.
+func TestEqualTilings(t *testing.T) {
+	m, err := presets.Machine("h100-sxm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBuilder(m, Mapping{TP: 1, PP: 1}, &Placement{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gemm{name: "x", batch: 1, m: 64, n: 64, k: 1_000_000, a: traces.BF16, w: traces.BF16, shared: true}
+	g.in = b.multiplies(&g)
+	lib := *b.profile.GemmKernel(g.in)
+	lib.Tiles, lib.Splits = append([]string{"16x16"}, slices.Repeat([]string{"64x64"}, 1000)...), slices.Repeat([]int64{8}, 64)
+	lib.UpTo, lib.Depth, g.lib = nil, 16, &lib
+	got, err := b.bestTiling(&g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib.Tiles, lib.Splits = []string{"64x64"}, []int64{8}
+	if want, err := b.bestTiling(&g, nil); err != nil || got != want {
+		t.Errorf("%+v, %v\n%+v", got, err, want)
+	}
 }
