@@ -494,7 +494,7 @@ class _Server:
             return
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise StrataError(f"not a url: {url!r}", status="invalid", code="value", hint='e.g. "http://127.0.0.1:8080" or "unix:oracle.sock"')
+            raise StrataError(f"not a url: {url!r}", status="invalid", code="value", hint='e.g. "http://127.0.0.1:8741" or "unix:oracle.sock"')
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._base = parts.path.rstrip("/")
         self._connect = lambda: kind(parts.hostname, parts.port, timeout=timeout)
@@ -972,6 +972,10 @@ class Candidate:
         return f"Candidate({self.point}, {self.estimate.status}, values={self.values}, violation={self.violation:.3g})"
 
 
+# Figures of a point's model, which each answer has in its columns and metrics do not name (docs/spaces.md).
+_COLUMNS = frozenset({"parameters", "active_parameters", "parameter_bytes", "loss_proxy", "loss_extrapolated"})
+
+
 class Space:
     """A search space, from Oracle.space.
 
@@ -999,7 +1003,7 @@ class Space:
         self._limits = sorted(self.members.get("limits") or {})
         self._seen = False  # a point that was no mistake
         # Answers with these figures alone are much shorter. None: the oracle cannot leave out others.
-        given = {p.name for p in self.parameters} | set(self.columns)
+        given = {p.name for p in self.parameters} | set(self.columns) | _COLUMNS
         self._metrics: Optional[List[str]] = [n for n in dict.fromkeys([*(n for n, _ in pairs), *self.members.pop("metrics", ())]) if n not in given]
 
     def __repr__(self) -> str:

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/stratasim/strata/arch/presets"
@@ -24,7 +26,9 @@ func profileNames(arch string) []string {
 			continue
 		}
 		for i := range m.Runtime.Profiles {
-			names = append(names, m.Runtime.Profiles[i].Name)
+			if name := m.Runtime.Profiles[i].Name; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	return names

@@ -28,8 +28,8 @@ func (f *costFlags) register(c *cobra.Command, problems *experiments.Problems) {
 	o := &f.options
 	fs.StringVar(&o.File, "cost", "", "costs of operators in place of the model's: a table in `FILE`, CSV (see docs/costs.md)")
 	fs.StringVar(&o.Command, "cost-command", "", "ask another program for the costs of operators: `COMMAND` with its arguments, JSON Lines in and out")
-	fs.Var(&choice{"cost-missing", &o.Missing, []string{"model", "error"}, problems}, "cost-missing", "what has no cost in the table or from the program: model, or an error (default model)")
-	fs.Var(&choice{"cost-interpolate", &o.Interpolate, []string{"log"}, problems}, "cost-interpolate", "log: between rows of the table too, in logarithms, never beyond them")
+	fs.Var(&choice{"cost-missing", &o.Missing, []string{"model", "error"}, problems}, "cost-missing", "`HOW` to answer what has no cost in the table or from the program: by the model, or with an error (default model)")
+	fs.Var(&choice{"cost-interpolate", &o.Interpolate, []string{"log"}, problems}, "cost-interpolate", "`HOW` to answer what is between rows of the table: log, in logarithms, never beyond them")
 	fs.BoolVar(&f.shell, "cost-shell", false, "give the command of --cost-command to sh")
 	fs.DurationVar(&f.timeout, "cost-timeout", costs.DefaultTimeout, "how long one answer of the command may take")
 	group(fs, "Costs of your own", "cost", "cost-command", "cost-missing", "cost-interpolate", "cost-shell", "cost-timeout")

@@ -192,7 +192,7 @@ func (d *dimension) Set(text string) error {
 	}
 	if err != nil {
 		d.problems.Add(&experiments.Invalid{Field: d.name, Message: fmt.Sprintf("%q: must be a whole number in plain digits, such as 4096", shorten(text))})
-		return nil
+		n = 1 // within the range of each dimension, so that nothing else is said of it
 	}
 	*d.into = n
 	return nil

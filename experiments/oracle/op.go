@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stratasim/strata/arch"
 	"github.com/stratasim/strata/arch/eval"
@@ -124,12 +125,19 @@ var kinds = func() map[string]traces.Kind {
 	return m
 }()
 
+// usualKinds are names that frameworks have for kinds of operators, for hints: by their letters alone matmul is nearest to mul.
+var usualKinds = map[string]string{"matmul": "gemm", "mm": "gemm", "bmm": "gemm", "linear": "gemm", "dense": "gemm", "conv": "conv2d", "mlp": "ffn", "sdpa": "attention", "swiglu": "silu-mul"}
+
 // ParseKind reads the name of a kind of operator.
 func ParseKind(name string) (traces.Kind, *Error) {
 	if k, ok := kinds[name]; ok {
 		return k, nil
 	}
-	return 0, invalid("unknown-kind", "/op/kind", nearest(name, Kinds()), "%q is no kind of operator", shorten(name))
+	hint := nearest(name, Kinds())
+	if usual, ok := usualKinds[strings.ToLower(name)]; ok {
+		hint = fmt.Sprintf("did you mean %q?", usual)
+	}
+	return 0, invalid("unknown-kind", "/op/kind", hint, "%q is no kind of operator", shorten(name))
 }
 
 // Dims returns the dimensions of a kind of operator.

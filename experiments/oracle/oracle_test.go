@@ -280,6 +280,7 @@ func TestErrors(t *testing.T) {
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip.clock":[]}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "type", "/arch/set/chip.clock", ""},
 		{`{"arch":{"base":"a100-sxm-80gb","set":{"chip.clock":"1 GHz","chip.clock":"1 GHz"}},"op":{"kind":"add","rows":1,"cols":1}}`, "invalid", "duplicate-member", "/arch/set/chip.clock", ""},
 		{onA100(`"rows":1,"cols":1`), "invalid", "missing", "/op/kind", "gemm"},
+		{onA100(`"kind":"matmul","m":1,"n":1,"k":1`), "invalid", "unknown-kind", "/op/kind", `"gemm"`},
 		{onA100(`"kind":"gem","m":1,"n":1,"k":1`), "invalid", "unknown-kind", "/op/kind", `"gemm"`},
 		{onA100(`"kind":"gemm","n":1`), "invalid", "missing", "/op/m", "m and k"},
 		{onA100(`"kind":"gemm","m":1,"n":1,"K":1`), "invalid", "unknown-member", "/op/K", `"k"`},
@@ -488,7 +489,7 @@ func TestFiles(t *testing.T) {
 	if r := ask(t, oracle.New(oracle.Options{Files: true}), line); r.Status != "ok" {
 		t.Error(r.Error)
 	}
-	if r := ask(t, oracle.New(oracle.Options{}), line); r.Error == nil || r.Error.Code != "unknown-arch" || strings.Contains(r.Error.Hint, "file") {
+	if r := ask(t, oracle.New(oracle.Options{}), line); r.Error == nil || r.Error.Code != "unknown-arch" || !strings.Contains(r.Error.Hint, "files are not read here") {
 		t.Errorf("%+v", r.Error)
 	}
 	if r := ask(t, oracle.New(oracle.Options{Files: true}), `{"arch":"no-such.yaml","model":"llama2-7b"}`); r.Error == nil || r.Error.Code != "unknown-arch" {

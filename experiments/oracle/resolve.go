@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"errors"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -94,6 +95,17 @@ func (r *resolver) machine(v *value, key string) (*machine, *Error) {
 	})
 }
 
+// unknownHint says what may be meant by a name that is none of those known.
+func (r *resolver) unknownHint(name string, known []string) string {
+	switch filepath.Ext(name) {
+	case ".json", ".yaml", ".yml":
+		if !r.files {
+			return "files are not read here: send what is in it, or post it and name it by its id"
+		}
+	}
+	return nearest(name, known)
+}
+
 // named finds a machine by its name.
 func (r *resolver) named(name, at string) (*arch.Machine, *Error) {
 	m, err := presets.Machine(name)
@@ -109,7 +121,7 @@ func (r *resolver) named(name, at string) (*arch.Machine, *Error) {
 		return nil, invalid("unknown-arch", at, bad.Hint, "%s", bad.Message)
 	}
 	if unknown != nil {
-		return nil, invalid("unknown-arch", at, nearest(name, presets.Names()), "unknown machine %q", shorten(name))
+		return nil, invalid("unknown-arch", at, r.unknownHint(name, presets.Names()), "unknown machine %q", shorten(name))
 	}
 	return nil, invalid("value", at, "", "%v", err)
 }
@@ -203,7 +215,7 @@ func (r *resolver) model(v *value, key string) (*llm.Model, *Error) {
 			}
 			return nil, configError(err)
 		}
-		return nil, invalid("unknown-model", "/model", nearest(name, llm.Presets()), "unknown model %q", shorten(name))
+		return nil, invalid("unknown-model", "/model", r.unknownHint(name, llm.Presets()), "unknown model %q", shorten(name))
 	})
 }
 

@@ -42,7 +42,13 @@ func Loopback(address string) bool {
 func Listen(address string) (net.Listener, error) {
 	path, unix := strings.CutPrefix(address, UnixPrefix)
 	if !unix {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, fmt.Errorf("%q is no HOST:PORT, such as 127.0.0.1:0, and does not begin with %s", address, UnixPrefix)
+		}
 		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("a program listens at %s; port 0 takes a free one", address)
+		}
 		if err == nil && Loopback(address) && !Loopback(l.Addr().String()) {
 			l.Close()
 			return nil, fmt.Errorf("%s is %s here, which others reach", address, l.Addr())

@@ -61,7 +61,8 @@ type oracleStats struct{ s *Server }
 var (
 	answersDesc  = prometheus.NewDesc("strata_answers_total", "Answers given, each request of a batch its own, by status.", []string{"status"}, nil)
 	hitsDesc     = prometheus.NewDesc("strata_cache_hits_total", "Answers that were remembered.", nil, nil)
-	missesDesc   = prometheus.NewDesc("strata_cache_misses_total", "Answers that had to be worked out.", nil, nil)
+	missesDesc   = prometheus.NewDesc("strata_cache_misses_total", "Answers that memory did not have: found in the file of answers, or worked out.", nil, nil)
+	foundDesc    = prometheus.NewDesc("strata_cache_found_total", "Of the misses, those that the file of answers had.", nil, nil)
 	entriesDesc  = prometheus.NewDesc("strata_cache_entries", "Answers that are remembered.", nil, nil)
 	bytesDesc    = prometheus.NewDesc("strata_cache_bytes", "About the memory that remembered answers take.", nil, nil)
 	roomDesc     = prometheus.NewDesc("strata_cache_limit_bytes", "The memory that remembered answers may take.", nil, nil)
@@ -70,7 +71,7 @@ var (
 )
 
 func (c *oracleStats) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{answersDesc, hitsDesc, missesDesc, entriesDesc, bytesDesc, roomDesc, machinesDesc, modelsDesc} {
+	for _, d := range []*prometheus.Desc{answersDesc, hitsDesc, missesDesc, foundDesc, entriesDesc, bytesDesc, roomDesc, machinesDesc, modelsDesc} {
 		to <- d
 	}
 }
@@ -82,6 +83,7 @@ func (c *oracleStats) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(hitsDesc, prometheus.CounterValue, float64(s.Hits))
 	to <- prometheus.MustNewConstMetric(missesDesc, prometheus.CounterValue, float64(s.Misses))
+	to <- prometheus.MustNewConstMetric(foundDesc, prometheus.CounterValue, float64(s.Found))
 	to <- prometheus.MustNewConstMetric(entriesDesc, prometheus.GaugeValue, float64(s.Entries))
 	to <- prometheus.MustNewConstMetric(bytesDesc, prometheus.GaugeValue, float64(s.Bytes))
 	to <- prometheus.MustNewConstMetric(roomDesc, prometheus.GaugeValue, float64(s.Room))
