@@ -100,6 +100,7 @@ type tabulator struct {
 	s     *space
 	ctx   context.Context
 	cache map[string]*timedModel
+	unfit *Error // why the last point without an answer has none, nil where its model cannot be
 }
 
 // LUT makes a look-up table for a space. The error is of type *Error for a space of which there is none.
@@ -115,7 +116,7 @@ func (o *Oracle) LUT(ctx context.Context, is *sweep.Space, how LUTOptions) (*LUT
 	if bad := s.tabulable(); bad != nil {
 		return nil, bad
 	}
-	t := &tabulator{o, s, ctx, map[string]*timedModel{}}
+	t := &tabulator{o, s, ctx, map[string]*timedModel{}, nil}
 	bases := is.Sample(how.Seed, lutBases)
 	if len(bases) == 0 {
 		return nil, &Error{Infeasible, "constraint", "/space", "no feasible point was found", ""}
@@ -222,6 +223,7 @@ func (t *tabulator) time(values []sweep.Value) (*timedModel, error) {
 		if a.err.Status == Failed {
 			return nil, a.err
 		}
+		t.unfit = a.err
 		t.cache[key] = nil
 		return nil, errUnfit
 	}
@@ -418,7 +420,11 @@ func (t *tabulator) dependencies(bases [][]sweep.Value) (map[[2]string][]bool, e
 		}
 	}
 	if len(hangs) == 0 {
-		return nil, &Error{Infeasible, "does-not-fit", "/space", "none of the points that were tried has an answer", ""}
+		none := &Error{Infeasible, "does-not-fit", "/space", "none of the points that were tried has an answer", ""}
+		if t.unfit != nil {
+			none.Message, none.Hint = none.Message+"; the last: "+t.unfit.Message, t.unfit.Hint
+		}
+		return nil, none
 	}
 	return hangs, nil
 }
