@@ -124,8 +124,13 @@ func showLUT(w io.Writer, l *oracle.LUT, name string, style report.Style) error 
 	page := &report.Page{Style: style}
 	page.Title(fmt.Sprintf("%s: %d operators of %s on %s", name, len(l.Rows), l.Space, l.Arch))
 	page.Linef("")
-	page.Linef("  sums of rows against %d whole models", a.Points)
-	page.Linef("  error        mean %s, median %s, at most %s; bias %s", percent(a.Mean), percent(a.Median), percent(a.Max), percent(a.Bias))
+	page.Linef("  errors of sums of rows against %d whole models", a.Points)
+	for _, e := range []struct {
+		of string
+		is oracle.SumErrors
+	}{{"time", a.SumErrors}, {"energy", a.Joules}} {
+		page.Linef("  %-11s  mean %s, median %s, at most %s; bias %s", e.of, percent(e.is.Mean), percent(e.is.Median), percent(e.is.Max), percent(e.is.Bias))
+	}
 	page.Linef("  Kendall tau  %.4f", a.KendallTau)
 	if a.Uncovered > 0 {
 		page.Linef("  %d points have a combination without a row", a.Uncovered)
@@ -154,6 +159,7 @@ func headOf(l *oracle.LUT) [][2]any {
 	return [][2]any{{"schema", "strata.lut/1"}, {"space", l.Space}, {"hash", l.Hash}, {"arch", l.Arch}, {"model", l.Model}, {"phase", l.Phase}, {"fidelity", l.Fidelity}, {"tp", l.TP}, {"version", eval.Version},
 		{"layers_parameter", l.Layers}, {"rows", len(l.Rows)}, {"missing_combinations", l.Missing},
 		{"additivity_points", a.Points}, {"additivity_seed", a.Seed}, {"additivity_error_mean", a.Mean}, {"additivity_error_median", a.Median}, {"additivity_error_max", a.Max}, {"additivity_bias", a.Bias},
+		{"additivity_joules_error_mean", a.Joules.Mean}, {"additivity_joules_error_median", a.Joules.Median}, {"additivity_joules_error_max", a.Joules.Max}, {"additivity_joules_bias", a.Joules.Bias},
 		{"kendall_tau", a.KendallTau}, {"uncovered_points", a.Uncovered}, {"unanswered_points", a.Unfit}}
 }
 

@@ -76,7 +76,11 @@ curl --json '{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch
 					problems.Add(&experiments.Invalid{Field: d.name, Message: fmt.Sprintf("%v: must be from %v to 24h", d.is, d.min)})
 				}
 			}
-			if _, _, err := net.SplitHostPort(listen); token == "" && err == nil && !httpapi.Loopback(listen) { // what is no address is refused below
+			_, port, wrong := net.SplitHostPort(listen)
+			if wrong == nil {
+				_, wrong = net.LookupPort("tcp", port)
+			}
+			if token == "" && wrong == nil && !httpapi.Loopback(listen) { // what is no address is refused below
 				problems.Add(&experiments.Invalid{Field: "listen", Message: fmt.Sprintf("others reach %q, and there is no token", listen), Hint: "give --token-file or " + tokenVariable + ", or listen at 127.0.0.1"})
 			}
 			if err := problems.Err(); err != nil {

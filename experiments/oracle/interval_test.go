@@ -3,6 +3,7 @@ package oracle
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,14 @@ func TestIntervalRefused(t *testing.T) {
 		if a := askInterval(t, o, text); a.Interval != nil || a.Status != string(OK) {
 			t.Errorf("%s: %+v", text, a)
 		}
+	}
+}
+
+// TestIntervalWithoutEffects: what is left out was not validated, and the interval says so as that of strata run does.
+func TestIntervalWithoutEffects(t *testing.T) {
+	a := askInterval(t, New(Options{}), `{"arch":"a100-sxm-80gb","model":"llama2-7b","phase":"decode","batch":8,"interval":true,"ideal":["power","launch"]}`)
+	if a.Interval == nil || !slices.Contains(a.Interval.Outside, "/ideal: without launch, power, validated with all effects") {
+		t.Errorf("%+v", a.Interval)
 	}
 }
 

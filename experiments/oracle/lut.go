@@ -46,15 +46,21 @@ type LUTRow struct {
 	Bytes    float64 // that move between the chip and the memory off it
 }
 
-// Additivity is by how much sums of rows differ from whole models: shares of the time of the model.
+// Additivity is by how much sums of rows differ from whole models: in time, and in energy.
 type Additivity struct {
-	Points, Seed      int64
-	Mean, Median, Max float64 // of absolute values
-	Bias              float64 // mean with the sign of what the table has too much
+	Points, Seed int64
+	SumErrors
+	Joules SumErrors
 	// KendallTau is how alike the table and whole models rank the points: 1 for the same order.
 	KendallTau float64
 	// Uncovered points have a combination that the table lacks, Unfit ones were not answered.
 	Uncovered, Unfit int64
+}
+
+// SumErrors are those of sums, as shares of what the model has.
+type SumErrors struct {
+	Mean, Median, Max float64 // of absolute values
+	Bias              float64 // mean with the sign of what the table has too much
 }
 
 // LUTOptions of Oracle.LUT. Zero values are the usual ones.
@@ -80,10 +86,10 @@ const (
 
 // timedModel is what an answer says of a point: its operators by name and phase, and the shape of each.
 type timedModel struct {
-	ops     map[[2]string]eval.Operator
-	shapes  map[[2]string]opShape
-	seconds float64
-	layers  int64
+	ops             map[[2]string]eval.Operator
+	shapes          map[[2]string]opShape
+	seconds, joules float64
+	layers          int64
 }
 
 type opShape struct {
@@ -203,7 +209,7 @@ func (t *tabulator) time(values []sweep.Value) (*timedModel, error) {
 	}
 	q.direct, q.detail = c.Model, true
 	q.seen = func(a *eval.Answer) {
-		m.seconds = a.Seconds
+		m.seconds, m.joules = a.Seconds, a.Energy.Joules
 		for _, op := range a.Operators {
 			k := [2]string{op.Name, op.Phase}
 			sum := m.ops[k]
@@ -601,7 +607,7 @@ func (t *tabulator) place(values []sweep.Value, hangs []bool, c int) {
 func (t *tabulator) add(lut *LUT, rows map[string]*LUTRow, hangs map[[2]string][]bool, how LUTOptions) error {
 	a := &lut.Additivity
 	a.Seed = int64(how.Seed)
-	var sums, whole, errs []float64
+	var sums, whole, errs, joules []float64
 	for _, values := range t.s.Sample(how.Seed+1, how.Samples) {
 		m, err := t.time(values)
 		if errors.Is(err, errUnfit) {
@@ -611,7 +617,7 @@ func (t *tabulator) add(lut *LUT, rows map[string]*LUTRow, hangs map[[2]string][
 		if err != nil {
 			return err
 		}
-		sum, covered := 0.0, true
+		sum, energy, covered := 0.0, 0.0, true
 		for _, k := range slices.SortedFunc(maps.Keys(m.ops), func(x, y [2]string) int { return slices.Compare(x[:], y[:]) }) {
 			h := hangs[k]
 			if h == nil {
@@ -625,8 +631,10 @@ func (t *tabulator) add(lut *LUT, rows map[string]*LUTRow, hangs map[[2]string][
 			}
 			if r.PerLayer {
 				sum += float64(r.Seconds * float64(m.layers))
+				energy += float64(r.Joules * float64(m.layers))
 			} else {
 				sum += r.Seconds
+				energy += r.Joules
 			}
 		}
 		if !covered {
@@ -634,17 +642,24 @@ func (t *tabulator) add(lut *LUT, rows map[string]*LUTRow, hangs map[[2]string][
 			continue
 		}
 		sums, whole, errs = append(sums, sum), append(whole, m.seconds), append(errs, sum/m.seconds-1)
+		if m.joules > 0 { // not every machine says what it uses
+			joules = append(joules, energy/m.joules-1)
+		}
 	}
 	if a.Points = int64(len(errs)); a.Points == 0 {
 		return &Error{Infeasible, "does-not-fit", "/space", "no point that was drawn has an answer to compare the table with", ""}
 	}
 	a.summarize(errs)
+	a.Joules.summarize(joules)
 	a.KendallTau = KendallTau(sums, whole)
 	return nil
 }
 
-// summarize works the shares of time out.
-func (a *Additivity) summarize(errs []float64) {
+// summarize works them out from those of points; of none they are 0.
+func (a *SumErrors) summarize(errs []float64) {
+	if len(errs) == 0 {
+		return
+	}
 	abs := make([]float64, len(errs))
 	for i, e := range errs {
 		abs[i] = math.Abs(e)

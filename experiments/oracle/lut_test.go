@@ -51,7 +51,7 @@ func TestTableAddsUp(t *testing.T) {
 			t.Errorf("%s: %+v", fidelity, lut.Additivity)
 		}
 		o := oracle.New(oracle.Options{})
-		var errs, sums, whole []float64
+		var errs, sums, whole, energies []float64
 		for _, values := range s.Sample(4, 12) { // the seed after that of the table
 			text := tableSpace
 			how, machine, another := strings.Cut(fidelity, " on ")
@@ -59,7 +59,7 @@ func TestTableAddsUp(t *testing.T) {
 				text = replaced(text, "a100-sxm-80gb", machine)
 			}
 			a := askFor(t, o, `{"space":{"yaml":`+quoted(replaced(text, "FIDELITY", how))+`},"point":`+s.Parameters(values)+`}`)
-			sum := 0.0
+			sum, energy := 0.0, 0.0
 			for _, r := range lut.Rows {
 				fits := true
 				for p, v := range r.Values {
@@ -69,11 +69,14 @@ func TestTableAddsUp(t *testing.T) {
 				case !fits:
 				case r.PerLayer:
 					sum += r.Seconds * float64(values[0].Any.(int64))
+					energy += r.Joules * float64(values[0].Any.(int64))
 				default:
 					sum += r.Seconds
+					energy += r.Joules
 				}
 			}
 			seconds := a["seconds"].(float64)
+			energies = append(energies, energy/a["joules"].(float64)-1)
 			errs, sums, whole = append(errs, sum/seconds-1), append(sums, sum), append(whole, seconds)
 		}
 		mean, most := 0.0, 0.0
@@ -84,6 +87,13 @@ func TestTableAddsUp(t *testing.T) {
 		const dust = 1e-12
 		if x := &lut.Additivity; math.Abs(mean-x.Mean) > dust || math.Abs(most-x.Max) > dust || math.Abs(oracle.KendallTau(sums, whole)-x.KendallTau) > dust {
 			t.Errorf("%s: %+v, and adding up gives mean %g, at most %g", fidelity, x, mean, most)
+		}
+		of, bias := 0.0, 0.0
+		for _, e := range energies {
+			of, bias = max(of, math.Abs(e)), bias+e/float64(len(energies))
+		}
+		if x := &lut.Additivity.Joules; math.Abs(of-x.Max) > dust || math.Abs(bias-x.Bias) > dust || of > 0.05 {
+			t.Errorf("%s: energies %+v, and adding up gives at most %g, bias %g", fidelity, x, of, bias)
 		}
 		if most > 0.05 {
 			t.Errorf("%s: rows are %g off: shapes that differ share one", fidelity, most)

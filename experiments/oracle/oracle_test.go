@@ -263,7 +263,6 @@ func TestErrors(t *testing.T) {
 		{`{` + a100 + `,"model":"llama2-7b","ideal":["power",1]}`, "invalid", "type", "/ideal/1", "string"},
 		{`{` + a100 + `,"model":"llama2-7b","ideal":["powr"]}`, "invalid", "unknown-value", "/ideal/0", "power"},
 		{`{` + a100 + `,"model":"llama2-7b","ideal":["power","power"]}`, "invalid", "conflict", "/ideal/1", "twice"},
-		{`{` + a100 + `,"model":"llama2-7b","ideal":["power"],"interval":true}`, "invalid", "conflict", "/interval", "no measurement"},
 		{`{` + a100 + `,"op":{"kind":"add","rows":1,"cols":1},"ideal":["power"]}`, "invalid", "unknown-member", "/ideal", ""},
 		{`{` + a100 + `,"model":"llama2-7b","generate":32769}`, "invalid", "range", "/generate", "decode"},
 		{`{` + a100 + `,"op":{"kind":"add","rows":1,"cols":1},"model":"llama2-7b"}`, "invalid", "conflict", "", ""},

@@ -405,9 +405,7 @@ func (q *request) readIdeal(f *fields, known ...string) {
 		}
 	}
 	slices.Sort(list)
-	if q.ideal = strings.Join(list, ","); q.ideal != "" && q.interval > 0 {
-		f.fail(invalid("conflict", "/interval", "leave it out", "no measurement leaves out %s", strings.Join(list, " or ")))
-	}
+	q.ideal = strings.Join(list, ",")
 }
 
 // ideals are the effects that are left out, nil for none.

@@ -92,7 +92,7 @@ func fidelityGap(ctx context.Context, values map[string]string) ([]Row, error) {
 		row := Row{Part: "Contention: " + c.Class, Name: c.Name, Unit: percent, Ours: 100 * math.Abs(c.Gap()), Basis: Predicted, Source: gapSource, Exact: true,
 			Note: fmt.Sprintf("closed form %.4g s, events %.4g s, %s. %s", c.Analytic, c.Event, c.Stall, c.Why)}
 		cost := Row{Part: row.Part, Name: c.Name + ": what it costs", Unit: percent, Ours: 100 * c.Cost(), Published: 100 * fidelity.LeastCost, Bound: MoreThan, Basis: Predicted, Source: gapSource, Exact: true,
-			Note: fmt.Sprintf("events with %s %.4g s", c.Without, c.Free)}
+			Note: fmt.Sprintf("%s: events with %s take %.4g s", c.Name, c.Without, c.Free)}
 		if c.Spared {
 			cost.Published, cost.Bound = 100*fidelity.MostSpared, LessThan
 		}
